@@ -1,0 +1,6 @@
+/** Placeholder: replaced by the identity work. */
+export interface SpiffeId {
+  readonly trustDomain: string
+  readonly path: string
+  readonly text: string
+}
