@@ -1,0 +1,108 @@
+/**
+ * The story of a decision, on one screen: who → what → may they → how fast → verdict.
+ *
+ * Every exit is a Decision; nothing here throws on purpose, and what throws by accident becomes `internal` at the edge.
+ * All that can change is handed in as one snapshot, so that a decision is made under one policy and one set of trust bundles.
+ */
+import type { Caller } from './core/caller.ts'
+import type { Decision, Grant, ProbeGrant } from './core/decision.ts'
+import { accept, type DenyReason, type Refused, type Result, refuse } from './core/deny-reason.ts'
+import type { Inbound } from './core/inbound.ts'
+import type { Memory } from './core/memory.ts'
+import type { TrustBundles } from './core/trust.ts'
+import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
+import type { Dialect } from './databases/dialect.ts'
+import { type CallerCache, identify } from './identity/identify.ts'
+import { grantFor, grantProbe, knownWorkload, tenantOf } from './policy/grant.ts'
+import type { Policy, Workload } from './policy/policy.ts'
+import { charge } from './risk/charge.ts'
+
+/** A database behind this server: its dialect, and where its names are asked. */
+export interface Served {
+  readonly id: string
+  readonly dialect: Dialect
+  /** Exchanges a collection id for its name, from memory or by asking the database. */
+  readonly resolve: (caller: Caller, call: VectorCall, tenant: string, now: number) => Resolved | Promise<Resolved>
+  /** Told of a granted rename or drop, so that an old name is not believed any longer. */
+  readonly forget: (targets: readonly ResolvedTarget[]) => void
+}
+
+type Resolved = Result<readonly ResolvedTarget[]>
+
+export interface World {
+  readonly trust: TrustBundles | undefined
+  /** How long ago the Workload API was last known to stand by that snapshot; 0 while its stream is open. */
+  readonly trustAgeMs: number
+  readonly trustAgeMsMax: number
+  readonly policy: Policy | undefined
+  /** Authority (`host` or `host:port`) to database. */
+  readonly served: (authority: string) => Served | undefined
+  readonly callers: CallerCache
+  readonly memory: Memory
+}
+
+/** What became known on the way, for the audit record: also when the answer is no. */
+export interface Account {
+  caller?: Caller
+  database?: string
+  dialect?: Dialect
+  call?: VectorCall
+  tenant?: string
+  targets?: readonly ResolvedTarget[]
+}
+
+export function authorize(inbound: Inbound, check: string, now: number, world: World, account: Account): Decision | Promise<Decision> {
+  const trust = usableTrust(world)
+  if (!trust.ok) return deny(trust.reason)
+  const { policy } = world
+  if (policy === undefined) return deny({ kind: 'policy-unavailable', because: 'no policy is loaded' })
+
+  const caller = identify(inbound, trust.value, now, world.callers)
+  if (!caller.ok) return deny(caller.reason)
+  account.caller = caller.value
+  const workload = knownWorkload(caller.value, policy)
+  if (!workload.ok) return deny(workload.reason)
+
+  const served = world.served(inbound.authority)
+  if (served === undefined) return deny({ kind: 'operation-unknown', because: `authority ${JSON.stringify(inbound.authority)} is no database here` })
+  account.database = served.id
+  account.dialect = served.dialect
+  const call = served.dialect.readCall(inbound)
+  if (!call.ok) return deny(call.reason)
+  account.call = call.value
+
+  const spend = (grant: Result<Grant | ProbeGrant>) => settle(grant, workload.value, check, now, world, served)
+  if (call.value.operation === 'probe') return spend(grantProbe(caller.value, call.value))
+
+  const tenant = tenantOf(call.value, workload.value)
+  if (!tenant.ok) return deny(tenant.reason)
+  account.tenant = tenant.value
+  const grant = (targets: Resolved) => {
+    if (!targets.ok) return deny(targets.reason)
+    account.targets = targets.value
+    return spend(grantFor(caller.value, call.value, tenant.value, targets.value, served.id, policy))
+  }
+  const targets = served.resolve(caller.value, call.value, tenant.value, now)
+  return targets instanceof Promise ? targets.then(grant) : grant(targets)
+}
+
+export function deny(reason: DenyReason, retryAfterMs?: number): Decision {
+  return retryAfterMs === undefined ? { verdict: 'deny', reason } : { verdict: 'deny', reason, retryAfterMs }
+}
+
+function usableTrust({ trust, trustAgeMs, trustAgeMsMax }: World): Result<TrustBundles> | Refused {
+  if (trust === undefined) return refuse('trust-unavailable', 'no trust bundle has come from the Workload API yet')
+  if (trustAgeMs <= trustAgeMsMax) return accept(trust)
+  const seconds = [trustAgeMs, trustAgeMsMax].map((ms) => Math.round(ms / 1000))
+  return refuse('trust-unavailable', `the Workload API has been away for ${seconds[0]} s, bundle_max_age_seconds is ${seconds[1]}`)
+}
+
+/** The last step: a granted call is charged to its workload's budget, once however often Envoy asks. */
+function settle(grant: Result<Grant | ProbeGrant>, workload: Workload, check: string, now: number, world: World, served: Served): Decision {
+  if (!grant.ok) return deny(grant.reason)
+  const paid = charge(grant.value, workload.budget, check, now, world.memory)
+  if (!paid.ok) return deny(paid.reason, paid.retryAfterMs)
+  const { operation } = grant.value.call
+  if (grant.value.kind === 'tenant' && (operation === 'drop' || operation === 'define')) served.forget(grant.value.targets)
+  return { verdict: 'allow', grant: grant.value }
+}

@@ -1,0 +1,102 @@
+/**
+ * Reads the settings and the policy they name: all of both, or every fault of both with file, line, column and remedy.
+ * What a policy means is not known here (config knows core only), so the compiler is handed in.
+ */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { basename, dirname, isAbsolute, join } from 'node:path'
+import type { DocumentFault, DocumentPath, KnownDatabase, PolicyDocument } from '../core/policy-document.ts'
+import { parseSpiffeId } from '../core/spiffe-id.ts'
+import { policySchema } from './policy-schema.ts'
+import { type Fault, type Read, readYaml } from './read-yaml.ts'
+import { type Settings, settingsSchema } from './settings-schema.ts'
+
+export type Compile<P> = (
+  document: PolicyDocument,
+  databases: readonly KnownDatabase[],
+  revision: string,
+  place: (path: DocumentPath) => string
+) => { readonly ok: true; readonly policy: P } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
+
+export type Loaded<P> =
+  | { readonly ok: true; readonly settings: Settings; readonly policy: P; readonly policyFile: string }
+  | { readonly ok: false; readonly faults: readonly Fault[] }
+
+export function loadAll<P>(settingsFile: string, servedKinds: readonly string[], compile: Compile<P>): Loaded<P> {
+  const settings = loadSettings(settingsFile, servedKinds)
+  if (!settings.ok) return settings
+  const { policy: named } = settings.value
+  const policyFile = isAbsolute(named) ? named : join(dirname(settingsFile), named)
+  const policy = loadPolicy(policyFile, settings.value, compile)
+  return policy.ok ? { ok: true, settings: settings.value, policy: policy.policy, policyFile } : policy
+}
+
+export function loadPolicy<P>(
+  file: string,
+  settings: Settings,
+  compile: Compile<P>
+): { readonly ok: true; readonly policy: P } | { readonly ok: false; readonly faults: readonly Fault[] } {
+  const text = readText(file, 'The settings name it as `policy`.')
+  if (typeof text !== 'string') return { ok: false, faults: [text] }
+  const read = readYaml(file, text, policySchema)
+  if (!read.ok) return read
+  const revision = createHash('sha256').update(text).digest('hex')
+  const databases = settings.databases.map((one): KnownDatabase => ({ id: one.id, kind: 'chroma' }))
+  const place = (path: DocumentPath) => `${basename(file)}:${read.placeOf(path).line} ${spell(path)}`
+  const compiled = compile(read.value, databases, revision, place)
+  if (compiled.ok) return compiled
+  return { ok: false, faults: compiled.faults.map((one) => ({ file, ...read.placeOf(one.path), says: one.says, remedy: one.remedy })) }
+}
+
+function loadSettings(file: string, servedKinds: readonly string[]): Read<Settings> {
+  const text = readText(file, 'Give the settings file with --config FILE.')
+  if (typeof text !== 'string') return { ok: false, faults: [text] }
+  const read = readYaml(file, text, settingsSchema)
+  if (!read.ok) return read
+  const faults = settingsFaults(read.value, servedKinds)
+  if (faults.length === 0) return read
+  return { ok: false, faults: faults.map((one) => ({ file, ...read.placeOf(one.path), says: one.says, remedy: one.remedy })) }
+}
+
+function settingsFaults(settings: Settings, servedKinds: readonly string[]): DocumentFault[] {
+  const faults: DocumentFault[] = []
+  for (const [at, text] of settings.envoys.entries()) {
+    const id = parseSpiffeId(text)
+    const remedy = 'Write the exact SPIFFE ID of the Envoy; patterns are not allowed here.'
+    if (!id.ok) faults.push({ path: ['envoys', at], says: `"${text}" is not a SPIFFE ID: ${id.detail} (${id.rule})`, remedy })
+    else if (id.id.path === '') faults.push({ path: ['envoys', at], says: `"${text}" has no path: no workload has that ID`, remedy })
+  }
+  const authorities = new Map<string, string>()
+  const ids = new Set<string>()
+  for (const [at, database] of settings.databases.entries()) {
+    if (!servedKinds.includes(database.kind)) {
+      const says = `Database kind "${database.kind}" is not served by this version`
+      faults.push({ path: ['databases', at, 'kind'], says, remedy: `Use one of: ${servedKinds.join(', ')}.` })
+    }
+    if (ids.has(database.id)) faults.push({ path: ['databases', at, 'id'], says: `Database "${database.id}" stands here twice`, remedy: 'Rename one.' })
+    ids.add(database.id)
+    for (const [index, authority] of database.authorities.entries()) {
+      const other = authorities.get(authority)
+      if (other !== undefined) {
+        const says = `Authority "${authority}" already means database "${other}"`
+        faults.push({ path: ['databases', at, 'authorities', index], says, remedy: 'Give each database its own host names.' })
+      }
+      authorities.set(authority, database.id)
+    }
+  }
+  return faults
+}
+
+function readText(file: string, remedy: string): string | Fault {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unreadable'
+    return { file, line: 1, column: 1, says: `Cannot be read (${code})`, remedy }
+  }
+}
+
+/** `collections[0].allow[1]` */
+function spell(path: DocumentPath): string {
+  return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : at === 0 ? part : `.${part}`)).join('')
+}

@@ -1,0 +1,79 @@
+/** The policy file's shape. The reference page is generated from the descriptions here. */
+import { z } from 'zod'
+import { ACTIONS, type PolicyDocument } from '../core/policy-document.ts'
+
+const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
+const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
+const count = (what: string) => z.int().min(1).max(1_000_000).describe(what)
+
+const tenantId = z
+  .string()
+  .regex(TENANT, 'must be 1 to 128 of letters, digits, ".", "_", "-", beginning with a letter or digit')
+  .describe('Tenant name, equal to the tenant name in the database')
+
+const limits = {
+  top_k: count('Most results one query may ask for, and most records one read may return'),
+  queries: count('Most similarity queries in one call'),
+  records: count('Most records written, or named by id, in one call'),
+  vectors_out: z.enum(['allow', 'deny']).describe('Whether raw embeddings may be in an answer')
+}
+
+const budget = z
+  .strictObject({
+    per_second: z.number().positive().max(100_000).describe('Sustained similarity queries (or other calls) per second'),
+    burst: z.int().min(1).max(1_000_000).describe('How many may come at once after a pause')
+  })
+  .describe('Rate budget of each workload')
+
+const allow = z
+  .strictObject({
+    tenants: z.array(tenantId).min(1).describe('Tenants this rule is for'),
+    actions: z.array(z.enum(ACTIONS)).min(1).describe('What they may do'),
+    workloads: z.array(z.string()).min(1).optional().describe('SPIFFE IDs or patterns; without it, every workload of those tenants'),
+    limits: z
+      .strictObject({
+        top_k: limits.top_k.optional(),
+        queries: limits.queries.optional(),
+        records: limits.records.optional(),
+        vectors_out: limits.vectors_out.optional()
+      })
+      .optional()
+      .describe('Limits of this rule where they differ from the common ones')
+  })
+  .describe('One permission; the first rule of the file that matches decides')
+
+export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
+  version: z.literal(1).describe('Version of this format'),
+  trust_domains: z
+    .array(z.string().regex(TRUST_DOMAIN, 'must be a trust domain name, such as example.org'))
+    .min(1)
+    .describe('SPIFFE trust domains whose workloads may be listed'),
+  tenants: z
+    .array(z.strictObject({ id: tenantId }))
+    .min(1)
+    .describe('Every tenant that exists'),
+  workloads: z
+    .array(
+      z.strictObject({
+        spiffe_id: z.string().describe('SPIFFE ID; `*` is one whole path segment, a final `**` is one or more'),
+        tenants: z.array(tenantId).min(1).describe('Tenants the workload may act for; each call names one of them'),
+        budget: budget.optional().describe('Rate budget where it differs from the common one')
+      })
+    )
+    .min(1)
+    .describe('Who may call at all'),
+  collections: z
+    .array(
+      z.strictObject({
+        database: z.string().min(1).describe("Id of a database in the server's settings"),
+        namespace: z.string().min(1).describe('Chroma: the database inside the tenant'),
+        names: z.array(z.string().min(1).max(512)).min(1).describe('Collection names: exact, or a prefix and a final *'),
+        tenancy: z.literal('path').describe('How tenants are kept apart; `path`: the tenant is part of the request path'),
+        allow: z.array(allow).min(1).describe('Who may do what')
+      })
+    )
+    .min(1)
+    .describe('What may be called; a collection that is not listed is denied'),
+  limits: z.strictObject(limits).describe('Common limits; all are required, so that none is unlimited by silence'),
+  budget: budget.describe('Common rate budget of each workload')
+})

@@ -1,0 +1,73 @@
+/** Reads one YAML file against a schema: the value, or every fault with file, line and column. */
+import { LineCounter, type Node, parseDocument } from 'yaml'
+import type { z } from 'zod'
+import type { DocumentPath } from '../core/policy-document.ts'
+
+export interface Fault {
+  readonly file: string
+  /** From 1. */
+  readonly line: number
+  readonly column: number
+  readonly says: string
+  readonly remedy: string
+}
+
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+export type Read<T> =
+  | { readonly ok: true; readonly value: T; readonly placeOf: (path: DocumentPath) => Place }
+  | { readonly ok: false; readonly faults: readonly Fault[] }
+
+/** Larger files are not policies but mistakes. */
+const FILE_BYTES_MAX = 8 * 1024 * 1024
+
+export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): Read<T> {
+  if (text.length > FILE_BYTES_MAX) return failed({ file, line: 1, column: 1, says: 'The file is larger than 8 MiB', remedy: 'Split it.' })
+  const lines = new LineCounter()
+  // Aliases and custom tags make one text mean different things to different readers; the format needs neither.
+  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true, version: '1.2', stringKeys: true })
+  if (document.errors.length > 0 || document.warnings.length > 0) {
+    const faults = [...document.errors, ...document.warnings].map((error) => {
+      const at = lines.linePos(error.pos[0])
+      const says = error.message.split('\n')[0]?.replace(/ at line .*$/, '') ?? error.message
+      return { file, line: at.line, column: at.col, says, remedy: 'Correct the YAML.' }
+    })
+    return { ok: false, faults }
+  }
+  const placeOf = (path: DocumentPath): Place => {
+    for (let length = path.length; length >= 0; length--) {
+      const node = document.getIn(path.slice(0, length), true) as Node | null | undefined
+      const range = node?.range
+      if (range) {
+        const at = lines.linePos(range[0])
+        return { line: at.line, column: at.col }
+      }
+    }
+    return { line: 1, column: 1 }
+  }
+  const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }))
+  if (parsed.success) return { ok: true, value: parsed.data, placeOf }
+  const faults = parsed.error.issues.flatMap((issue) => {
+    const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined]
+    return keys.map((key) => {
+      const place = placeOf(key === undefined ? path : [...path, key])
+      const name = [...path, ...(key === undefined ? [] : [key])].join('.') || 'the file'
+      const says = key === undefined ? `${name}: ${issue.message}` : `${name}: unknown key`
+      const remedy = key === undefined ? 'Correct the value; the reference is docs/reference.md.' : 'Remove it, or correct its spelling.'
+      return { file, ...place, says, remedy }
+    })
+  })
+  return { ok: false, faults }
+}
+
+function failed(fault: Fault): { ok: false; faults: Fault[] } {
+  return { ok: false, faults: [fault] }
+}
+
+export function printFault(fault: Fault): string {
+  return `${fault.file}:${fault.line}:${fault.column}: ${fault.says}. ${fault.remedy}`
+}

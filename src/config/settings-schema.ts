@@ -1,0 +1,41 @@
+/** The server's own settings file. The reference page is generated from the descriptions here. */
+import { z } from 'zod'
+
+const LISTEN = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[[0-9a-fA-F:]+\]):\d{1,5}$/
+const address = z.string().regex(LISTEN, 'must be an IP address and a port, such as 127.0.0.1:9901')
+const AUTHORITY = /^[a-z0-9.-]+(:\d{1,5})?$/
+
+const database = z.strictObject({
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be 1 to 64 of a-z, 0-9, "-"').describe('Name used in policy and records'),
+  kind: z.string().describe('chroma'),
+  authorities: z
+    .array(z.string().regex(AUTHORITY, 'must be a lower-case host name, with a port if clients send one'))
+    .min(1)
+    .describe('Host or :authority values that mean this database; `host` also covers `host:any-port`'),
+  url: z
+    .string()
+    .regex(/^http:\/\/[^/?#@\s]+$/, 'must be http://host:port without path')
+    .describe('Where to ask the database for names; reachable by Envoy and this server only'),
+  version: z.string().min(1).describe('Version the calls are read for, checked against nothing else: Chroma 1.5.9')
+})
+
+export const settingsSchema = z.strictObject({
+  version: z.literal(1).describe('Version of this format'),
+  role: z.literal('gateway').describe('Role of this port; fixed here, never chosen by a message'),
+  listen: address.describe('Address of the ext_authz port (gRPC over mTLS)'),
+  workload_api: z.string().min(1).describe('SPIFFE Workload API: unix:///path or tcp://ip:port'),
+  envoys: z.array(z.string().startsWith('spiffe://')).min(1).describe('SPIFFE IDs of the Envoys that may ask; any other peer is refused'),
+  policy: z.string().min(1).describe('Policy file, relative to this file'),
+  databases: z.array(database).min(1).describe('The databases behind those Envoys'),
+  audit: z.strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') }).describe('Where decisions are recorded'),
+  health: address.optional().describe('Address of the plain HTTP health port (/livez, /readyz)'),
+  svid_ttl_seconds: z
+    .int()
+    .min(20)
+    .max(7 * 86_400)
+    .describe('Shortest lifetime of the SVIDs in use: connections from Envoy are closed before half of it'),
+  bundle_max_age_seconds: z.int().min(5).max(86_400).describe('Trust bundles older than this no longer vouch for anybody'),
+  deadline_ms: z.int().min(10).max(10_000).describe("Longest a decision may take; keep it below Envoy's ext_authz timeout")
+})
+
+export type Settings = z.infer<typeof settingsSchema>

@@ -1,0 +1,81 @@
+/**
+ * The policy as it is written: what `config/policy-schema.ts` accepts and `policy/compile.ts` turns into lookups.
+ * Silence never means yes: what no rule names is denied.
+ */
+import type { DatabaseKind, Operation } from './vector-call.ts'
+
+/** What a rule can allow. A `probe` needs no rule: it names no tenant and returns nothing of one. */
+export type Action = Exclude<Operation, 'probe'>
+
+export const ACTIONS = ['search', 'read', 'write', 'delete', 'define', 'drop', 'export', 'observe'] as const satisfies readonly Action[]
+
+export interface LimitsDocument {
+  /** Most results one query may ask for, and most records one read may return. */
+  readonly top_k?: number | undefined
+  /** Most similarity queries in one call. */
+  readonly queries?: number | undefined
+  /** Most records written, or named by id, in one call. */
+  readonly records?: number | undefined
+  /** Whether raw embeddings may be in an answer. */
+  readonly vectors_out?: 'allow' | 'deny' | undefined
+}
+
+export interface BudgetDocument {
+  /** Sustained queries per second. */
+  readonly per_second: number
+  /** Queries that may come at once after a pause. */
+  readonly burst: number
+}
+
+export interface WorkloadDocument {
+  /** A SPIFFE ID, or a pattern: `*` is one whole path segment, a final `**` is one or more. */
+  readonly spiffe_id: string
+  /** The tenants this workload may act for; the call names one of them. */
+  readonly tenants: readonly string[]
+  readonly budget?: BudgetDocument | undefined
+}
+
+export interface AllowDocument {
+  readonly tenants: readonly string[]
+  readonly actions: readonly Action[]
+  /** SPIFFE IDs or patterns; without it, every workload of those tenants. */
+  readonly workloads?: readonly string[] | undefined
+  readonly limits?: LimitsDocument | undefined
+}
+
+export interface CollectionsDocument {
+  /** Id of a database in the server's settings. */
+  readonly database: string
+  /** Chroma: the database inside the tenant. */
+  readonly namespace: string
+  /** Exact names, or a prefix and a final `*`. */
+  readonly names: readonly string[]
+  readonly tenancy: 'path'
+  readonly allow: readonly AllowDocument[]
+}
+
+export interface PolicyDocument {
+  readonly version: 1
+  readonly trust_domains: readonly string[]
+  readonly tenants: readonly { readonly id: string }[]
+  readonly workloads: readonly WorkloadDocument[]
+  readonly collections: readonly CollectionsDocument[]
+  readonly limits: Required<LimitsDocument>
+  readonly budget: BudgetDocument
+}
+
+/** A place in a document: `['collections', 0, 'allow', 1]`. */
+export type DocumentPath = readonly (string | number)[]
+
+/** Something wrong with a document, with the place and what to do about it. */
+export interface DocumentFault {
+  readonly path: DocumentPath
+  readonly says: string
+  readonly remedy: string
+}
+
+/** A database as the server's settings name it; what policy needs to know of it. */
+export interface KnownDatabase {
+  readonly id: string
+  readonly kind: DatabaseKind
+}

@@ -1,0 +1,134 @@
+/**
+ * One check, from bytes to bytes: read, authorize, answer, record. Whatever happens in between, what leaves is a written verdict.
+ */
+import { type Account, authorize, deny, type World } from '../authorize.ts'
+import type { Decision } from '../core/decision.ts'
+import type { DenyReason } from '../core/deny-reason.ts'
+import type { Inbound } from '../core/inbound.ts'
+import { allowAnswer, denyAnswer, metadataOf } from '../verdict/answer.ts'
+import { readCheckRequest } from './check-request.ts'
+import { encodeVerdict } from './check-response.ts'
+
+/** All that an audit record may be made of; it chooses fields, it never scrubs. */
+export interface Decided {
+  readonly decisionId: string
+  readonly at: number
+  readonly latencyUs: number
+  readonly envoy: string
+  readonly policyRevision: string
+  readonly inbound: Inbound | undefined
+  readonly account: Account
+  readonly decision: Decision
+}
+
+/** The clock, the dice and the record: all that is not a function of the call. */
+export interface Edges {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Monotonic microseconds. */
+  readonly tick: () => number
+  readonly newDecisionId: () => string
+  readonly world: () => World
+  /** False when the record cannot be kept: then the call is refused, for nothing happens here unrecorded. */
+  readonly record: (decided: Decided) => boolean
+  /** A fault of ours that a person should see; the text holds no request data. */
+  readonly onFault: (decisionId: string, cause: unknown) => void
+  readonly deadlineMs: number
+  readonly pendingMax: number
+}
+
+export interface Decider {
+  readonly decide: (message: Buffer, envoy: { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }) => Buffer | Promise<Buffer>
+  /** Decisions that wait for a name at this moment. */
+  readonly pending: () => number
+}
+
+export function createDecider(edges: Edges): Decider {
+  let pending = 0
+  return {
+    pending: () => pending,
+    decide(message, envoy) {
+      const check = begin(edges, envoy.ok ? envoy.id : '')
+      try {
+        if (!envoy.ok) return finish(check, deny({ kind: 'trust-unavailable', because: `the asking Envoy is not proven: ${envoy.because}` }))
+        const inbound = readCheckRequest(message)
+        if (!inbound.ok) return finish(check, deny(inbound.reason))
+        check.inbound = inbound.value
+        const name = inbound.value.httpId === '' ? '' : `${envoy.id} ${inbound.value.httpId}`
+        const decision = authorize(inbound.value, name, check.at, check.world, check.account)
+        if (!(decision instanceof Promise)) return finish(check, decision)
+        // The promise goes on after its deadline; its result is then dropped, and a look-up it made still fills the cache.
+        if (pending >= edges.pendingMax) {
+          decision.catch(() => undefined)
+          return finish(check, deny({ kind: 'state-unavailable', because: `${pending} decisions already wait for a name` }))
+        }
+        pending++
+        return inTime(decision, edges.deadlineMs)
+          .catch((cause) => fault(check, cause))
+          .then((value) => {
+            pending--
+            return finish(check, value)
+          })
+      } catch (cause) {
+        return finish(check, fault(check, cause))
+      }
+    }
+  }
+}
+
+interface Check {
+  readonly edges: Edges
+  readonly decisionId: string
+  readonly at: number
+  readonly tick: number
+  readonly envoy: string
+  readonly world: World
+  readonly account: Account
+  inbound: Inbound | undefined
+}
+
+function begin(edges: Edges, envoy: string): Check {
+  const at = edges.now()
+  return { edges, decisionId: edges.newDecisionId(), at, tick: edges.tick(), envoy, world: edges.world(), account: {}, inbound: undefined }
+}
+
+function fault(check: Check, cause: unknown): Decision {
+  check.edges.onFault(check.decisionId, cause)
+  return deny({ kind: 'internal', because: 'a fault of this server; see its log' })
+}
+
+/** Records the decision, and answers with it; what cannot be recorded is refused. */
+function finish(check: Check, decision: Decision): Buffer {
+  try {
+    const kept = record(check, decision)
+    return answer(check, kept || decision.verdict === 'deny' ? decision : deny(UNRECORDED))
+  } catch (cause) {
+    return answer(check, fault(check, cause))
+  }
+}
+
+const UNRECORDED: DenyReason = { kind: 'state-unavailable', because: 'the audit sink is full' }
+
+function record(check: Check, decision: Decision): boolean {
+  const { edges, decisionId, at, envoy, world, account, inbound } = check
+  const latencyUs = Math.round(edges.tick() - check.tick)
+  return edges.record({ decisionId, at, latencyUs, envoy, policyRevision: world.policy?.revision ?? '', inbound, account, decision })
+}
+
+function answer({ decisionId, world, account, inbound }: Check, decision: Decision): Buffer {
+  const metadata = metadataOf(decision, decisionId, world.policy?.revision ?? '')
+  if (decision.verdict === 'deny') return encodeVerdict(denyAnswer(decision, decisionId, inbound?.grpc === true), metadata)
+  return encodeVerdict(allowAnswer(decision.grant, decisionId, account.dialect?.credentialHeaders ?? []), metadata)
+}
+
+async function inTime(decision: Promise<Decision>, deadlineMs: number): Promise<Decision> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Decision>((resolve) => {
+    timer = setTimeout(() => resolve(deny({ kind: 'deadline', because: `no decision within ${deadlineMs} ms` })), deadlineMs)
+  })
+  try {
+    return await Promise.race([decision, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The ext_authz port's own TLS: who may ask at all.
+ *
+ * Node's TLS must not be the judge of a peer (it knows no SPIFFE rule), so it accepts any certificate and the SVID rulebook
+ * decides before a single gRPC byte is read. A peer that is not one of the listed Envoys is cut off. Its verified identity is
+ * found again in each call by the connection's address, because grpc-js knows nothing of it.
+ */
+import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
+import type { TrustBundles } from '../core/trust.ts'
+
+/** Verifies a chain (leaf first, DER) under a set of bundles; `notAfter` in ms since the epoch. */
+export type VerifyPeer = (
+  chain: readonly Uint8Array[],
+  bundles: TrustBundles,
+  now: number
+) => { readonly ok: true; readonly id: { readonly text: string }; readonly notAfter: number } | { readonly ok: false; readonly rule: string; readonly detail: string }
+
+/** Our own SVID as PEM, for Node's TLS. */
+export interface OwnPem {
+  readonly key: string
+  readonly cert: string
+}
+
+export interface ListenerOptions {
+  readonly host: string
+  readonly port: number
+  readonly envoys: ReadonlySet<string>
+  readonly verify: VerifyPeer
+  readonly trust: () => TrustBundles | undefined
+  readonly now: () => number
+  /** Hands an accepted connection to the gRPC server. */
+  readonly accept: (socket: TLSSocket) => void
+  readonly onRefused: (address: string, because: string) => void
+}
+
+export interface Listener {
+  readonly port: number
+  /** The listed Envoy behind a connection, or why it may not ask (any more). */
+  readonly peerOf: (address: string) => { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }
+  readonly renew: (own: OwnPem) => void
+  readonly close: () => void
+}
+
+interface Peer {
+  readonly chain: readonly Uint8Array[]
+  id: string
+  notAfter: number
+  generation: number
+}
+
+export async function listen(own: OwnPem, options: ListenerOptions): Promise<Listener> {
+  const peers = new Map<string, Peer>()
+  const server = createServer({ ...contextOf(own), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+  server.on('secureConnection', (socket) => admit(socket, peers, options))
+  // A handshake that fails is the peer's problem; without a listener it would be ours.
+  server.on('tlsClientError', (cause, socket) => options.onRefused(socket.remoteAddress ?? '', `TLS handshake failed: ${cause.message}`))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.host, () => resolve())
+  })
+  return {
+    port: portOf(server),
+    peerOf: (address) => standing(peers.get(address), options),
+    renew: (fresh) => server.setSecureContext(contextOf(fresh)),
+    close: () => server.close()
+  }
+}
+
+function contextOf({ key, cert }: OwnPem) {
+  return { key, cert, minVersion: 'TLSv1.3' as const }
+}
+
+function portOf(server: TlsServer): number {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the ext_authz port is not a TCP port')
+  return address.port
+}
+
+function admit(socket: TLSSocket, peers: Map<string, Peer>, options: ListenerOptions): void {
+  const address = `${socket.remoteAddress}:${socket.remotePort}`
+  socket.on('error', () => socket.destroy())
+  const judged = judge(chainOf(socket), options)
+  if (!judged.ok) {
+    options.onRefused(address, judged.because)
+    socket.destroy()
+    return
+  }
+  if (socket.alpnProtocol !== 'h2') {
+    options.onRefused(address, 'no ALPN h2; set alpn_protocols: [h2] on the Envoy cluster')
+    socket.destroy()
+    return
+  }
+  peers.set(address, judged.peer)
+  socket.once('close', () => peers.delete(address))
+  options.accept(socket)
+}
+
+function judge(chain: readonly Uint8Array[], options: ListenerOptions): { ok: true; peer: Peer } | { ok: false; because: string } {
+  const trust = options.trust()
+  if (trust === undefined) return { ok: false, because: 'no trust bundle has come from the Workload API yet' }
+  if (chain.length === 0) return { ok: false, because: 'the peer sent no certificate' }
+  const verdict = options.verify(chain, trust, options.now())
+  if (!verdict.ok) return { ok: false, because: `${verdict.rule}: ${verdict.detail}` }
+  if (!options.envoys.has(verdict.id.text)) return { ok: false, because: `${verdict.id.text} is not one of the settings' envoys` }
+  return { ok: true, peer: { chain, id: verdict.id.text, notAfter: verdict.notAfter, generation: trust.generation } }
+}
+
+/** Asked on every call: an SVID can expire, and a trust bundle can change, while the connection stays open. */
+function standing(peer: Peer | undefined, options: ListenerOptions): { ok: true; id: string } | { ok: false; because: string } {
+  if (peer === undefined) return { ok: false, because: 'the connection has no verified peer' }
+  const generation = options.trust()?.generation
+  if (generation !== peer.generation) {
+    const again = judge(peer.chain, options)
+    if (!again.ok) return again
+    Object.assign(peer, again.peer)
+  }
+  if (peer.notAfter <= options.now()) return { ok: false, because: `the SVID of ${peer.id} on this connection has expired` }
+  return { ok: true, id: peer.id }
+}
+
+/** The certificates the peer sent, leaf first; anything beyond them that Node adds is a hint to the rulebook and no more. */
+function chainOf(socket: TLSSocket): Uint8Array[] {
+  const chain: Uint8Array[] = []
+  let at: ReturnType<TLSSocket['getPeerCertificate']> | undefined = socket.getPeerCertificate(true)
+  while (at?.raw !== undefined && chain.length < 8) {
+    const { raw } = at
+    if (chain.some((one) => Buffer.compare(one, raw) === 0)) break
+    chain.push(raw)
+    at = (at as { issuerCertificate?: typeof at }).issuerCertificate
+  }
+  return chain
+}

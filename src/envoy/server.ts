@@ -1,0 +1,81 @@
+/** The ext_authz service: grpc-js behind our own TLS, with health, connection age and drain. */
+import * as grpc from '@grpc/grpc-js'
+import { HealthImplementation } from 'grpc-health-check'
+import type { Decider } from './decide.ts'
+import { type Listener, type ListenerOptions, listen, type OwnPem } from './listener.ts'
+
+const SERVICE = 'envoy.service.auth.v3.Authorization'
+
+export interface ServerOptions extends Omit<ListenerOptions, 'accept'> {
+  readonly decider: Decider
+  /** Connections are asked to end after about this long: below half the lifetime of the SVIDs, so that no expired one is met. */
+  readonly connectionAgeMs: number
+  readonly messageBytesMax: number
+}
+
+export interface AuthzServer {
+  readonly port: number
+  readonly setReady: (ready: boolean) => void
+  readonly renew: (own: OwnPem) => void
+  /** Stops accepting, lets what is under way finish, and ends after `graceMs` at the latest. */
+  readonly drain: (graceMs: number) => Promise<void>
+}
+
+/** Buffers go in and out untouched: reading the message is `check-request.ts`, writing it `check-response.ts`. */
+const raw = (bytes: Buffer) => bytes
+const authorization: grpc.ServiceDefinition = {
+  check: {
+    path: `/${SERVICE}/Check`,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: raw,
+    requestDeserialize: raw,
+    responseSerialize: raw,
+    responseDeserialize: raw
+  }
+}
+
+export async function startServer(own: OwnPem, options: ServerOptions): Promise<AuthzServer> {
+  const server = new grpc.Server({
+    'grpc.enable_channelz': 0,
+    'grpc.max_connection_age_ms': options.connectionAgeMs,
+    'grpc.max_connection_age_grace_ms': 5_000,
+    'grpc.max_receive_message_length': options.messageBytesMax,
+    'grpc.max_concurrent_streams': 1_024
+  })
+  let listener: Listener | undefined
+  server.addService(authorization, {
+    check: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
+      const envoy = listener?.peerOf(call.getPeer()) ?? { ok: false as const, because: 'the port is not open yet' }
+      const verdict = options.decider.decide(call.request, envoy)
+      if (verdict instanceof Promise) void verdict.then((bytes) => callback(null, bytes))
+      else callback(null, verdict)
+    }
+  })
+  const health = new HealthImplementation({ '': 'NOT_SERVING', [SERVICE]: 'NOT_SERVING' })
+  health.addToServer(server)
+  const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure())
+  listener = await listen(own, { ...options, accept: (socket) => injector.injectConnection(socket) })
+  return {
+    port: listener.port,
+    setReady(ready) {
+      for (const name of ['', SERVICE]) health.setStatus(name, ready ? 'SERVING' : 'NOT_SERVING')
+    },
+    renew: listener.renew,
+    drain: (graceMs) => drain(server, listener as Listener, graceMs)
+  }
+}
+
+async function drain(server: grpc.Server, listener: Listener, graceMs: number): Promise<void> {
+  listener.close()
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown()
+      resolve()
+    }, graceMs)
+    server.tryShutdown(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}

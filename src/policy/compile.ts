@@ -1,0 +1,176 @@
+/**
+ * Turns a policy document into lookups, or into every fault it has. Pure: the file was read, and its shape checked, elsewhere.
+ */
+import type {
+  AllowDocument,
+  CollectionsDocument,
+  DocumentFault,
+  DocumentPath,
+  KnownDatabase,
+  LimitsDocument,
+  PolicyDocument
+} from '../core/policy-document.ts'
+import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
+import type { Limits, NamedRules, Policy, Rule, Workload } from './policy.ts'
+
+export type Compiled =
+  | { readonly ok: true; readonly policy: Policy }
+  | { readonly ok: false; readonly faults: readonly DocumentFault[] }
+
+interface Work {
+  readonly document: PolicyDocument
+  readonly tenants: ReadonlySet<string>
+  readonly databases: ReadonlySet<string>
+  readonly faults: DocumentFault[]
+  /** Names a place for people, such as `policy.yaml:31 collections[0]`. */
+  readonly place: (path: DocumentPath) => string
+}
+
+export function compilePolicy(
+  document: PolicyDocument,
+  databases: readonly KnownDatabase[],
+  revision: string,
+  place: (path: DocumentPath) => string
+): Compiled {
+  const faults: DocumentFault[] = []
+  const known = new Set(databases.map((one) => one.id))
+  const work: Work = { document, tenants: new Set(document.tenants.map((one) => one.id)), databases: known, faults, place }
+  checkRepeats(work)
+  const { exact, patterns } = compileWorkloads(work)
+  const compiled = compileCollections(work)
+  if (faults.length > 0) return { ok: false, faults }
+  const trustDomains = new Set(document.trust_domains)
+  return { ok: true, policy: { revision, trustDomains, exactWorkloads: exact, workloadPatterns: patterns, databases: compiled } }
+}
+
+function fault(work: Work, path: DocumentPath, says: string, remedy: string): void {
+  work.faults.push({ path, says, remedy })
+}
+
+function checkRepeats(work: Work): void {
+  const repeats = (values: readonly string[], path: (at: number) => DocumentPath, what: string) => {
+    for (const [at, value] of values.entries()) {
+      if (values.indexOf(value) !== at) fault(work, path(at), `${what} "${value}" stands here a second time`, 'Keep one of the two.')
+    }
+  }
+  repeats(
+    work.document.tenants.map((one) => one.id),
+    (at) => ['tenants', at, 'id'],
+    'Tenant'
+  )
+  repeats(work.document.trust_domains, (at) => ['trust_domains', at], 'Trust domain')
+  repeats(
+    work.document.workloads.map((one) => one.spiffe_id),
+    (at) => ['workloads', at, 'spiffe_id'],
+    'Workload'
+  )
+}
+
+function compilePattern(work: Work, text: string, path: DocumentPath): IdPattern | undefined {
+  const compiled = compileIdPattern(text)
+  if (!compiled.ok) {
+    fault(work, path, `"${text}" is not a SPIFFE ID or pattern: ${compiled.detail}`, 'Write spiffe://trust-domain/path; `*` is one segment.')
+    return undefined
+  }
+  if (!work.document.trust_domains.includes(compiled.pattern.trustDomain)) {
+    fault(work, path, `Trust domain "${compiled.pattern.trustDomain}" is not listed`, 'Add it to trust_domains, or correct the ID.')
+  }
+  return compiled.pattern
+}
+
+function checkTenants(work: Work, ids: readonly string[], path: DocumentPath): void {
+  for (const [at, id] of ids.entries()) {
+    if (!work.tenants.has(id)) fault(work, [...path, at], `Tenant "${id}" is not listed`, 'Add it to tenants, or correct the name.')
+  }
+}
+
+function compileWorkloads(work: Work): { exact: Map<string, Workload>; patterns: { pattern: IdPattern; workload: Workload }[] } {
+  const exact = new Map<string, Workload>()
+  const patterns: { pattern: IdPattern; workload: Workload }[] = []
+  for (const [at, one] of work.document.workloads.entries()) {
+    const path: DocumentPath = ['workloads', at]
+    const pattern = compilePattern(work, one.spiffe_id, [...path, 'spiffe_id'])
+    checkTenants(work, one.tenants, [...path, 'tenants'])
+    const budget = one.budget ?? work.document.budget
+    const workload: Workload = { tenants: new Set(one.tenants), budget, source: work.place(path) }
+    if (pattern === undefined) continue
+    if (pattern.exact) exact.set(one.spiffe_id, workload)
+    else patterns.push({ pattern, workload })
+  }
+  checkOverlaps(work)
+  return { exact, patterns }
+}
+
+/** Two patterns that one ID could match are two answers to "whose is it": refused unless their segments differ somewhere. */
+function checkOverlaps(work: Work): void {
+  const wild = work.document.workloads.map((one, at) => ({ at, text: one.spiffe_id })).filter((one) => one.text.includes('*'))
+  for (const [index, one] of wild.entries()) {
+    for (const other of wild.slice(0, index)) {
+      if (!overlaps(one.text.split('/'), other.text.split('/'))) continue
+      const says = `Pattern "${one.text}" and pattern "${other.text}" can match the same workload`
+      fault(work, ['workloads', one.at, 'spiffe_id'], says, 'Make them exclude each other, or write the workloads out.')
+    }
+  }
+}
+
+function overlaps(one: readonly string[], other: readonly string[]): boolean {
+  for (let at = 0; ; at++) {
+    const [a, b] = [one[at], other[at]]
+    if (a === undefined || b === undefined) return a === b
+    if (a === '**' || b === '**') return true
+    if (a !== '*' && b !== '*' && a !== b) return false
+  }
+}
+
+function compileCollections(work: Work): Map<string, Map<string, NamedRules[]>> {
+  const databases = new Map<string, Map<string, NamedRules[]>>()
+  const seen = new Set<string>()
+  for (const [at, entry] of work.document.collections.entries()) {
+    const path: DocumentPath = ['collections', at]
+    if (!work.databases.has(entry.database)) {
+      const says = `Database "${entry.database}" is not one of the server's settings`
+      fault(work, [...path, 'database'], says, `Known: ${[...work.databases].join(', ') || 'none'}.`)
+    }
+    const rules = entry.allow.map((allow, index) => compileRule(work, allow, [...path, 'allow', index]))
+    const namespaces = databases.get(entry.database) ?? new Map<string, NamedRules[]>()
+    databases.set(entry.database, namespaces)
+    const named = namespaces.get(entry.namespace) ?? []
+    namespaces.set(entry.namespace, named)
+    for (const [index, name] of entry.names.entries()) {
+      checkName(work, entry, name, [...path, 'names', index], seen)
+      const open = name.endsWith('*')
+      named.push({ name: open ? name.slice(0, -1) : name, open, rules })
+    }
+  }
+  return databases
+}
+
+function checkName(work: Work, entry: CollectionsDocument, name: string, path: DocumentPath, seen: Set<string>): void {
+  if (name.indexOf('*') >= 0 && name.indexOf('*') < name.length - 1) {
+    fault(work, path, `"${name}" has a * that is not at its end`, 'Use an exact name, or a prefix and one final *.')
+  }
+  const key = JSON.stringify([entry.database, entry.namespace, name])
+  if (seen.has(key)) fault(work, path, `Collection "${name}" is described twice`, 'Put all its allow rules into one entry.')
+  seen.add(key)
+}
+
+function compileRule(work: Work, allow: AllowDocument, path: DocumentPath): Rule {
+  checkTenants(work, allow.tenants, [...path, 'tenants'])
+  const workloads = allow.workloads?.flatMap((text, at) => compilePattern(work, text, [...path, 'workloads', at]) ?? [])
+  return {
+    tenants: new Set(allow.tenants),
+    actions: new Set(allow.actions),
+    workloads,
+    limits: mergeLimits(allow.limits, work.document.limits),
+    source: work.place(path)
+  }
+}
+
+function mergeLimits(own: LimitsDocument | undefined, common: Required<LimitsDocument>): Limits {
+  return {
+    top_k: own?.top_k ?? common.top_k ?? 0,
+    queries: own?.queries ?? common.queries ?? 0,
+    records: own?.records ?? common.records ?? 0,
+    vectors_out: own?.vectors_out ?? common.vectors_out ?? 'deny'
+  }
+}

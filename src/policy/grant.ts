@@ -1,0 +1,138 @@
+/**
+ * Caller × call → Grant, or the first reason why not. The only place that makes a Grant.
+ *
+ * In two steps, because a name may have to be asked of the database in between, and nobody who may not act for the tenant
+ * gets to cause that question: `tenantOf` first, then `grantFor` on resolved targets.
+ */
+import type { Caller } from '../core/caller.ts'
+import type { Grant, ProbeGrant } from '../core/decision.ts'
+import { accept, type DenyKind, type Refused, type Result, refuse } from '../core/deny-reason.ts'
+import type { Action } from '../core/policy-document.ts'
+import { matchesId } from '../core/spiffe-id.ts'
+import type { Operation, ResolvedTarget, Shape, VectorCall } from '../core/vector-call.ts'
+import { type NamedRules, type Policy, type Rule, type Workload, workloadOf } from './policy.ts'
+
+/** The workload entry of a proven caller, or `caller-unknown`. */
+export function knownWorkload(caller: Caller, policy: Policy): Result<Workload> {
+  if (!policy.trustDomains.has(caller.id.trustDomain)) {
+    return refuse('caller-unknown', `trust domain ${caller.id.trustDomain} is not in the policy's trust_domains`)
+  }
+  const workload = workloadOf(policy, caller.id)
+  return workload === undefined ? refuse('caller-unknown', `no workloads entry matches ${caller.id.text}`) : accept(workload)
+}
+
+/** The one tenant that every target of the call names, if the workload may act for it. */
+export function tenantOf(call: VectorCall, workload: Workload): Result<string> {
+  const [first, ...rest] = call.targets
+  if (first === undefined || first.tenant.kind === 'none') return refuse('tenant-not-named', `${call.endpoint} names no tenant`)
+  const tenant = first.tenant.tenant
+  for (const target of rest) {
+    if (target.tenant.kind === 'none') return refuse('tenant-not-named', `one target of ${call.endpoint} names no tenant`)
+    if (target.tenant.tenant !== tenant) return refuse('tenant-not-allowed', `${call.endpoint} names two tenants`)
+  }
+  if (!workload.tenants.has(tenant)) {
+    return refuse('tenant-not-allowed', `tenant ${JSON.stringify(tenant)} is not one of ${[...workload.tenants].join(', ')} (${workload.source})`)
+  }
+  return accept(tenant)
+}
+
+export function grantProbe(caller: Caller, call: VectorCall): Result<ProbeGrant> {
+  if (call.operation !== 'probe' || call.targets.length > 0) return refuse('internal', 'a probe grant was asked for a call that is none')
+  return accept({ kind: 'probe', caller, call } as ProbeGrant)
+}
+
+/** A rule for every target, and the call within the limits of each. */
+export function grantFor(
+  caller: Caller,
+  call: VectorCall,
+  tenant: string,
+  targets: readonly ResolvedTarget[],
+  database: string,
+  policy: Policy
+): Result<Grant> {
+  if (call.operation === 'probe') return refuse('internal', 'a tenant grant was asked for a probe')
+  let source = ''
+  for (const target of targets) {
+    if (target.tenant !== tenant) return refuse('tenant-not-allowed', 'a resolved target belongs to another tenant')
+    const rule = ruleFor(caller, call.operation, tenant, target, database, policy)
+    if (!rule.ok) return rule
+    const within = withinLimits(call.shape, rule.value)
+    if (!within.ok) return within
+    source ||= rule.value.source
+  }
+  if (source === '') return refuse('tenant-not-named', `${call.endpoint} touches nothing that a rule could allow`)
+  return accept({ kind: 'tenant', caller, call, tenant, targets, rule: source } as Grant)
+}
+
+function ruleFor(
+  caller: Caller,
+  action: Action,
+  tenant: string,
+  target: ResolvedTarget,
+  database: string,
+  policy: Policy
+): Result<Rule> {
+  if (target.namespace === undefined) return refuseAction(action, `${action} on the tenant itself`)
+  const entries = policy.databases.get(database)?.get(target.namespace) ?? []
+  let described = false
+  for (const entry of entries) {
+    if (!covers(entry, target, action)) continue
+    described = true
+    for (const rule of entry.rules) {
+      if (!rule.tenants.has(tenant) || !rule.actions.has(action)) continue
+      if (rule.workloads !== undefined && !rule.workloads.some((pattern) => matchesId(pattern, caller.id))) continue
+      return accept(rule)
+    }
+  }
+  const where = `${database}/${target.namespace}/${nameOf(target)}`
+  return described
+    ? refuseAction(action, `no rule allows ${action} on ${where} for tenant ${tenant} and ${caller.id.text}`)
+    : refuse('collection-not-allowed', `no collections entry describes ${where}`)
+}
+
+/**
+ * Whether an entry speaks about a target. A listing shows every name, so only `*` covers it; the namespace itself may be
+ * looked at by anyone with a rule in it, and is changed under `*` only.
+ */
+function covers(entry: NamedRules, target: ResolvedTarget, action: Action): boolean {
+  const everything = entry.open && entry.name === ''
+  if (target.collection.kind === 'every') return everything
+  if (target.collection.kind === 'none') return action === 'observe' || everything
+  return entry.open ? target.collection.name.startsWith(entry.name) : target.collection.name === entry.name
+}
+
+function nameOf(target: ResolvedTarget): string {
+  return target.collection.kind === 'name' ? JSON.stringify(target.collection.name) : target.collection.kind
+}
+
+const REFUSED_ACTION = {
+  search: 'collection-not-allowed',
+  read: 'collection-not-allowed',
+  observe: 'collection-not-allowed',
+  write: 'write-not-allowed',
+  define: 'write-not-allowed',
+  delete: 'delete-not-allowed',
+  drop: 'delete-not-allowed',
+  export: 'export-not-allowed'
+} as const satisfies Record<Exclude<Operation, 'probe'>, DenyKind>
+
+function refuseAction(action: Action, because: string): Refused {
+  return refuse(REFUSED_ACTION[action], because)
+}
+
+function withinLimits(shape: Shape, { limits, source }: Rule): Result<true> {
+  if (shape.vectorsOut && limits.vectors_out === 'deny') {
+    return refuse('vectors-not-allowed', `limits.vectors_out is deny (${source})`, 'Leave embeddings out of what the call includes.')
+  }
+  if (shape.topK > limits.top_k) {
+    const asked = Number.isFinite(shape.topK) ? `${shape.topK} results` : 'an unbounded number of results'
+    return refuse('call-too-large', `${asked} asked, limits.top_k is ${limits.top_k} (${source})`, `Ask for at most ${limits.top_k} results.`)
+  }
+  if (shape.queries > limits.queries) {
+    return refuse('call-too-large', `${shape.queries} queries, limits.queries is ${limits.queries} (${source})`, `Send at most ${limits.queries} queries a call.`)
+  }
+  if (shape.records > limits.records) {
+    return refuse('call-too-large', `${shape.records} records, limits.records is ${limits.records} (${source})`, `Send at most ${limits.records} records a call.`)
+  }
+  return accept(true)
+}

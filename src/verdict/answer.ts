@@ -1,0 +1,94 @@
+/** Decision → what Envoy is to do: headers to set and remove, or a denial a person can read. Pure; encoding is the edge's. */
+import type { Decision, Grant, ProbeGrant } from '../core/decision.ts'
+import { DENIALS, type DenyReason } from '../core/deny-reason.ts'
+
+export type HeaderPair = readonly [name: string, value: string]
+
+export interface AllowAnswer {
+  readonly verdict: 'allow'
+  /** Overwrite every copy the client sent. */
+  readonly set: readonly HeaderPair[]
+  readonly remove: readonly string[]
+}
+
+export interface DenyAnswer {
+  readonly verdict: 'deny'
+  readonly http: number
+  readonly grpc: number
+  readonly headers: readonly HeaderPair[]
+  /** RFC 9457 problem details, at most 1 KiB. */
+  readonly body: string
+}
+
+/** Sent to Envoy as dynamic metadata on both outcomes; its RBAC guard demands `verdict: allow`. */
+export type Metadata = readonly HeaderPair[]
+
+/** Tokens and credentials of ours that no database needs to see, whatever it is. */
+const OURS = ['x-vecauthz-policy-token', 'x-vecauthz-subject-token'] as const
+
+/** Longest remedy sent to a caller: the whole body stays below 1 KiB, as gRPC clients get it in one header. */
+const REMEDY_CHARACTERS_MAX = 400
+
+/** The headers that carry the decision. Each is always set, also to `none`: a header that is only removed can be forgotten. */
+export function allowAnswer(grant: Grant | ProbeGrant, decisionId: string, clientCredentials: readonly string[]): AllowAnswer {
+  const tenant = grant.kind === 'tenant' ? grant.tenant : 'none'
+  return {
+    verdict: 'allow',
+    set: [
+      ['x-tenant-id', tenant],
+      ['x-vecauthz-tenant', tenant],
+      ['x-vecauthz-caller', grant.caller.id.text],
+      ['x-vecauthz-decision', decisionId]
+    ],
+    remove: [...clientCredentials, ...OURS]
+  }
+}
+
+export function denyAnswer(decision: Extract<Decision, { verdict: 'deny' }>, decisionId: string, grpcCaller: boolean): DenyAnswer {
+  const row = DENIALS[decision.reason.kind]
+  const headers: HeaderPair[] = [
+    ['content-type', 'application/problem+json'],
+    ['cache-control', 'no-store'],
+    ['x-vecauthz-decision', decisionId]
+  ]
+  if (decision.retryAfterMs !== undefined) {
+    headers.push(['retry-after', String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000)))])
+  }
+  if (grpcCaller) {
+    // Envoy maps 429 to UNAVAILABLE, which gRPC clients retry at once; an explicit status overrides that (seen on 1.40).
+    headers.push(['grpc-status', String(row.grpc)])
+    if (decision.retryAfterMs !== undefined) headers.push(['grpc-retry-pushback-ms', String(Math.ceil(decision.retryAfterMs))])
+  }
+  return { verdict: 'deny', http: row.http, grpc: row.grpc, headers, body: problem(decision.reason, decisionId) }
+}
+
+function problem(reason: DenyReason, decisionId: string): string {
+  const { http, tells } = DENIALS[reason.kind]
+  const message = reason.remedy === undefined ? tells : `${tells} ${reason.remedy.slice(0, REMEDY_CHARACTERS_MAX)}`
+  return JSON.stringify({
+    type: `urn:vecauthz:denied:${reason.kind}`,
+    title: tells,
+    status: http,
+    detail: message,
+    reason: reason.kind,
+    decision_id: decisionId,
+    // Database clients show the `message` member of an error body, so that is where their users look.
+    message: `${message} (vecauthz ${reason.kind}, decision ${decisionId})`
+  })
+}
+
+export function metadataOf(decision: Decision, decisionId: string, policyRevision: string): Metadata {
+  const common: HeaderPair[] = [
+    ['verdict', decision.verdict],
+    ['decision_id', decisionId],
+    ['policy_revision', policyRevision]
+  ]
+  if (decision.verdict === 'allow') {
+    common.push(['tenant', decision.grant.kind === 'tenant' ? decision.grant.tenant : 'none'])
+    return common
+  }
+  common.push(['reason', decision.reason.kind])
+  const { atlas } = DENIALS[decision.reason.kind]
+  if (atlas !== null) common.push(['atlas', atlas])
+  return common
+}
