@@ -1,5 +1,5 @@
 /** Reads one YAML file against a schema: the value, or every fault with file, line and column. */
-import { LineCounter, type Node, parseDocument } from 'yaml'
+import { type Document, LineCounter, type Node, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
 import type { DocumentPath } from '../core/policy-document.ts'
 
@@ -27,24 +27,24 @@ const FILE_BYTES_MAX = 8 * 1024 * 1024
 export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): Read<T> {
   if (text.length > FILE_BYTES_MAX) return failed({ file, line: 1, column: 1, says: 'The file is larger than 8 MiB', remedy: 'Split it.' })
   const lines = new LineCounter()
-  // Aliases and custom tags make one text mean different things to different readers; the format needs neither.
   const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true, version: '1.2', stringKeys: true })
   if (document.errors.length > 0 || document.warnings.length > 0) {
     const faults = [...document.errors, ...document.warnings].map((error) => {
-      const at = lines.linePos(error.pos[0])
       const says = error.message.split('\n')[0]?.replace(/ at line .*$/, '') ?? error.message
-      return { file, line: at.line, column: at.col, says, remedy: 'Correct the YAML.' }
+      return { file, ...place(lines, error.pos[0]), says, remedy: 'Correct the YAML.' }
     })
     return { ok: false, faults }
+  }
+  const aliases = aliasesOf(document)
+  if (aliases.length > 0) {
+    const remedy = 'Write the value out: an alias hides from a reader what the line says.'
+    return { ok: false, faults: aliases.map(({ name, at }) => ({ file, ...place(lines, at), says: `Alias *${name} is not allowed`, remedy })) }
   }
   const placeOf = (path: DocumentPath): Place => {
     for (let length = path.length; length >= 0; length--) {
       const node = document.getIn(path.slice(0, length), true) as Node | null | undefined
       const range = node?.range
-      if (range) {
-        const at = lines.linePos(range[0])
-        return { line: at.line, column: at.col }
-      }
+      if (range) return place(lines, range[0])
     }
     return { line: 1, column: 1 }
   }
@@ -62,6 +62,17 @@ export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): R
     })
   })
   return { ok: false, faults }
+}
+
+function place(lines: LineCounter, offset: number): Place {
+  const at = lines.linePos(offset)
+  return { line: at.line, column: at.col }
+}
+
+function aliasesOf(document: Document.Parsed): { name: string; at: number }[] {
+  const found: { name: string; at: number }[] = []
+  visit(document, { Alias: (_, node) => void found.push({ name: node.source, at: node.range?.[0] ?? 0 }) })
+  return found
 }
 
 function failed(fault: Fault): { ok: false; faults: Fault[] } {

@@ -27,7 +27,7 @@ export type Metadata = readonly HeaderPair[]
 const OURS = ['x-vecauthz-policy-token', 'x-vecauthz-subject-token'] as const
 
 /** Longest remedy sent to a caller: the whole body stays below 1 KiB, as gRPC clients get it in one header. */
-const REMEDY_CHARACTERS_MAX = 400
+const REMEDY_CHARACTERS_MAX = 220
 
 /** The headers that carry the decision. Each is always set, also to `none`: a header that is only removed can be forgotten. */
 export function allowAnswer(grant: Grant | ProbeGrant, decisionId: string, clientCredentials: readonly string[]): AllowAnswer {

@@ -64,7 +64,7 @@ describe('the encoder of verdicts', () => {
       expect(JSON.parse(body).detail).toContain('Do this.')
     }
     const long = denyAnswer({ verdict: 'deny', reason: { kind: 'call-ambiguous', because: '', remedy: 'x'.repeat(5_000) } }, ID, false)
-    expect(Buffer.byteLength(long.body)).toBeLessThanOrEqual(2048)
+    expect(Buffer.byteLength(long.body)).toBeLessThanOrEqual(1024)
   })
 
   it('a gRPC caller gets an explicit status, an HTTP caller does not', () => {

@@ -1,0 +1,71 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { loadAll } from '../../src/config/load.ts'
+import { printFault } from '../../src/config/read-yaml.ts'
+import { compilePolicy } from '../../src/policy/compile.ts'
+
+const HERE = import.meta.dirname
+const SETTINGS = readFileSync(join(HERE, 'settings.yaml'), 'utf8')
+const POLICY = readFileSync(join(HERE, 'policy.yaml'), 'utf8')
+
+function load(settings: string, policy: string): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'vecauthz-config-'))
+  writeFileSync(join(folder, 'settings.yaml'), settings)
+  writeFileSync(join(folder, 'policy.yaml'), policy)
+  const loaded = loadAll(join(folder, 'settings.yaml'), ['chroma'], compilePolicy)
+  return loaded.ok ? [] : loaded.faults.map((fault) => printFault({ ...fault, file: fault.file.slice(folder.length + 1) }))
+}
+
+/** Each bad policy to the faults it must give: place first, then what is wrong. */
+const WANT: Record<string, RegExp[]> = {
+  'unknown-key.yaml': [/^policy.yaml:8:5: collections.0.names: /, /^policy.yaml:10:\d+: collections.0.name: unknown key/],
+  'tenant-misspelt.yaml': [/^policy.yaml:6:15: Tenant "acmee" is not listed/],
+  'spiffe-id-in-capitals.yaml': [/^policy.yaml:5:16: "spiffe:\/\/Demo.* is not a SPIFFE ID or pattern/],
+  'trust-domain-not-listed.yaml': [/^policy.yaml:5:16: Trust domain "other.test" is not listed/],
+  'action-misspelt.yaml': [/^policy.yaml:14:19: collections.0.allow.0.actions.0: /],
+  'database-unknown.yaml': [/^policy.yaml:8:15: Database "dmeo".*Known: demo/],
+  'limit-missing.yaml': [/^policy.yaml:15:9: limits.top_k: /],
+  'star-in-the-middle.yaml': [/^policy.yaml:10:13: "hand\*book" has a \*/],
+  'tenant-twice.yaml': [/^policy.yaml:3:31: Tenant "acme" stands here a second time/],
+  'patterns-overlap.yaml': [/^policy.yaml:6:18: Pattern .* can match the same workload/],
+  'key-twice.yaml': [/^policy.yaml:2:1: Map keys must be unique/],
+  'alias.yaml': [/^policy.yaml:6:15: Alias \*all is not allowed/, /^policy.yaml:13:19: Alias/],
+  'collection-twice.yaml': [/^policy.yaml:10:23: Collection "handbook" is described twice/],
+  'budget-of-zero.yaml': [/^policy.yaml:16:23: budget.per_second: /],
+  'broken-yaml.yaml': [/^policy.yaml:\d+:\d+: /],
+  'three-faults.yaml': [/collections.0.names/, /collections.0.name: unknown key/, /actions.0/, /per_second/],
+  'wildcard-in-the-middle.yaml': [/^policy.yaml:5:16: .* is not a SPIFFE ID or pattern/]
+}
+
+describe('configuration', () => {
+  it('a good settings file and policy load', () => {
+    expect(load(SETTINGS, POLICY)).toEqual([])
+  })
+
+  it('every bad policy in the folder is known here', () => {
+    expect(readdirSync(join(HERE, 'bad')).sort()).toEqual(Object.keys(WANT).sort())
+  })
+
+  it.each(Object.entries(WANT))('%s: every fault with its place', (file, wanted) => {
+    const faults = load(SETTINGS, readFileSync(join(HERE, 'bad', file), 'utf8'))
+    for (const pattern of wanted) expect(faults.some((fault) => pattern.test(fault)), `${pattern} in\n${faults.join('\n')}`).toBe(true)
+    if (file !== 'broken-yaml.yaml') expect(faults.length, faults.join('\n')).toBe(wanted.length)
+  })
+
+  const settings: readonly (readonly [string, (text: string) => string, RegExp])[] = [
+    ['a database kind of a later version', (text) => text.replace('kind: chroma', 'kind: qdrant'), /settings.yaml:9:11: Database kind "qdrant" is not served by this version. Use one of: chroma/],
+    ['an Envoy ID that is none', (text) => text.replace('/envoy/gateway', '/envoy/../gateway'), /settings.yaml:5:10: .*ID-13/],
+    ['an Envoy ID without a path', (text) => text.replace('/envoy/gateway', ''), /settings.yaml:5:10: .*no path/],
+    ['an authority of two databases', (text) => text.replace('audit:', '  - { id: b, kind: chroma, version: 1.5.9, authorities: [localhost], url: "http://127.0.0.1:1" }\naudit:'), /Authority "localhost" already means database "demo"/],
+    ['a role that does not exist', (text) => text.replace('role: gateway', 'role: open'), /settings.yaml:2:7: role: /],
+    ['a listen address with a name', (text) => text.replace('127.0.0.1:0', 'localhost:1'), /settings.yaml:3:9: listen: /],
+    ['no list of Envoys', (text) => text.replace(/envoys:.*\n/, ''), /envoys/],
+    ['a policy file that is not there', (text) => text.replace('policy: policy.yaml', 'policy: nowhere.yaml'), /nowhere.yaml:1:1: Cannot be read \(ENOENT\). The settings name it/]
+  ]
+  it.each(settings)('%s', (_, change, want) => {
+    const faults = load(change(SETTINGS), POLICY)
+    expect(faults.join('\n')).toMatch(want)
+  })
+})
