@@ -1,0 +1,32 @@
+/** The plain HTTP health port: /livez says the process runs, /readyz says whether it may be asked, and why not. */
+import { createServer } from 'node:http'
+
+export interface HealthPort {
+  readonly port: number
+  /** From now on /readyz says no. */
+  readonly drain: () => void
+  readonly close: () => void
+}
+
+export async function startHealth(host: string, port: number, notReady: () => string | undefined): Promise<HealthPort> {
+  let draining = false
+  const server = createServer((request, response) => {
+    const because = draining ? 'draining' : notReady()
+    const [status, body] =
+      request.url === '/livez' ? [200, 'ok'] : request.url === '/readyz' ? (because === undefined ? [200, 'ready'] : [503, because]) : [404, 'not here']
+    response.writeHead(Number(status), { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' })
+    response.end(`${body}\n`)
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  })
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    drain: () => {
+      draining = true
+    },
+    close: () => server.close()
+  }
+}

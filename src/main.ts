@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+/** The command line. The only file that reads the environment, signals and arguments, and the only one that exits. */
+import { existsSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import pino from 'pino'
+import { type Loaded, loadAll } from './config/load.ts'
+import { printFault } from './config/read-yaml.ts'
+import { SERVED_KINDS } from './databases/dialects.ts'
+import { compilePolicy } from './policy/compile.ts'
+import type { Policy } from './policy/policy.ts'
+import { serve } from './serve.ts'
+
+const HELP = `vecauthz: Envoy external authorization for vector databases
+
+Usage: vecauthz COMMAND [options]
+
+  serve      run the authorization server
+  validate   read settings and policy, print every fault, change nothing
+
+Options of both:
+  --config FILE   settings file (default: vecauthz.yaml). It names the policy file.
+
+  --help          this text
+
+A first settings file and policy are in demo/config/; docs/reference.md explains each key.
+Exit codes: 0 yes, 1 no (faults found), 2 cannot say (bad arguments, something unreachable).
+`
+
+const code = await run(process.argv.slice(2))
+if (code !== undefined) process.exitCode = code
+
+async function run(args: readonly string[]): Promise<number | undefined> {
+  const [command, ...rest] = args
+  if (command === undefined || command === '--help' || command === '-h' || command === 'help') {
+    process.stdout.write(HELP)
+    return command === undefined ? 2 : 0
+  }
+  if (command !== 'serve' && command !== 'validate') return complain(`There is no command "${command}". Commands: serve, validate; see --help.`)
+  const config = configOf(rest)
+  if (typeof config === 'number') return config
+  const loaded = loadAll(config, SERVED_KINDS, compilePolicy)
+  if (command === 'validate') return validate(loaded)
+  if (!loaded.ok) return validate(loaded)
+  return start(loaded)
+}
+
+function configOf(args: readonly string[]): string | number {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { config: { type: 'string', default: 'vecauthz.yaml' }, help: { type: 'boolean' } } })
+    if (values.help === true) {
+      process.stdout.write(HELP)
+      return 0
+    }
+    if (!existsSync(values.config)) return complain(`There is no settings file "${values.config}". Give one with --config FILE; demo/config/vecauthz.yaml is a first one.`)
+    return values.config
+  } catch (cause) {
+    return complain(`${(cause as Error).message.split('\n')[0]} See --help.`)
+  }
+}
+
+function validate(loaded: Loaded<Policy>): number {
+  if (loaded.ok) {
+    process.stdout.write(`good: ${loaded.policyFile}, revision ${loaded.policy.revision.slice(0, 12)}\n`)
+    return 0
+  }
+  for (const fault of loaded.faults) process.stderr.write(`${printFault(fault)}\n`)
+  process.stderr.write(`${loaded.faults.length} fault${loaded.faults.length === 1 ? '' : 's'}\n`)
+  return 1
+}
+
+async function start(loaded: Extract<Loaded<Policy>, { ok: true }>): Promise<number | undefined> {
+  const log = pino({ base: { name: 'vecauthz' }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+  try {
+    const serving = await serve(loaded.settings, loaded.policy, loaded.policyFile, log)
+    let stopping = false
+    const stop = (signal: NodeJS.Signals) => {
+      if (stopping) return
+      stopping = true
+      void serving.drain(signal).then(() => process.exit(0))
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+    return undefined
+  } catch (cause) {
+    return complain(cause instanceof Error ? cause.message : String(cause))
+  }
+}
+
+function complain(sentence: string): number {
+  process.stderr.write(`vecauthz: ${sentence}\n`)
+  return 2
+}

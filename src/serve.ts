@@ -1,0 +1,184 @@
+/** `vecauthz serve`: wires the parts, keeps what they need current, and takes them down in order. */
+import { randomUUID } from 'node:crypto'
+import { unwatchFile, watchFile } from 'node:fs'
+import type { Logger } from 'pino'
+import type { World } from './authorize.ts'
+import { auditRecord } from './audit/record.ts'
+import { type AuditSink, openSink } from './audit/sink.ts'
+import { loadPolicy } from './config/load.ts'
+import { printFault } from './config/read-yaml.ts'
+import type { Settings } from './config/settings-schema.ts'
+import { CALLERS_CACHED_MAX, CHECK_REQUEST_BYTES_MAX, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
+import { createDecider } from './envoy/decide.ts'
+import { type AuthzServer, type OwnPem, startServer } from './envoy/server.ts'
+import { type HealthPort, startHealth } from './admin/health.ts'
+import { createCallerCache } from './identity/identify.ts'
+import { verifyX509Svid } from './identity/x509-svid.ts'
+import { compilePolicy } from './policy/compile.ts'
+import type { Policy } from './policy/policy.ts'
+import { serveDatabases } from './serve-databases.ts'
+import { readEndpointAddress } from './spire/endpoint-address.ts'
+import { connectWorkloadApi, type SvidSnapshot, type SvidSource } from './spire/workload-api.ts'
+import { createMemory } from './state/memory.ts'
+
+export interface Serving {
+  readonly port: number
+  readonly healthPort: number | undefined
+  /** Readiness off, connections let go, what is under way answered, records written. */
+  readonly drain: (reason: string) => Promise<void>
+}
+
+/** How long Envoy's health checks get to see NOT_SERVING before connections are let go: two of its intervals. */
+const DRAIN_NOTICE_MS = 1_000
+const DRAIN_GRACE_MS = 5_000
+const FIRST_SVID_MS = 30_000
+const POLICY_POLL_MS = 500
+/** grpc-js spreads connection ages by a tenth; 0.4 with that is still below half of the lifetime. */
+const CONNECTION_AGE_SHARE = 0.4
+
+export async function serve(settings: Settings, firstPolicy: Policy, policyFile: string, log: Logger): Promise<Serving> {
+  const source = connect(settings, log)
+  const first = await source.ready(FIRST_SVID_MS).catch((cause: Error) => {
+    source.close()
+    throw cause
+  })
+  checkLifetime(first, settings)
+  const sink = openSink(settings.audit.file, (cause) => log.error({ fault: cause.message }, 'audit: cannot write'))
+  const policy = watchPolicy(firstPolicy, policyFile, settings, log)
+  const databases = serveDatabases(settings)
+  const decider = createDecider({
+    now: Date.now,
+    tick: () => performance.now() * 1000,
+    newDecisionId: randomUUID,
+    world: worldOf(settings, source, policy, databases),
+    record: (decided) => sink.write(auditRecord(decided)),
+    onFault: (decisionId, cause) => log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
+    deadlineMs: settings.deadline_ms,
+    pendingMax: CHECKS_IN_FLIGHT_MAX
+  })
+  const [host, port] = splitAddress(settings.listen)
+  const server = await startServer(pemOf(first), {
+    host,
+    port,
+    envoys: new Set(settings.envoys),
+    verify: verifyX509Svid,
+    trust: () => source.current()?.bundles,
+    now: Date.now,
+    onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the ext_authz port was refused'),
+    decider,
+    connectionAgeMs: settings.svid_ttl_seconds * 1000 * CONNECTION_AGE_SHARE,
+    messageBytesMax: CHECK_REQUEST_BYTES_MAX
+  })
+  source.onChange((snapshot) => {
+    if (snapshot !== undefined) server.renew(pemOf(snapshot))
+  })
+  const readiness = () => notReady(source, settings)
+  const stopReadiness = keepReadiness(server, readiness)
+  const health = settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness)
+  log.info({ port: server.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) }, 'serving')
+  return { port: server.port, healthPort: health?.port, drain: (reason) => drain(reason, { source, sink, server, health, stopReadiness, policyFile, log }) }
+}
+
+function connect(settings: Settings, log: Logger): SvidSource {
+  const address = readEndpointAddress(settings.workload_api, undefined)
+  if (!address.ok) throw new Error(`workload_api: ${address.detail}`)
+  return connectWorkloadApi({
+    address: address.address,
+    verify: verifyX509Svid,
+    now: Date.now,
+    onEvent: (event) => {
+      if (event.kind !== 'updated') return log.warn({ event: event.kind, because: event.because }, 'workload api')
+      const { svid, generation } = event.snapshot
+      return log.info({ event: event.kind, generation, spiffe_id: svid.id.text, not_after: new Date(svid.notAfter).toISOString() }, 'workload api')
+    }
+  })
+}
+
+/** A setting that claims longer-lived SVIDs than there are would keep connections open past their certificates. */
+function checkLifetime({ svid }: SvidSnapshot, settings: Settings): void {
+  const left = (svid.notAfter - Date.now()) / 1000
+  const least = settings.svid_ttl_seconds / 4
+  if (left >= least) return
+  throw new Error(
+    `svid_ttl_seconds is ${settings.svid_ttl_seconds}, but our own SVID ends in ${Math.max(0, Math.round(left))} s. Set it to the shortest SVID lifetime in use.`
+  )
+}
+
+function pemOf({ svid }: SvidSnapshot): OwnPem {
+  const cert = svid.certificates.map((der) => `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE-----\n`)
+  return { key: svid.key.export({ type: 'pkcs8', format: 'pem' }) as string, cert: cert.join('') }
+}
+
+function worldOf(
+  settings: Settings,
+  source: SvidSource,
+  policy: () => Policy | undefined,
+  served: World['served']
+): () => World {
+  const fixed = { trustAgeMsMax: settings.bundle_max_age_seconds * 1000, served, callers: createCallerCache(CALLERS_CACHED_MAX), memory: createMemory() }
+  return () => {
+    const snapshot = source.current()
+    return { ...fixed, trust: snapshot?.bundles, trustAgeMs: snapshot === undefined ? 0 : Date.now() - snapshot.receivedAt, policy: policy() }
+  }
+}
+
+/** The policy in force: a better file replaces it whole, a bad one changes nothing and is shown with its faults. */
+function watchPolicy(first: Policy, file: string, settings: Settings, log: Logger): () => Policy {
+  let current = first
+  watchFile(file, { interval: POLICY_POLL_MS }, () => {
+    const loaded = loadPolicy(file, settings, compilePolicy)
+    if (!loaded.ok) return log.error({ faults: loaded.faults.map(printFault), kept: current.revision.slice(0, 12) }, 'policy: the new file is not used')
+    if (loaded.policy.revision === current.revision) return undefined
+    current = loaded.policy
+    return log.info({ policy_revision: current.revision.slice(0, 12) }, 'policy: the new file is in force')
+  })
+  return () => current
+}
+
+function notReady(source: SvidSource, settings: Settings): string | undefined {
+  const snapshot = source.current()
+  if (snapshot === undefined) return `no SVID: ${source.state().because}`
+  const now = Date.now()
+  if (snapshot.svid.notAfter <= now) return 'our own SVID has expired'
+  const age = now - snapshot.receivedAt
+  return age > settings.bundle_max_age_seconds * 1000 ? `trust bundles are ${Math.round(age / 1000)} s old` : undefined
+}
+
+function keepReadiness(server: AuthzServer, readiness: () => string | undefined): () => void {
+  server.setReady(readiness() === undefined)
+  const timer = setInterval(() => server.setReady(readiness() === undefined), 500)
+  timer.unref()
+  return () => {
+    clearInterval(timer)
+    server.setReady(false)
+  }
+}
+
+interface Parts {
+  readonly source: SvidSource
+  readonly sink: AuditSink
+  readonly server: AuthzServer
+  readonly health: HealthPort | undefined
+  readonly stopReadiness: () => void
+  readonly policyFile: string
+  readonly log: Logger
+}
+
+async function drain(reason: string, parts: Parts): Promise<void> {
+  parts.log.info({ reason }, 'draining')
+  parts.stopReadiness()
+  parts.health?.drain()
+  await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
+  await parts.server.drain(DRAIN_GRACE_MS)
+  unwatchFile(parts.policyFile)
+  parts.source.close()
+  parts.health?.close()
+  await parts.sink.close()
+  parts.log.info('stopped')
+}
+
+/** `127.0.0.1:9901` or `[::1]:9901`; the settings schema has checked the shape. */
+function splitAddress(address: string): [host: string, port: number] {
+  const colon = address.lastIndexOf(':')
+  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))]
+}
