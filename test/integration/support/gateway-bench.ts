@@ -1,0 +1,91 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type RunningEnvoy, startEnvoy } from '../../../demo/envoy.ts'
+import { type Bootstrap, httpOf, type Listener, named } from '../../../demo/envoy-config.ts'
+import { writeSecrets } from '../../../demo/envoy-secrets.ts'
+import { envoyBinary } from '../../../setup/components.ts'
+import { type Authority, issueSvid, makeAuthority, type Svid } from '../../support/ca.ts'
+import { type ScriptedAuthorizer, startAuthorizer } from './scripted-authorizer.ts'
+import { startRecorder, type UpstreamRecorder } from './upstream-recorder.ts'
+import { type Heard, type Http1Request, type Http2Request, http1, http2 } from './wire-client.ts'
+
+/**
+ * The shipped gateway.yaml in a real Envoy, between a scripted ext_authz server and a recorder in place of the database. Variants are
+ * further listeners of the same process, each the shipped one with one thing changed: the controls that show a hole opening.
+ */
+export interface GatewayBench {
+  readonly folder: string
+  readonly authority: Authority
+  /** The agent that calls unless another identity is handed in. */
+  readonly agent: Svid
+  readonly gateway: Svid
+  readonly authorizer: ScriptedAuthorizer
+  readonly upstream: UpstreamRecorder
+  readonly envoy: RunningEnvoy
+  /** Forgets what was seen and allows again. */
+  reset(): void
+  http1(request?: Http1Request, listener?: string): Promise<Heard>
+  http2(request?: Http2Request, listener?: string): Promise<Heard>
+  stop(): Promise<void>
+}
+
+export type Variant = (listener: Listener, bootstrap: Bootstrap) => void
+
+export const SHIPPED = 'gateway_in'
+export const GATEWAY_FILE = join(import.meta.dirname, '../../../envoy/gateway.yaml')
+export const SIDECAR_FILE = join(import.meta.dirname, '../../../envoy/agent-sidecar.yaml')
+export const TRUST_DOMAIN = 'demo.vecauthz.test'
+export const AGENT_ID = `spiffe://${TRUST_DOMAIN}/agent/research`
+export const GATEWAY_ID = `spiffe://${TRUST_DOMAIN}/envoy/gateway`
+export const AUTHORIZER_ID = `spiffe://${TRUST_DOMAIN}/vecauthz/gateway`
+
+export async function startBench(variants: Readonly<Record<string, Variant>> = {}): Promise<GatewayBench> {
+  const folder = mkdtempSync(join(tmpdir(), 'vecauthz-truth-'))
+  const authority = await makeAuthority({ trustDomain: TRUST_DOMAIN })
+  const agent = await issueSvid(authority, { id: AGENT_ID })
+  const gateway = await issueSvid(authority, { id: GATEWAY_ID })
+  const authorizer = await startAuthorizer(await issueSvid(authority, { id: AUTHORIZER_ID }), authority.pem)
+  const upstream = await startRecorder()
+  writeSecrets(folder, { server: gateway, bundles: { [TRUST_DOMAIN]: authority.pem } })
+  const envoy = await startEnvoy({
+    binary: envoyBinary(),
+    configFile: GATEWAY_FILE,
+    folder,
+    overrides: {
+      upstreams: { chroma: { address: '127.0.0.1', port: upstream.port }, vecauthz: { address: '127.0.0.1', port: authorizer.port } },
+      edit: (bootstrap) => addVariants(bootstrap, variants)
+    }
+  })
+  return {
+    folder,
+    authority,
+    agent,
+    gateway,
+    authorizer,
+    upstream,
+    envoy,
+    reset() {
+      authorizer.reset()
+      upstream.reset()
+    },
+    http1: (request, listener = SHIPPED) => http1(envoy.port(listener), agent, request),
+    http2: (request, listener = SHIPPED) => http2(envoy.port(listener), agent, request),
+    async stop() {
+      await envoy.stop()
+      await Promise.all([authorizer.stop(), upstream.stop()])
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+export function addVariants(bootstrap: Bootstrap, variants: Readonly<Record<string, Variant>>): void {
+  const { listeners } = bootstrap.static_resources
+  const shipped = named(listeners, SHIPPED)
+  for (const [name, change] of Object.entries(variants)) {
+    const variant: Listener = { ...structuredClone(shipped), name }
+    httpOf(variant)['stat_prefix'] = name
+    change(variant, bootstrap)
+    listeners.push(variant)
+  }
+}

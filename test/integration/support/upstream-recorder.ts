@@ -1,0 +1,56 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** What stands where the database would: it records what arrives, byte for byte, and answers 200. */
+export interface UpstreamRecorder {
+  readonly port: number
+  /** Every request since `reset`, oldest first. */
+  readonly seen: Arrived[]
+  /** Status of the next answers. */
+  status: number
+  reset(): void
+  stop(): Promise<void>
+}
+
+export interface Arrived {
+  readonly method: string
+  readonly target: string
+  readonly body: Buffer
+  /** All values of a header, in order. */
+  all(name: string): string[]
+}
+
+export async function startRecorder(): Promise<UpstreamRecorder> {
+  const server = createServer(async (request, response) => {
+    const arrived = await readAll(request)
+    recorder.seen.push(arrived)
+    response.writeHead(recorder.status, { 'content-type': 'text/plain' }).end('from upstream')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const recorder: UpstreamRecorder = {
+    port: (server.address() as AddressInfo).port,
+    seen: [],
+    status: 200,
+    reset() {
+      this.seen.length = 0
+      this.status = 200
+    },
+    async stop() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    }
+  }
+  return recorder
+}
+
+async function readAll(request: IncomingMessage): Promise<Arrived> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  const { rawHeaders, method = '', url: target = '' } = request
+  const all = (name: string) =>
+    rawHeaders.flatMap((key, at) => (at % 2 === 0 && key.toLowerCase() === name ? [rawHeaders[at + 1] ?? ''] : []))
+  return { method, target, body: Buffer.concat(chunks), all }
+}
