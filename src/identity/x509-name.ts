@@ -1,0 +1,59 @@
+import { childrenOf, contentOf, type Element, encodingOf, readOid, TAG } from './der.ts'
+
+/**
+ * A Name in a form that is equal exactly for names that RFC 5280 §7.1 calls equal: letters without their case, runs of spaces
+ * as one, whatever string type they came in. Undefined for bytes that are no Name. The signature decides in the end; names
+ * only say which issuers are worth trying.
+ */
+export function readName(bytes: Buffer, element: Element | undefined): string | undefined {
+  const sets = element?.tag === TAG.sequence ? childrenOf(bytes, element) : undefined
+  if (sets === undefined) return undefined
+  const parts: string[][] = []
+  for (const set of sets) {
+    const attributes = set.tag === TAG.set ? childrenOf(bytes, set) : undefined
+    if (attributes === undefined || attributes.length === 0) return undefined
+    const part: string[] = []
+    for (const attribute of attributes) {
+      const text = readAttribute(bytes, attribute)
+      if (text === undefined) return undefined
+      part.push(text)
+    }
+    parts.push(part.sort())
+  }
+  return JSON.stringify(parts)
+}
+
+/** The Name without any attribute. */
+export const EMPTY_NAME = '[]'
+
+function readAttribute(bytes: Buffer, attribute: Element): string | undefined {
+  const [type, value, extra] = attribute.tag === TAG.sequence ? (childrenOf(bytes, attribute) ?? []) : []
+  const oid = readOid(bytes, type)
+  if (oid === undefined || value === undefined || extra !== undefined) return undefined
+  const text = value.tag === TAG.utf8String || value.tag === TAG.printableString || value.tag === TAG.ia5String
+  if (!text) return `${oid} #${encodingOf(bytes, value).toString('hex')}`
+  return `${oid} ${contentOf(bytes, value).toString('utf8').toLowerCase().trim().replaceAll(/\s+/g, ' ')}`
+}
+
+/** The name types of RFC 5280 §4.2.1.6, by their tag number. */
+export const NAME_TYPE = { email: 1, dns: 2, directory: 4, uri: 6, ip: 7 } as const
+
+export interface GeneralName {
+  /** The tag number, 0 to 8. */
+  readonly type: number
+  /** The content, one character a byte: what is beyond ASCII stays visible as such. */
+  readonly text: string
+}
+
+/** otherName, x400Address, directoryName and ediPartyName are constructed, the others are not. */
+const CONSTRUCTED = [0, 3, 4, 5]
+const NAME_TYPES = 9
+
+export function readGeneralName(bytes: Buffer, element: Element | undefined): GeneralName | undefined {
+  if (element === undefined) return undefined
+  const type = element.tag & 0x1f
+  const constructed = CONSTRUCTED.includes(type)
+  if (type >= NAME_TYPES || element.tag !== ((constructed ? 0xa0 : 0x80) | type)) return undefined
+  if (constructed && childrenOf(bytes, element) === undefined) return undefined
+  return { type, text: bytes.toString('latin1', element.from, element.to) }
+}
