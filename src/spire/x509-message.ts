@@ -19,7 +19,7 @@ export interface OwnSvid {
   /** DER, leaf first, intermediates after it. */
   readonly certificates: readonly Uint8Array[]
   readonly key: KeyObject
-  /** End of the leaf's validity, milliseconds since the epoch. */
+  /** Until when it can be used: the earliest end on its path, milliseconds since the epoch. */
   readonly notAfter: number
   /** What the operator wrote into the registration entry to tell several SVIDs apart; often empty. */
   readonly hint: string
