@@ -17,6 +17,8 @@ import { type Heard, type Http1Request, type Http2Request, http1, http2 } from '
 export interface GatewayBench {
   readonly folder: string
   readonly authority: Authority
+  /** Another trust domain whose bundle the gateway holds as well. */
+  readonly partner: Authority
   /** The agent that calls unless another identity is handed in. */
   readonly agent: Svid
   readonly gateway: Svid
@@ -36,6 +38,7 @@ export const SHIPPED = 'gateway_in'
 export const GATEWAY_FILE = join(import.meta.dirname, '../../../envoy/gateway.yaml')
 export const SIDECAR_FILE = join(import.meta.dirname, '../../../envoy/agent-sidecar.yaml')
 export const TRUST_DOMAIN = 'demo.vecauthz.test'
+export const PARTNER_DOMAIN = 'partner.test'
 export const AGENT_ID = `spiffe://${TRUST_DOMAIN}/agent/research`
 export const GATEWAY_ID = `spiffe://${TRUST_DOMAIN}/envoy/gateway`
 export const AUTHORIZER_ID = `spiffe://${TRUST_DOMAIN}/vecauthz/gateway`
@@ -43,11 +46,12 @@ export const AUTHORIZER_ID = `spiffe://${TRUST_DOMAIN}/vecauthz/gateway`
 export async function startBench(variants: Readonly<Record<string, Variant>> = {}): Promise<GatewayBench> {
   const folder = mkdtempSync(join(tmpdir(), 'vecauthz-truth-'))
   const authority = await makeAuthority({ trustDomain: TRUST_DOMAIN })
+  const partner = await makeAuthority({ trustDomain: PARTNER_DOMAIN })
   const agent = await issueSvid(authority, { id: AGENT_ID })
   const gateway = await issueSvid(authority, { id: GATEWAY_ID })
   const authorizer = await startAuthorizer(await issueSvid(authority, { id: AUTHORIZER_ID }), authority.pem)
   const upstream = await startRecorder()
-  writeSecrets(folder, { server: gateway, bundles: { [TRUST_DOMAIN]: authority.pem } })
+  writeSecrets(folder, { server: gateway, bundles: { [TRUST_DOMAIN]: authority.pem, [PARTNER_DOMAIN]: partner.pem } })
   const envoy = await startEnvoy({
     binary: envoyBinary(),
     configFile: GATEWAY_FILE,
@@ -60,6 +64,7 @@ export async function startBench(variants: Readonly<Record<string, Variant>> = {
   return {
     folder,
     authority,
+    partner,
     agent,
     gateway,
     authorizer,

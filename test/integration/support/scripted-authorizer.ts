@@ -109,3 +109,13 @@ function overwrite(key: string, value: string): HeaderValueOption {
 function option(parts: Partial<HeaderValueOption>): HeaderValueOption {
   return { header: undefined, append: undefined, appendAction: APPEND, keepEmptyValue: false, ...parts }
 }
+
+/** The request inside a check, with the headers of whichever form was sent. */
+export function requestOf(check: CheckRequest | undefined) {
+  const http = check?.attributes?.request?.http
+  if (http === undefined) throw new Error('there was no check with an HTTP request')
+  const raw = (http.headerMap?.headers ?? []).map(({ key, rawValue }) => [key, Buffer.from(rawValue).toString('latin1')] as const)
+  const headers = raw.length > 0 ? raw : Object.entries(http.headers)
+  const all = (name: string) => headers.filter(([key]) => key === name).map(([, value]) => value)
+  return { ...http, all }
+}
