@@ -55,9 +55,11 @@ function extend(search: Search, path: readonly Certificate[]): readonly Certific
   for (const hint of candidates(search.hints, issued)) {
     if (path.some((certificate) => certificate.der.equals(hint.der))) continue
     if (!links(search, hint, path, false)) continue
+    const before = search.fault
     const whole = extend(search, [...path, hint])
     if (whole !== undefined) return whole
-    explain(search, fault('X-20', `the path ends at certificate ${hint.serial}, which no anchor of the trust domain vouches for`))
+    if (search.fault === before)
+      explain(search, fault('X-20', `the path ends at certificate ${hint.serial}, which no anchor of the trust domain vouches for`))
   }
   return undefined
 }
