@@ -1,13 +1,11 @@
 import { CheckResponse } from '@envoyproxy/protos/auth'
-import { status as grpc } from '@grpc/grpc-js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { httpFilterOf, httpOf, type Listener } from '../../demo/envoy-config.ts'
-import { type GatewayBench, startBench } from './support/gateway-bench.ts'
+import { EXT_AUTHZ, type GatewayBench, GUARD, STRIP, startBench, without } from './support/gateway-bench.ts'
 import { allow, deny, OVERWRITE, requestOf } from './support/scripted-authorizer.ts'
 
 /** What Envoy does with each kind of answer: shipped, and with one line changed to show what that line holds back. */
 
-const EXT_AUTHZ = 'envoy.filters.http.ext_authz'
 const EMPTY = CheckResponse.fromPartial({})
 /** No strip, no limits on changes, no guard: what the filter does when nobody holds it back. */
 const BARE = 'bare'
@@ -17,11 +15,11 @@ let bench: GatewayBench
 beforeAll(async () => {
   bench = await startBench({
     [BARE]: (listener) => {
-      without(listener, 'envoy.filters.http.header_mutation', 'envoy.filters.http.rbac')
+      without(listener, STRIP, GUARD)
       delete httpFilterOf(listener, EXT_AUTHZ)['decoder_header_mutation_rules']
       httpFilterOf(listener, EXT_AUTHZ)['validate_mutations'] = false
     },
-    'without guard': (listener) => without(listener, 'envoy.filters.http.rbac'),
+    'without guard': (listener) => without(listener, GUARD),
     'without mutation rules': (listener) => {
       delete httpFilterOf(listener, EXT_AUTHZ)['decoder_header_mutation_rules']
     },
@@ -32,26 +30,11 @@ beforeAll(async () => {
       httpFilterOf(listener, EXT_AUTHZ)['clear_route_cache'] = true
       addSpecialRoute(listener)
     },
-    'two routes': addSpecialRoute,
-    'fails open': (listener) => {
-      httpFilterOf(listener, EXT_AUTHZ)['failure_mode_allow'] = true
-    },
-    'fails open, without guard': (listener) => {
-      httpFilterOf(listener, EXT_AUTHZ)['failure_mode_allow'] = true
-      without(listener, 'envoy.filters.http.rbac')
-    },
-    'default error status': (listener) => {
-      delete httpFilterOf(listener, EXT_AUTHZ)['status_on_error']
-    }
+    'two routes': addSpecialRoute
   })
 })
 afterAll(() => bench?.stop())
 beforeEach(() => bench.reset())
-
-function without(listener: Listener, ...names: string[]) {
-  const http = httpOf(listener)
-  http['http_filters'] = http['http_filters'].filter((filter: { name: string }) => !names.includes(filter.name))
-}
 
 /** A route that a path, or a header, of vecauthz's answer could lead to. */
 function addSpecialRoute(listener: Listener) {
@@ -66,7 +49,7 @@ const answerWith = (answer: CheckResponse) => {
 }
 
 describe('what counts as yes', () => {
-  const ok = { code: grpc.OK, message: '', details: [] }
+  const ok = { code: 0, message: '', details: [] }
   const denied = deny().deniedResponse
   const verdict = { verdict: 'allow' }
   const rows = [
@@ -258,59 +241,5 @@ describe('what an answer may change', () => {
     answerWith(allow({ set: { ':path': '/special' } }))
     await bench.http1({}, 're-routes')
     expect(arrived()?.all('x-route')).toEqual(['special'])
-  })
-})
-
-describe('no answer', () => {
-  const unavailable = { code: grpc.UNAVAILABLE, message: 'gone' }
-  const failures = [
-    { name: 'an internal error', answer: () => ({ code: grpc.INTERNAL, message: 'broken' }), checks: 1 },
-    { name: 'silence until the timeout', answer: () => undefined, checks: 1 },
-    { name: 'unavailable, asked again twice', answer: () => unavailable, checks: 3 }
-  ]
-  it.each(failures)('$name: 503, nothing reaches the database', async ({ answer, checks }) => {
-    bench.authorizer.answer = answer
-    expect((await bench.http1()).status).toBe(503)
-    expect(bench.authorizer.checks).toHaveLength(checks)
-    expect(bench.upstream.seen).toHaveLength(0)
-  })
-
-  it('repeats of one check carry one id', async () => {
-    bench.authorizer.answer = () => unavailable
-    await bench.http1()
-    expect(new Set(bench.authorizer.checks.map((check) => requestOf(check).id)).size).toBe(1)
-  })
-
-  it('a check that is repeated once and then answered is one request to the database', async () => {
-    bench.authorizer.answer = () => (bench.authorizer.checks.length === 1 ? unavailable : allow())
-    expect((await bench.http1({ body: 'write' })).status).toBe(200)
-    expect(bench.upstream.seen).toHaveLength(1)
-  })
-
-  it('a write is never repeated towards the database', async () => {
-    bench.upstream.status = 503
-    const headers: [string, string][] = [
-      ['x-envoy-retry-on', '5xx'],
-      ['x-envoy-max-retries', '3']
-    ]
-    expect((await bench.http1({ body: 'write', headers })).status).toBe(503)
-    expect(bench.upstream.seen).toHaveLength(1)
-  })
-
-  it('control: the default status on error cannot be told from a denial', async () => {
-    bench.authorizer.answer = () => unavailable
-    expect((await bench.http1({}, 'default error status')).status).toBe(403)
-  })
-
-  it('failure_mode_allow, set by mistake, is stopped by the guard', async () => {
-    bench.authorizer.answer = () => unavailable
-    expect((await bench.http1({}, 'fails open')).status).toBe(403)
-    expect(bench.upstream.seen).toHaveLength(0)
-  })
-
-  it('control: without the guard failure_mode_allow opens the database', async () => {
-    bench.authorizer.answer = () => unavailable
-    expect((await bench.http1({}, 'fails open, without guard')).status).toBe(200)
-    expect(bench.upstream.seen).toHaveLength(1)
   })
 })

@@ -2,13 +2,12 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { httpFilterOf, httpOf } from '../../demo/envoy-config.ts'
 import { issueSvid, makeAuthority } from '../support/ca.ts'
-import { AGENT_ID, GATEWAY_ID, type GatewayBench, startBench, TRUST_DOMAIN } from './support/gateway-bench.ts'
+import { AGENT_ID, EXT_AUTHZ, GATEWAY_ID, type GatewayBench, STRIP, startBench, TRUST_DOMAIN, without } from './support/gateway-bench.ts'
 import { requestOf } from './support/scripted-authorizer.ts'
 import { http1 } from './support/wire-client.ts'
 
 /** What a check says about a request, with the shipped gateway.yaml; and, as controls, what it says when one line is another. */
 
-const EXT_AUTHZ = 'envoy.filters.http.ext_authz'
 const FORGED = 'By=spiffe://x;Hash=00;URI=spiffe://demo.vecauthz.test/admin'
 const STRIPPED = [
   'x-tenant-id',
@@ -53,10 +52,7 @@ let bench: GatewayBench
 
 beforeAll(async () => {
   bench = await startBench({
-    'without strip': (listener) => {
-      const http = httpOf(listener)
-      http['http_filters'] = http['http_filters'].filter((filter: { name: string }) => filter.name !== 'envoy.filters.http.header_mutation')
-    },
+    'without strip': (listener) => without(listener, STRIP),
     'body as text': (listener) => {
       httpFilterOf(listener, EXT_AUTHZ)['with_request_body'].pack_as_bytes = false
     },

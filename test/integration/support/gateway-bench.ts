@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RunningEnvoy, startEnvoy } from '../../../demo/envoy.ts'
-import { type Bootstrap, httpOf, type Listener, named } from '../../../demo/envoy-config.ts'
+import { type Bootstrap, type Config, httpFilterOf, httpOf, type Listener, named } from '../../../demo/envoy-config.ts'
 import { writeSecrets } from '../../../demo/envoy-secrets.ts'
 import { envoyBinary } from '../../../setup/components.ts'
 import { type Authority, issueSvid, makeAuthority, type Svid } from '../../support/ca.ts'
@@ -34,6 +34,11 @@ export interface GatewayBench {
 
 export type Variant = (listener: Listener, bootstrap: Bootstrap) => void
 
+/** Names of the HTTP filters that the tests change. */
+export const EXT_AUTHZ = 'envoy.filters.http.ext_authz'
+export const GUARD = 'envoy.filters.http.rbac'
+export const STRIP = 'envoy.filters.http.header_mutation'
+
 export const SHIPPED = 'gateway_in'
 export const GATEWAY_FILE = join(import.meta.dirname, '../../../envoy/gateway.yaml')
 export const SIDECAR_FILE = join(import.meta.dirname, '../../../envoy/agent-sidecar.yaml')
@@ -43,7 +48,12 @@ export const AGENT_ID = `spiffe://${TRUST_DOMAIN}/agent/research`
 export const GATEWAY_ID = `spiffe://${TRUST_DOMAIN}/envoy/gateway`
 export const AUTHORIZER_ID = `spiffe://${TRUST_DOMAIN}/vecauthz/gateway`
 
-export async function startBench(variants: Readonly<Record<string, Variant>> = {}): Promise<GatewayBench> {
+/** What a bench is made of before its Envoy starts, for variants that refer to it. */
+export type BenchParts = Pick<GatewayBench, 'authority' | 'partner' | 'agent'>
+
+type Variants = Readonly<Record<string, Variant>>
+
+export async function startBench(variants: Variants | ((parts: BenchParts) => Promise<Variants> | Variants) = {}): Promise<GatewayBench> {
   const folder = mkdtempSync(join(tmpdir(), 'vecauthz-truth-'))
   const authority = await makeAuthority({ trustDomain: TRUST_DOMAIN })
   const partner = await makeAuthority({ trustDomain: PARTNER_DOMAIN })
@@ -51,6 +61,7 @@ export async function startBench(variants: Readonly<Record<string, Variant>> = {
   const gateway = await issueSvid(authority, { id: GATEWAY_ID })
   const authorizer = await startAuthorizer(await issueSvid(authority, { id: AUTHORIZER_ID }), authority.pem)
   const upstream = await startRecorder()
+  const added = typeof variants === 'function' ? await variants({ authority, partner, agent }) : variants
   writeSecrets(folder, { server: gateway, bundles: { [TRUST_DOMAIN]: authority.pem, [PARTNER_DOMAIN]: partner.pem } })
   const envoy = await startEnvoy({
     binary: envoyBinary(),
@@ -58,7 +69,7 @@ export async function startBench(variants: Readonly<Record<string, Variant>> = {
     folder,
     overrides: {
       upstreams: { chroma: { address: '127.0.0.1', port: upstream.port }, vecauthz: { address: '127.0.0.1', port: authorizer.port } },
-      edit: (bootstrap) => addVariants(bootstrap, variants)
+      edit: (bootstrap) => addVariants(bootstrap, added)
     }
   })
   return {
@@ -84,7 +95,7 @@ export async function startBench(variants: Readonly<Record<string, Variant>> = {
   }
 }
 
-export function addVariants(bootstrap: Bootstrap, variants: Readonly<Record<string, Variant>>): void {
+function addVariants(bootstrap: Bootstrap, variants: Variants): void {
   const { listeners } = bootstrap.static_resources
   const shipped = named(listeners, SHIPPED)
   for (const [name, change] of Object.entries(variants)) {
@@ -93,4 +104,30 @@ export function addVariants(bootstrap: Bootstrap, variants: Readonly<Record<stri
     change(variant, bootstrap)
     listeners.push(variant)
   }
+}
+
+/** The TLS settings of a listener. */
+export function tlsOf(listener: Listener): Config {
+  return listener['filter_chains'][0].transport_socket.typed_config
+}
+
+/** Takes HTTP filters out, by name. */
+export function without(listener: Listener, ...names: string[]): void {
+  const http = httpOf(listener)
+  http['http_filters'] = http['http_filters'].filter((filter: { name: string }) => !names.includes(filter.name))
+}
+
+/** Has a listener ask a cluster of its own: the shipped one, leading elsewhere and changed. */
+export function askElsewhere(
+  listener: Listener,
+  bootstrap: Bootstrap,
+  port: number,
+  change: (cluster: Config) => void = () => undefined
+): void {
+  const { clusters } = bootstrap.static_resources
+  const cluster: Config & { name: string } = { ...structuredClone(named(clusters, 'vecauthz')), name: `vecauthz for ${listener.name}` }
+  cluster['load_assignment'].endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value = port
+  change(cluster)
+  clusters.push(cluster)
+  httpFilterOf(listener, EXT_AUTHZ)['grpc_service'].envoy_grpc.cluster_name = cluster.name
 }

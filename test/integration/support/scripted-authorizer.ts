@@ -24,7 +24,9 @@ export interface ScriptedAuthorizer {
 export const OVERWRITE = 2
 const APPEND = 0
 
-export async function startAuthorizer(svid: Svid, trustedPem: string): Promise<ScriptedAuthorizer> {
+type Health = 'SERVING' | 'NOT_SERVING'
+
+export async function startAuthorizer(svid: Svid, trustedPem: string, health: Health = 'SERVING'): Promise<ScriptedAuthorizer> {
   const key = { cert_chain: Buffer.from(svid.pem), private_key: Buffer.from(svid.keyPem) }
   const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024 })
   const authorizer: { -readonly [K in keyof ScriptedAuthorizer]: ScriptedAuthorizer[K] } = {
@@ -47,7 +49,7 @@ export async function startAuthorizer(svid: Svid, trustedPem: string): Promise<S
     else done(null, answer as CheckResponse)
   }
   server.addService(AuthorizationService, { check })
-  new HealthImplementation({ 'envoy.service.auth.v3.Authorization': 'SERVING' }).addToServer(server)
+  new HealthImplementation({ 'envoy.service.auth.v3.Authorization': health }).addToServer(server)
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const credentials = ServerCredentials.createSsl(Buffer.from(trustedPem), [key], true)
   server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error === null ? resolve(port) : reject(error)))

@@ -10,6 +10,8 @@ export interface UpstreamRecorder {
   /** Status of the next answers. */
   status: number
   reset(): void
+  /** Breaks every connection, as a database that falls over would. */
+  disconnect(): void
   stop(): Promise<void>
 }
 
@@ -23,7 +25,9 @@ export interface Arrived {
 
 export async function startRecorder(): Promise<UpstreamRecorder> {
   const server = createServer(async (request, response) => {
-    const arrived = await readAll(request)
+    // A request that breaks off has not arrived; controls make Envoy send such ones.
+    const arrived = await readAll(request).catch(() => undefined)
+    if (arrived === undefined) return
     recorder.seen.push(arrived)
     response.writeHead(recorder.status, { 'content-type': 'text/plain' }).end('from upstream')
   })
@@ -37,6 +41,7 @@ export async function startRecorder(): Promise<UpstreamRecorder> {
       this.seen.length = 0
       this.status = 200
     },
+    disconnect: () => server.closeAllConnections(),
     async stop() {
       server.closeAllConnections()
       server.close()
