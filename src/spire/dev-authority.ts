@@ -123,7 +123,7 @@ function makeCa(
     issuer: parent ?? { name, key },
     serial,
     notBefore,
-    notAfter: Math.min(notAfter, parent?.notAfter ?? notAfter),
+    notAfter,
     // X509-SVID §3.2: a signing certificate names its trust domain, without a path.
     uris: [`spiffe://${settings.trustDomain}`],
     dns: [],

@@ -41,6 +41,7 @@ describe('S-15, S-11: JWT-SVIDs of the dev issuer', () => {
   const rows = [
     { name: 'J-13: for another audience', token, audience: 'billing', says: 'audience' },
     { name: 'J-13: asked for no audience', token, audience: '', says: 'audience' },
+    { name: 'J-13: for the empty audience', token: signJwtSvid(ID, [''], vec, NOW, 300_000), audience: '', says: 'audience' },
     { name: 'J-15: at its end', token, now: NOW + 300_000, says: 'expired' },
     { name: 'J-1: in two parts', token: `${header}.${payload}`, says: 'compact' },
     { name: 'J-1: in four parts', token: `${token}.x`, says: 'compact' },

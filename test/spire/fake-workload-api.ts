@@ -18,6 +18,8 @@ export interface Ending {
 export interface FakeWorkloadApi {
   /** Metadata value of `workload.spiffe.io` of every FetchX509SVID call so far. */
   readonly calls: (readonly string[])[]
+  /** Calls that are open right now. */
+  readonly open: ReadonlySet<unknown>
   /** Milliseconds since the epoch of each call. */
   readonly times: number[]
   readonly behave: (...behaviours: readonly Behaviour[]) => void
@@ -71,6 +73,7 @@ export async function startFake(path: string, ...behaviours: readonly Behaviour[
   })
   return {
     calls,
+    open,
     times,
     behave: (...next) => {
       queue = [...next]

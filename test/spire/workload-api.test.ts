@@ -59,6 +59,7 @@ function connect(backoff: BackoffLimits = QUICK): SvidSource {
 
 const good = (...messages: readonly ReturnType<typeof response>[]): Behaviour => ({ kind: 'messages', messages })
 const first = () => response([svidMessage(svid, vec)])
+const waits = () => events.flatMap((event) => ('retryInMs' in event ? [event.retryInMs] : []))
 const kinds = () => events.map(({ kind }) => kind)
 
 async function until(what: string, condition: () => boolean, withinMs = 2_000): Promise<void> {
@@ -90,6 +91,15 @@ describe('the Workload API client, when all is well', () => {
     await until('the second message', () => source.current()?.generation === 2)
     expect(source.current()?.bundles.x509.has('partner.test')).toBe(false)
     expect(source.current()?.svid.hint).toBe('')
+  })
+
+  it('A-3: a hint that becomes empty is a change, and the bundles are not', async () => {
+    const fake = await serve(good(response([svidMessage(svid, vec, { hint: 'internal' })])))
+    const source = connect()
+    await source.ready(1_000)
+    fake.send(first())
+    await until('the change', () => source.current()?.generation === 2)
+    expect(source.current()).toMatchObject({ svid: { hint: '' }, bundles: { generation: 1 } })
   })
 
   it('A-17: an unchanged message causes no event and no new generation, but it refreshes the age', async () => {
@@ -164,12 +174,19 @@ describe('the Workload API client, when a message is bad', () => {
     expect(kinds()).toEqual(['warning', 'updated', 'updated'])
   })
 
+  it('E-11: messages that are dropped do not reset the back-off either', async () => {
+    const fake = await serve({ kind: 'messages', messages: [response([])], ending: 'end' })
+    connect({ ...QUICK, mostMs: 10_000 })
+    await until('four tries', () => fake.calls.length >= 4)
+    expect(waits()[2]).toBeGreaterThan((waits()[0] ?? 0) * 1.9)
+    expect(kinds()).toContain('message-dropped')
+  })
+
   it('E-11: bytes that are no message end the stream; the back-off grows until a message was read, then it starts again', async () => {
     const fake = await serve({ kind: 'garbage' })
     const source = connect({ ...QUICK, mostMs: 10_000 })
     await until('four tries', () => fake.calls.length >= 4)
-    const waits = events.flatMap((event) => (event.kind === 'disconnected' ? [event.retryInMs] : []))
-    expect(waits[2]).toBeGreaterThan((waits[0] ?? 0) * 1.9)
+    expect(waits()[2]).toBeGreaterThan((waits()[0] ?? 0) * 1.9)
     fake.behave({ kind: 'messages', messages: [first()], ending: 'end' }, good(first()))
     await source.ready(1_000)
     await until('the end of that stream', () => events.at(-1)?.kind === 'disconnected')
@@ -237,6 +254,24 @@ describe('the Workload API client, when the agent refuses or goes', () => {
     expect(seen).toEqual([undefined, 2])
   })
 
+  const capped = [
+    { name: 'E-8: a denied process asks again at its own pace', limits: { deniedMs: 20 }, fake: denied },
+    { name: 'E-13: an agent that is absent is dialled at its own pace', limits: { unreachableMs: 20 }, fake: undefined }
+  ]
+  it.each(capped)('$name, however long it lasts', async ({ limits, fake }) => {
+    if (fake !== undefined) await serve({ kind: 'messages', messages: [], ending: fake })
+    connect({ firstMs: 10, unreachableMs: 10_000, deniedMs: 10_000, mostMs: 10_000, ...limits })
+    await until('six failures', () => events.length >= 6)
+    expect(Math.max(...waits())).toBeLessThanOrEqual(20)
+  })
+
+  it('E-7: an agent that is there and says Unavailable is given more and more time', async () => {
+    await serve({ kind: 'messages', messages: [], ending: unavailable })
+    connect({ firstMs: 10, unreachableMs: 10, deniedMs: 10, mostMs: 10_000 })
+    await until('five failures', () => events.length >= 5)
+    expect(waits()[4]).toBeGreaterThanOrEqual(80)
+  })
+
   it('E-8: without an entry, ready fails with a sentence that says what to look for', async () => {
     await serve({ kind: 'messages', messages: [], ending: denied })
     await expect(connect().ready(60)).rejects.toThrow(/within 60 ms.*registration entry/)
@@ -275,7 +310,17 @@ describe('the Workload API client, when the agent refuses or goes', () => {
     await expect(source.ready(2_000)).resolves.toMatchObject({ generation: 1 })
   })
 
-  it('close ends the call, forgets the state, fails whoever waits and stays silent', async () => {
+  it('close forgets the key, and the server sees the call end', async () => {
+    const fake = await serve(good(first()))
+    const source = connect()
+    await source.ready(1_000)
+    expect(fake.open.size).toBe(1)
+    source.close()
+    expect(source.current()).toBeUndefined()
+    await until('the end of the call', () => fake.open.size === 0)
+  })
+
+  it('close fails whoever waits and stays silent', async () => {
     const fake = await serve({ kind: 'messages', messages: [] })
     const source = connect()
     await until('the call', () => fake.calls.length === 1)
