@@ -10,7 +10,8 @@ import { printFault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_BYTES_MAX, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
 import { createDecider } from './envoy/decide.ts'
-import { type AuthzServer, type OwnPem, startServer } from './envoy/server.ts'
+import type { OwnPem } from './envoy/listener.ts'
+import { type AuthzServer, startServer } from './envoy/server.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
 import { createCallerCache } from './identity/identify.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
@@ -75,7 +76,7 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
   const readiness = () => notReady(source, settings)
   const stopReadiness = keepReadiness(server, readiness)
   const health = settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness)
-  log.info({ port: server.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) }, 'serving')
+  log.info({ port: server.port, health_port: health?.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) }, 'serving')
   return { port: server.port, healthPort: health?.port, drain: (reason) => drain(reason, { source, sink, server, health, stopReadiness, policyFile, log }) }
 }
 

@@ -14,7 +14,7 @@ export function encodeVerdict(answer: AllowAnswer | DenyAnswer, metadata: Metada
       headers: answer.set.map(overwrite),
       headersToRemove: [...answer.remove],
       dynamicMetadata: undefined,
-      responseHeadersToAdd: [],
+      responseHeadersToAdd: answer.respond.map(overwrite),
       queryParametersToSet: [],
       queryParametersToRemove: []
     }

@@ -9,6 +9,8 @@ export interface AllowAnswer {
   /** Overwrite every copy the client sent. */
   readonly set: readonly HeaderPair[]
   readonly remove: readonly string[]
+  /** Added to the database's answer, so that a caller can name the decision when it asks why. */
+  readonly respond: readonly HeaderPair[]
 }
 
 export interface DenyAnswer {
@@ -40,7 +42,8 @@ export function allowAnswer(grant: Grant | ProbeGrant, decisionId: string, clien
       ['x-vecauthz-caller', grant.caller.id.text],
       ['x-vecauthz-decision', decisionId]
     ],
-    remove: [...clientCredentials, ...OURS]
+    remove: [...clientCredentials, ...OURS],
+    respond: [['x-vecauthz-decision', decisionId]]
   }
 }
 

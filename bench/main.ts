@@ -1,0 +1,103 @@
+#!/usr/bin/env node
+/**
+ * `npm run bench`: what a decision costs, as ratios within one run. CPU is the server process's own, from the kernel's accounting;
+ * every server speaks gRPC over mTLS and gets the same bytes. Exits 1 when the gateway costs more than 1.6 × a bare grpc-js server.
+ */
+import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { CheckResponse } from '@envoyproxy/protos/auth'
+import { GATEWAY_ENVOY, GATEWAY_SERVER, SUPPORT, TRUST_DOMAIN } from '../demo/identities.ts'
+import { startStack, type Stack } from '../demo/stack.ts'
+import { collectionPath } from '../demo/step.ts'
+import { measureLatency } from './latency.ts'
+import { cpuPerCheck, median, type Target, type Tls } from './load.ts'
+import { searchMessages } from './messages.ts'
+import { measureOpa } from './opa.ts'
+
+const RATIO_MAX = 1.6
+const ROUNDS = 5
+const CHECKS = 6_000
+const FOLDER = join(import.meta.dirname, '../.run/bench')
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  say(`node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}; ${ROUNDS} rounds of ${CHECKS} checks, median (min to max)`)
+  const policy = (document: { budget: object }) => {
+    document.budget = { per_second: 100_000, burst: 1_000_000 }
+  }
+  const stack = await startStack({ folder: FOLDER, say: () => undefined, policy })
+  const bare = await startBare(stack)
+  try {
+    const worst = await measureDecisions(stack, bare)
+    await measureLatency(stack, say)
+    await measureOpa(say)
+    if (worst <= RATIO_MAX) return 0
+    say(`TOO SLOW: ${worst.toFixed(2)} × the bare server, at most ${RATIO_MAX} is allowed`)
+    return 1
+  } finally {
+    for (const one of Object.values(bare)) one.stop()
+    await stack.stop()
+  }
+}
+
+interface BareServer extends Target {
+  readonly stop: () => void
+}
+
+async function startBare(stack: Stack): Promise<{ grpc: BareServer; http2: BareServer }> {
+  const { cert, key } = stack.credentials(GATEWAY_SERVER, 3_600_000)
+  const folder = join(FOLDER, 'bare')
+  mkdirSync(folder, { mode: 0o700 })
+  const files = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem'), ca: join(folder, 'ca.pem') }
+  writeFileSync(files.key, key, { mode: 0o600 })
+  writeFileSync(files.cert, cert)
+  writeFileSync(files.ca, stack.issuer.bundlePem(TRUST_DOMAIN))
+  const start = async (kind: string): Promise<BareServer> => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'bare-server.ts'), kind, files.key, files.cert, files.ca], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const port = await new Promise<number>((resolve, reject) => {
+      child.once('exit', (code) => reject(new Error(`the bare ${kind} server ended with ${code}`)))
+      child.stdout.once('data', (line: Buffer) => resolve((JSON.parse(line.toString()) as { port: number }).port))
+    })
+    child.removeAllListeners('exit')
+    process.once('exit', () => child.kill('SIGKILL'))
+    return { pid: child.pid ?? 0, port, stop: () => child.kill('SIGKILL') }
+  }
+  return { grpc: await start('grpc'), http2: await start('http2') }
+}
+
+/** The worst ratio of medians of the gateway to the bare grpc-js server. */
+async function measureDecisions(stack: Stack, bare: { grpc: Target; http2: Target }): Promise<number> {
+  const own = stack.credentials(GATEWAY_ENVOY, 3_600_000)
+  const tls: Tls = { ...own, ca: stack.issuer.bundlePem(TRUST_DOMAIN) }
+  const agent = stack.credentials(SUPPORT, 3_600_000)
+  const target = collectionPath('acme', stack.collections['acme'] ?? '', 'query')
+  let worst = 0
+  say('\nCPU of the server process per check, microseconds')
+  for (const dimensions of [384, 1536]) {
+    const message = searchMessages({ certPem: agent.cert, principal: SUPPORT, target, dimensions })
+    const results: Record<'http2' | 'grpc' | 'gateway', number[]> = { http2: [], grpc: [], gateway: [] }
+    // In turn within each round, so that a slow moment of the machine falls on all of them.
+    for (let round = 0; round < ROUNDS; round++) {
+      results.http2.push(await cpuPerCheck(bare.http2, tls, CHECKS, message, () => undefined))
+      results.grpc.push(await cpuPerCheck(bare.grpc, tls, CHECKS, message, () => undefined))
+      results.gateway.push(await cpuPerCheck(stack.server, tls, CHECKS, message, mustAllow))
+    }
+    const base = median(results.grpc)
+    for (const [name, values] of Object.entries(results)) {
+      const middle = median(values)
+      say(`  ${dimensions} dims, ${message(0).length} B  ${name.padEnd(8)} ${middle.toFixed(1).padStart(6)} (${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)})  ${(middle / base).toFixed(2)} × bare grpc-js`)
+    }
+    worst = Math.max(worst, median(results.gateway) / base)
+  }
+  return worst
+}
+
+/** A bench of denials would be a bench of nothing. */
+function mustAllow(answer: Buffer): void {
+  const response = CheckResponse.decode(answer)
+  if (response.status?.code !== 0 || response.okResponse === undefined) throw new Error(`a check was denied: ${response.deniedResponse?.body ?? 'without a body'}`)
+}

@@ -1,0 +1,19 @@
+/** Who is who in the demo. */
+export const TRUST_DOMAIN = 'demo.vecauthz.test'
+const id = (path: string) => `spiffe://${TRUST_DOMAIN}${path}`
+
+export const GATEWAY_ENVOY = id('/envoy/gateway')
+export const GATEWAY_SERVER = id('/vecauthz/gateway')
+/** The Envoy of somebody else: it has a good SVID and may not ask. */
+export const OTHER_ENVOY = id('/envoy/other')
+export const SUPPORT = id('/acme/agent/support')
+export const TRIALS = id('/globex/agent/trials')
+export const PAYROLL = id('/initech/agent/payroll')
+export const INDEXER = id('/acme/job/indexer')
+/** Signed like the others, and known to no policy. */
+export const STRANGER = id('/acme/agent/stranger')
+
+/** What the host is called; the gateway's certificate carries it as a DNS name. */
+export const HOST = 'chroma.demo.vecauthz.test'
+export const DATABASE = 'rag'
+export const COLLECTION = 'handbook'

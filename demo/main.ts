@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+/** `npm run demo`: the whole stack on loopback, step by step; exit 1 when any step differs from what is expected. */
+import { writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { keepUp } from './keep.ts'
+import { type StackOptions, startStack } from './stack.ts'
+import { type Outcome, runStep, sceneOf } from './step.ts'
+import { STEPS } from './steps.ts'
+
+const HELP = `npm run demo: real Envoy, real Chroma, real SVIDs and vecauthz between them, on loopback, in numbered steps.
+
+  npm run demo             run the steps, take everything down, exit 1 when a step differs
+  npm run demo -- --keep   leave it up, and print how to call it with curl and with the official chromadb client
+  npm run demo -- --help   this text
+`
+
+const say = (line: string) => void writeSync(1, `${line}\n`)
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<number> {
+  let keep = false
+  try {
+    const { values } = parseArgs({ args, options: { keep: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
+    if (values.help) return say(HELP) ?? 0
+    keep = values.keep
+  } catch (cause) {
+    say(`${(cause as Error).message.split('\n')[0]} See npm run demo -- --help.`)
+    return 2
+  }
+  const options: StackOptions = { folder: join(import.meta.dirname, '../.run/demo'), say }
+  const began = performance.now()
+  say('Starting on loopback (issuer, Chroma, vecauthz, Envoy):')
+  const stack = await startStack(options).catch((cause: Error) => {
+    say(`The demo cannot start: ${cause.message}`)
+  })
+  if (stack === undefined) return 2
+  try {
+    const differing = await show(sceneOf(stack), began)
+    if (keep) await keepUp(stack, say)
+    return differing === 0 ? 0 : 1
+  } finally {
+    await stack.stop()
+  }
+}
+
+async function show(scene: ReturnType<typeof sceneOf>, began: number): Promise<number> {
+  let differing = 0
+  for (const [at, step] of STEPS.entries()) {
+    const outcome = await runStep(step, scene).catch((cause: Error) => cause)
+    if (at === 0) say(`First decision after ${((performance.now() - began) / 1000).toFixed(1)} s.\n`)
+    if (outcome instanceof Error || outcome.wrong !== undefined) differing++
+    print(at + 1, step.name, step.shows, outcome, `${step.want.status} ${step.want.reason ?? ''}`)
+  }
+  say(`${STEPS.length - differing} of ${STEPS.length} steps as expected${differing === 0 ? '.' : `, ${differing} NOT.`}`)
+  say(`Records: ${scene.stack.auditFile}`)
+  return differing
+}
+
+function print(number: number, name: string, shows: string, outcome: Outcome | Error, expected: string): void {
+  say(`${String(number).padStart(2)}. ${name}`)
+  say(`    ${shows}`)
+  if (outcome instanceof Error) return say(`    FAILED    ${outcome.message}\n`)
+  const { answer, reached, wrong } = outcome
+  const verdict = wrong === undefined ? 'as expected' : `DIFFERS: ${wrong}`
+  say(`    expected  ${expected}`)
+  say(`    actual    ${answer.status} ${answer.reason ?? ''}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`)
+  say(`    decision  ${answer.decisionId ?? 'none: refused before vecauthz was asked'}`)
+  if (answer.status === 200) say(`    hit       ${hit(answer.body)}`)
+  return say('')
+}
+
+function hit(body: string): string {
+  const { documents } = JSON.parse(body) as { documents?: (string | null)[][] }
+  return documents?.[0]?.[0] ?? ''
+}

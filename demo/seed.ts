@@ -1,0 +1,31 @@
+import { readCorpus } from './corpus.ts'
+import { COLLECTION, DATABASE } from './identities.ts'
+
+/**
+ * Fills Chroma as an operator would before the gateway stands in front: a tenant, a database and a `handbook` of real sentences
+ * with real embeddings for each tenant. Gives tenant to the UUID of its handbook.
+ */
+export async function seed(chromaUrl: string): Promise<Record<string, string>> {
+  const collections: Record<string, string> = {}
+  for (const tenant of readCorpus().tenants) {
+    await post(`${chromaUrl}/api/v2/tenants`, { name: tenant.id })
+    await post(`${chromaUrl}/api/v2/tenants/${tenant.id}/databases`, { name: DATABASE })
+    const place = `${chromaUrl}/api/v2/tenants/${tenant.id}/databases/${DATABASE}/collections`
+    const { id } = (await post(place, { name: COLLECTION, configuration: { hnsw: { space: 'cosine' } } })) as { id: string }
+    collections[tenant.id] = id
+    await post(`${place}/${id}/add`, {
+      ids: tenant.documents.map((one) => one.id),
+      documents: tenant.documents.map((one) => one.text),
+      metadatas: tenant.documents.map(() => ({ tenant: tenant.id })),
+      embeddings: tenant.documents.map((one) => Array.from(one.vector))
+    })
+  }
+  return collections
+}
+
+async function post(url: string, body: object): Promise<unknown> {
+  const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`Chroma answered ${answer.status} to ${url}: ${text}`)
+  return text === '' ? undefined : JSON.parse(text)
+}

@@ -1,0 +1,222 @@
+/**
+ * The whole demo on loopback: dev issuer, Chroma with three tenants' handbooks, `vecauthz serve` as a process of its own, and
+ * the gateway Envoy, with a recorder between Envoy and Chroma. The integration tests run on this same stack.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { envoyBinary } from '../setup/components.ts'
+import { type DevIssuer, startDevIssuer } from '../src/spire/dev-issuer.ts'
+import { startChroma } from './chroma.ts'
+import type { Credentials, Door } from './client.ts'
+import { startEnvoy, type RunningEnvoy } from './envoy.ts'
+import type { EnvoyOverrides } from './envoy-config.ts'
+import { GATEWAY_ENVOY, GATEWAY_SERVER, HOST, INDEXER, OTHER_ENVOY, PAYROLL, SUPPORT, TRIALS, TRUST_DOMAIN } from './identities.ts'
+import { type Recorder, startRecorder } from './recorder.ts'
+import { seed } from './seed.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const SERVE_MS_MAX = 20_000
+
+export interface StackOptions {
+  /** Where everything is written; emptied first. */
+  readonly folder: string
+  readonly say: (line: string) => void
+  /** Lifetime of SVIDs in seconds; 600 unless told. */
+  readonly svidSeconds?: number
+  /** Changes the gateway Envoy's configuration, for tests of single lines. */
+  readonly envoy?: EnvoyOverrides
+  /** Changes the policy document before it is written. */
+  // biome-ignore lint/suspicious/noExplicitAny: the document as YAML gives it
+  readonly policy?: (document: any) => void
+}
+
+export interface Stack {
+  readonly folder: string
+  readonly issuer: DevIssuer
+  readonly envoy: RunningEnvoy
+  readonly recorder: Recorder
+  readonly door: Door
+  /** `http://127.0.0.1:PORT` of Chroma itself, for what an operator would look at. */
+  readonly chromaUrl: string
+  /** Tenant to the UUID of its handbook. */
+  readonly collections: Readonly<Record<string, string>>
+  readonly server: ServerProcess
+  readonly auditFile: string
+  readonly policyFile: string
+  /** An SVID of an entry as PEM, fresh from the issuer. */
+  readonly credentials: (id: string, lifetimeMs?: number) => Credentials
+  readonly stop: () => Promise<void>
+}
+
+export interface ServerProcess {
+  readonly pid: number
+  readonly port: number
+  readonly healthPort: number
+  readonly logFile: string
+  /** SIGTERM, and the exit code. */
+  readonly stop: () => Promise<number | null>
+}
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { folder, say } = options
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const stops: (() => Promise<unknown>)[] = []
+  const stop = async () => {
+    for (const one of stops.splice(0).reverse()) await one()
+  }
+  try {
+    return await build(options, folder, say, stops, stop)
+  } catch (cause) {
+    await stop()
+    throw cause
+  }
+}
+
+async function build(
+  options: StackOptions,
+  folder: string,
+  say: (line: string) => void,
+  stops: (() => Promise<unknown>)[],
+  stop: () => Promise<void>
+): Promise<Stack> {
+  const seconds = options.svidSeconds ?? 600
+  const [issuer, chroma] = await together(
+    startIssuer(folder, seconds, say).then(pushing(stops, (one) => one.close())),
+    timed(say, 'Chroma', startChroma({ folder: join(folder, 'chroma') })).then(pushing(stops, (one) => one.stop()))
+  )
+  const collections = await timed(say, 'tenants and embeddings', seed(chroma.url))
+  const recorder = await startRecorder({ host: '127.0.0.1', port: chroma.port })
+  stops.push(recorder.stop)
+  const files = writeConfig(folder, issuer, chroma.url, seconds, options.policy)
+  const server = await timed(say, 'vecauthz', startServerProcess(folder, files.settings))
+  stops.push(server.stop)
+  const envoyFolder = join(folder, 'gateway')
+  mkdirSync(envoyFolder, { mode: 0o700 })
+  symlinkSync(issuer.sdsFolderOf(GATEWAY_ENVOY), join(envoyFolder, 'sds'))
+  const upstreams = { chroma: { address: '127.0.0.1', port: recorder.port }, vecauthz: { address: '127.0.0.1', port: server.port } }
+  const overrides: EnvoyOverrides = { upstreams, maxConnectionSeconds: Math.max(5, Math.floor(seconds * 0.4)), ...options.envoy }
+  const starting = startEnvoy({ binary: envoyBinary(), configFile: join(ROOT, 'envoy/gateway.yaml'), folder: envoyFolder, overrides })
+  const envoy = await timed(say, 'Envoy', starting)
+  stops.push(envoy.stop)
+  return {
+    folder,
+    issuer,
+    envoy,
+    recorder,
+    door: { port: envoy.port('gateway_in'), ca: issuer.bundlePem(TRUST_DOMAIN) },
+    chromaUrl: chroma.url,
+    collections,
+    server,
+    auditFile: files.audit,
+    policyFile: files.policy,
+    credentials: (id, lifetimeMs) => {
+      const svid = issuer.issueX509(id, lifetimeMs === undefined ? {} : { notAfter: Date.now() + lifetimeMs })
+      return { cert: svid.chainPem, key: svid.keyPem }
+    },
+    stop
+  }
+}
+
+/** Waits for both even when one fails, so that what did start is there to be stopped. */
+async function together<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  const [first, second] = await Promise.allSettled([one, other])
+  if (first.status === 'rejected') throw first.reason
+  if (second.status === 'rejected') throw second.reason
+  return [first.value, second.value]
+}
+
+function pushing<T>(stops: (() => Promise<unknown>)[], stop: (one: T) => Promise<unknown>): (one: T) => T {
+  return (one) => {
+    stops.push(() => stop(one))
+    return one
+  }
+}
+
+async function timed<T>(say: (line: string) => void, what: string, work: Promise<T>): Promise<T> {
+  const began = performance.now()
+  const done = await work
+  say(`  ${what} ${' '.repeat(Math.max(1, 26 - what.length))}${((performance.now() - began) / 1000).toFixed(1)} s`)
+  return done
+}
+
+function startIssuer(folder: string, seconds: number, say: (line: string) => void): Promise<DevIssuer> {
+  // A unix socket's path has at most 107 bytes; a checkout may lie deeper than that.
+  const short = join(tmpdir(), `vecauthz-${process.pid}-${Math.random().toString(36).slice(2, 8)}`)
+  const home = join(folder, 'issuer').length < 60 ? join(folder, 'issuer') : short
+  return startDevIssuer({
+    folder: home,
+    trustDomains: [TRUST_DOMAIN],
+    entries: [
+      { id: GATEWAY_ENVOY, dns: [HOST] },
+      { id: OTHER_ENVOY },
+      { id: GATEWAY_SERVER },
+      ...[SUPPORT, TRIALS, PAYROLL, INDEXER].map((id) => ({ id }))
+    ],
+    ttlMs: seconds * 1000,
+    environment: process.env,
+    say
+  }).then((issuer) => ({
+    ...issuer,
+    close: async () => {
+      await issuer.close()
+      if (home === short) rmSync(short, { recursive: true, force: true })
+    }
+  }))
+}
+
+/** The shipped demo/config with this run's ports, socket and lifetimes. */
+function writeConfig(folder: string, issuer: DevIssuer, chromaUrl: string, seconds: number, change: StackOptions['policy']) {
+  const files = { settings: join(folder, 'vecauthz.yaml'), policy: join(folder, 'policy.yaml'), audit: join(folder, 'audit.jsonl') }
+  const settings = parse(readFileSync(join(ROOT, 'demo/config/vecauthz.yaml'), 'utf8'))
+  const own = { listen: '127.0.0.1:0', health: '127.0.0.1:0', workload_api: issuer.socketOf(GATEWAY_SERVER), svid_ttl_seconds: seconds }
+  Object.assign(settings, own, { audit: { file: files.audit } })
+  settings.databases[0].url = chromaUrl
+  writeFileSync(files.settings, stringify(settings))
+  const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
+  change?.(policy)
+  writeFileSync(files.policy, stringify(policy))
+  return files
+}
+
+/** `vecauthz serve` as an operator would run it: its own process, its own log. */
+export async function startServerProcess(folder: string, settingsFile: string): Promise<ServerProcess> {
+  const logFile = join(folder, 'vecauthz.log')
+  const log = openSync(logFile, 'a', 0o600)
+  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'serve', '--config', settingsFile], { stdio: ['ignore', log, log] })
+  closeSync(log)
+  const atExit = () => child.kill('SIGKILL')
+  process.once('exit', atExit)
+  const stop = async () => {
+    process.off('exit', atExit)
+    return await ended(child, 'SIGTERM')
+  }
+  const until = performance.now() + SERVE_MS_MAX
+  while (performance.now() < until && child.exitCode === null) {
+    const line = linesOf(logFile).find((one) => one.includes('"msg":"serving"'))
+    if (line !== undefined) {
+      const { port, health_port } = JSON.parse(line) as { port: number; health_port: number }
+      return { pid: child.pid ?? 0, port, healthPort: health_port, logFile, stop }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  await stop()
+  throw new Error(`vecauthz did not start. End of ${logFile}:\n${linesOf(logFile).slice(-8).join('\n')}`)
+}
+
+function linesOf(file: string): string[] {
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []
+}
+
+async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  child.kill(signal)
+  const late = setTimeout(() => child.kill('SIGKILL'), 15_000)
+  const code = await exit
+  clearTimeout(late)
+  return code
+}
