@@ -117,6 +117,11 @@ export function without(listener: Listener, ...names: string[]): void {
   http['http_filters'] = http['http_filters'].filter((filter: { name: string }) => !names.includes(filter.name))
 }
 
+/** The name is also the authority of the calls, so it has to look like a host. */
+export function clusterNameFor(listener: string): string {
+  return `vecauthz-${listener.replaceAll(/[^A-Za-z0-9]+/g, '-')}`
+}
+
 /** Has a listener ask a cluster of its own: the shipped one, leading elsewhere and changed. */
 export function askElsewhere(
   listener: Listener,
@@ -125,7 +130,7 @@ export function askElsewhere(
   change: (cluster: Config) => void = () => undefined
 ): void {
   const { clusters } = bootstrap.static_resources
-  const cluster: Config & { name: string } = { ...structuredClone(named(clusters, 'vecauthz')), name: `vecauthz for ${listener.name}` }
+  const cluster: Config & { name: string } = { ...structuredClone(named(clusters, 'vecauthz')), name: clusterNameFor(listener.name) }
   cluster['load_assignment'].endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value = port
   change(cluster)
   clusters.push(cluster)
