@@ -1,5 +1,6 @@
 // Generates the TypeScript of the two local message packages: @envoyproxy/protos from the Envoy proto files that
 // @grpc/grpc-js-xds ships (pinned by the lockfile), @vecauthz/spiffe-protos from spire/protos/workload.proto.
+// With --check nothing is written, and the exit code is 1 when the output is not in step with its sources.
 // Run by set-up; the output (gen/) is not committed. Plain JavaScript, so that it needs no build of its own.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -22,7 +23,12 @@ const PACKAGES = [
     wanted: ['envoy-api/envoy/service/auth/v3/external_auth.proto'],
     options: OPTIONS
   },
-  { folder: join(root, 'spire/protos'), roots: [join(root, 'spire/protos')], wanted: ['protos/workload.proto'], options: `${OPTIONS},env=node` }
+  {
+    folder: join(root, 'spire/protos'),
+    roots: [join(root, 'spire/protos')],
+    wanted: ['protos/workload.proto'],
+    options: `${OPTIONS},env=node`
+  }
 ]
 
 for (const one of PACKAGES) generate(one)
@@ -30,9 +36,15 @@ for (const one of PACKAGES) generate(one)
 function generate({ folder, roots, wanted, options }) {
   const versions = ['ts-proto', '@bufbuild/buf', '@grpc/grpc-js-xds'].map(versionOf)
   const own = existsSync(join(folder, 'workload.proto')) ? readFileSync(join(folder, 'workload.proto'), 'utf8') : ''
-  const stamp = createHash('sha256').update(JSON.stringify([wanted, options, versions, own])).digest('hex')
+  const stamp = createHash('sha256')
+    .update(JSON.stringify([wanted, options, versions, own]))
+    .digest('hex')
   const out = join(folder, 'gen')
   if (existsSync(join(out, '.stamp')) && readFileSync(join(out, '.stamp'), 'utf8') === stamp) return
+  if (process.argv.includes('--check')) {
+    process.exitCode = 1
+    return
+  }
 
   const [fresh, work] = [join(folder, '.gen-next'), join(folder, '.gen-work')]
   for (const path of [fresh, work]) {
