@@ -1,0 +1,32 @@
+/** Where a JSON text is being read, and the few things that every reading function needs. */
+import { type DenyKind, refuse } from '../core/deny-reason.ts'
+
+export interface JsonReader {
+  /** The body, and behind its end zeros, which are valid nowhere in JSON: no loop over it needs a bound. */
+  readonly bytes: Buffer
+  readonly view: DataView
+  readonly end: number
+  /** Index of the next byte to be read. */
+  at: number
+  depth: number
+}
+
+/** Skips white space. @returns the byte that begins the next token, or undefined at the end of the body */
+export function peek(json: JsonReader): number | undefined {
+  const { bytes } = json
+  let at = json.at
+  let byte = bytes[at]
+  while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = bytes[++at]
+  json.at = at
+  return at < json.end ? byte : undefined
+}
+
+/** Ends the reading: `readJson` gives this refusal as its result. */
+export function fail(kind: DenyKind, because: string, remedy?: string): never {
+  throw refuse(kind, because, remedy)
+}
+
+/** A name out of a body for a reason's text: bounded, and nothing in it can break a line. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text)
+}
