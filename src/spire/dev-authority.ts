@@ -17,7 +17,7 @@ export interface IssuedSvid {
   readonly serial: string
 }
 
-export interface LeafSpec {
+interface LeafSpec {
   readonly uris: readonly string[]
   readonly dns: readonly string[]
   /** Milliseconds since the epoch. */
@@ -37,7 +37,7 @@ export interface AuthoritySettings {
 }
 
 /** What a step of the authority changed for those who listen. */
-export interface AuthorityChange {
+interface AuthorityChange {
   readonly bundle: boolean
   readonly signer: boolean
 }

@@ -29,7 +29,7 @@ import {
  * - `foreign-authority`: names `id`, signed by an authority that has our trust domain's name and is in no bundle;
  * - `unknown-agent`: well signed, for an `id` that has no entry.
  */
-export type OddRequest =
+type OddRequest =
   | { readonly kind: 'two-uri-sans'; readonly id: string; readonly second: string }
   | { readonly kind: 'foreign-authority'; readonly id: string }
   | { readonly kind: 'unknown-agent'; readonly id: string }

@@ -8,7 +8,7 @@ export interface JwtKey {
   readonly key: KeyObject
 }
 
-export interface JwtClaims {
+interface JwtClaims {
   readonly sub: string
   readonly aud: readonly string[]
   /** Seconds since the epoch. */

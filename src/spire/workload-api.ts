@@ -33,7 +33,7 @@ export type WorkloadApiEvent =
  * - `waiting`: no state yet. - `live`: an open stream vouches for the state. - `stale`: there is a state, and its age grows: the
  * stream is broken, or what came last could not be used. - `denied`: redacted. - `failed`: no further try.
  */
-export type SvidSourceState = 'waiting' | 'live' | 'stale' | 'denied' | 'failed' | 'closed'
+type SvidSourceState = 'waiting' | 'live' | 'stale' | 'denied' | 'failed' | 'closed'
 
 export interface SvidSource {
   /** The state to use right now, or undefined: before the first message, after a redaction, after close. */
