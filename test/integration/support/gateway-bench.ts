@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RunningEnvoy, startEnvoy } from '../../../demo/envoy.ts'
 import { type Bootstrap, type Config, httpFilterOf, httpOf, type Listener, named } from '../../../demo/envoy-config.ts'
-import { writeSecrets } from '../../../demo/envoy-secrets.ts'
 import { envoyBinary } from '../../../setup/components.ts'
+import { writeSdsFolder } from '../../../src/spire/dev-sds.ts'
 import { type Authority, issueSvid, makeAuthority, type Svid } from '../../support/ca.ts'
 import { type ScriptedAuthorizer, startAuthorizer } from './scripted-authorizer.ts'
 import { startRecorder, type UpstreamRecorder } from './upstream-recorder.ts'
@@ -62,7 +63,7 @@ export async function startBench(variants: Variants | ((parts: BenchParts) => Pr
   const authorizer = await startAuthorizer(await issueSvid(authority, { id: AUTHORIZER_ID }), authority.pem)
   const upstream = await startRecorder()
   const added = typeof variants === 'function' ? await variants({ authority, partner, agent }) : variants
-  writeSecrets(folder, { server: gateway, bundles: { [TRUST_DOMAIN]: authority.pem, [PARTNER_DOMAIN]: partner.pem } })
+  writeSecrets(folder, gateway, [authority, partner])
   const envoy = await startEnvoy({
     binary: envoyBinary(),
     configFile: GATEWAY_FILE,
@@ -115,6 +116,18 @@ export function tlsOf(listener: Listener): Config {
 export function without(listener: Listener, ...names: string[]): void {
   const http = httpOf(listener)
   http['http_filters'] = http['http_filters'].filter((filter: { name: string }) => !names.includes(filter.name))
+}
+
+/** The files that Envoy reads below its working folder, as the dev issuer writes them; `sds` is a link, as it is in the demo. */
+export function writeSecrets(folder: string, svid: Svid, authorities: readonly Authority[]): void {
+  const secrets = join(folder, 'secrets')
+  if (!existsSync(secrets)) {
+    mkdirSync(secrets, { mode: 0o700 })
+    symlinkSync(secrets, join(folder, 'sds'))
+  }
+  const bundles = new Map(authorities.map(({ trustDomain, pem }) => [trustDomain, pem]))
+  const serial = createHash('sha256').update(svid.der).digest('hex')
+  writeSdsFolder(secrets, { serial, chainPem: svid.pem, keyPem: svid.keyPem, bundles })
 }
 
 /** The name is also the authority of the calls, so it has to look like a host. */
