@@ -33,8 +33,11 @@ const PACKAGES: Record<string, string> = {
   '@vecauthz/spiffe-protos': 'Workload API messages, generated here',
   '@grpc/grpc-js': 'the gRPC server and the Workload API client; fixed by the mission',
   '@peculiar/x509': 'issues certificates in the dev issuer; validates nothing',
+  '@peculiar/asn1-schema': 'writes the ASN.1 of the next one; a part of @peculiar/x509',
+  '@peculiar/asn1-x509': 'the certificate structures that @peculiar/x509 is made of, signed here by node:crypto',
   'grpc-health-check': 'grpc.health.v1, from the grpc-js authors',
   pino: 'operational log and audit lines; fixed by the mission',
+  'reflect-metadata': '@peculiar/x509 cannot be imported before it',
   yaml: 'settings and policy with line and column of each node',
   zod: 'strict schemas of settings and policy, and the reference page from them'
 }
