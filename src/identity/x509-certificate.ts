@@ -1,4 +1,4 @@
-import { childrenOf, type Element, encodingOf, readBits, readSmall, readTime, readUnsigned, TAG, wholeElement } from './der.ts'
+import { childrenOf, type Element, encodingOf, readBits, readOid, readSmall, readTime, readUnsigned, TAG, wholeElement } from './der.ts'
 import { type Fault, fault } from './rules.ts'
 import { type Extensions, NO_EXTENSIONS, readExtensions } from './x509-extensions.ts'
 import { readName } from './x509-name.ts'
@@ -59,7 +59,8 @@ function readBody(der: Buffer, tbs: Element): Body | string {
   const [from, to, more] = validity?.tag === TAG.sequence ? (childrenOf(der, validity) ?? []) : []
   const [notBefore, notAfter] = [readTime(der, from), readTime(der, to)]
   if (notBefore === undefined || notAfter === undefined || more !== undefined) return 'a malformed validity'
-  if (algorithm?.tag !== TAG.sequence || spki?.tag !== TAG.sequence) return 'a malformed key or algorithm'
+  if (algorithm === undefined || !isAlgorithm(der, algorithm)) return 'a malformed signature algorithm'
+  if (spki === undefined || !isPublicKey(der, spki)) return 'a malformed public key'
   const extensions = readTail(der, version, rest)
   if (typeof extensions === 'string') return extensions
   return {
@@ -80,6 +81,18 @@ function readVersion(der: Buffer, element: Element | undefined): 1 | 2 | 3 | und
   const [number, extra] = childrenOf(der, element) ?? []
   const written = readSmall(der, number)
   return extra !== undefined ? undefined : written === 2 ? 3 : written === 1 ? 2 : undefined
+}
+
+/** AlgorithmIdentifier: an OID and, for most, one parameter. */
+function isAlgorithm(der: Buffer, element: Element | undefined): boolean {
+  const parts = element?.tag === TAG.sequence ? childrenOf(der, element) : undefined
+  return parts !== undefined && parts.length <= 2 && readOid(der, parts[0]) !== undefined
+}
+
+/** SubjectPublicKeyInfo: an algorithm and bits, whatever they mean to it. */
+function isPublicKey(der: Buffer, element: Element): boolean {
+  const [algorithm, key, extra] = element.tag === TAG.sequence ? (childrenOf(der, element) ?? []) : []
+  return isAlgorithm(der, algorithm) && readBits(der, key) !== undefined && extra === undefined
 }
 
 /** What may follow the key: two unique identifiers that nobody uses, and the extensions. */

@@ -1,16 +1,4 @@
-import {
-  childrenOf,
-  contentOf,
-  dottedOid,
-  type Element,
-  elementAt,
-  readBits,
-  readBoolean,
-  readOid,
-  readSmall,
-  TAG,
-  wholeElement
-} from './der.ts'
+import { childrenOf, contentOf, dottedOid, type Element, readBits, readBoolean, readOid, readSmall, TAG, wholeElement } from './der.ts'
 import { type GeneralName, readGeneralName } from './x509-name.ts'
 
 /** The extensions that the rulebook processes (RFC 5280 §4.2.1), each as it stands in one certificate. */
@@ -160,11 +148,20 @@ function readSubjectKeyId(value: Buffer, _critical: boolean, draft: Draft): Read
 
 function readAuthorityKeyId(value: Buffer, _critical: boolean, draft: Draft): Reading {
   const whole = wholeElement(value, TAG.sequence)
-  if (whole === undefined || childrenOf(value, whole) === undefined) return 'malformed'
-  const first = elementAt(value, whole.from, whole.to)
-  if (first?.tag === 0x80) draft.authorityKeyId = contentOf(value, first).toString('hex')
+  const parts = whole && childrenOf(value, whole)
+  if (parts === undefined) return 'malformed'
+  let last = -1
+  for (const part of parts) {
+    const position = AUTHORITY_KEY_ID_TAGS.indexOf(part.tag)
+    if (position <= last) return 'malformed'
+    last = position
+    if (position === 0) draft.authorityKeyId = contentOf(value, part).toString('hex')
+  }
   return 'hint'
 }
+
+/** Key identifier, issuer names and serial number, each left out or in this order (RFC 5280 §4.2.1.1). */
+const AUTHORITY_KEY_ID_TAGS = [0x80, 0xa1, 0x82]
 
 /** A SEQUENCE that is the whole value and holds at least one item, each of which can be read. */
 function listIn<T>(value: Buffer, read: (bytes: Buffer, item: Element) => T | undefined): readonly T[] | undefined {

@@ -1,4 +1,5 @@
-import { childrenOf, contentOf, type Element, encodingOf, readOid, TAG } from './der.ts'
+import { isUtf8 } from 'node:buffer'
+import { childrenOf, contentOf, type Element, encodingOf, readBits, readOid, TAG } from './der.ts'
 
 /**
  * A Name in a form that is equal exactly for names that RFC 5280 §7.1 calls equal: letters without their case, runs of spaces
@@ -30,9 +31,21 @@ function readAttribute(bytes: Buffer, attribute: Element): string | undefined {
   const [type, value, extra] = attribute.tag === TAG.sequence ? (childrenOf(bytes, attribute) ?? []) : []
   const oid = readOid(bytes, type)
   if (oid === undefined || value === undefined || extra !== undefined) return undefined
-  const text = value.tag === TAG.utf8String || value.tag === TAG.printableString || value.tag === TAG.ia5String
-  if (!text) return `${oid} #${encodingOf(bytes, value).toString('hex')}`
-  return `${oid} ${contentOf(bytes, value).toString('utf8').toLowerCase().trim().replaceAll(/\s+/g, ' ')}`
+  if (TEXT_TAGS.includes(value.tag)) {
+    const content = contentOf(bytes, value)
+    return isUtf8(content) ? `${oid} ${content.toString('utf8').toLowerCase().trim().replaceAll(/\s+/g, ' ')}` : undefined
+  }
+  return isOtherString(bytes, value) ? `${oid} #${encodingOf(bytes, value).toString('hex')}` : undefined
+}
+
+/** String types of which UTF-8 is a superset, so that they can be compared with each other. */
+const TEXT_TAGS: readonly number[] = [TAG.utf8String, TAG.printableString, TAG.ia5String]
+
+/** The other types that attributes of RFC 5280 §A.1 use; they are compared byte for byte. */
+function isOtherString(bytes: Buffer, value: Element): boolean {
+  if (value.tag === TAG.bitString) return readBits(bytes, value) !== undefined
+  if (value.tag === TAG.bmpString) return (value.to - value.from) % 2 === 0
+  return value.tag === TAG.numericString || value.tag === TAG.teletexString
 }
 
 /** The name types of RFC 5280 §4.2.1.6, by their tag number. */

@@ -7,6 +7,9 @@ describe('extensions', () => {
   const unknown = (critical: boolean) => ({ extensions: [{ oid: '1.3.6.1.4.1.99999.1', critical, value: octets(Uint8Array.of(1)) }] })
   const one = (type: string, value: Uint8Array, critical = false) => ({ extensions: [{ oid: type, critical, value }] })
   const keyId = octets(Uint8Array.of(1, 2, 3))
+  const keyIdOf = tlv(0x80, root.keyId)
+  const authorityKey = (...fields: readonly Uint8Array[]) =>
+    leafOf({ authorityKeyId: null, ...one(EXTENSION.authorityKeyId, seq(...fields)) })
   check([
     { name: 'X-18 an unknown extension in the leaf', want: 'valid', chain: leafOf(unknown(false)) },
     { name: 'X-18 an unknown critical extension in the leaf', want: 'X-18', chain: leafOf(unknown(true)) },
@@ -66,6 +69,17 @@ describe('extensions', () => {
       chain: leafOf({ basicConstraints: null, ...one(EXTENSION.basicConstraints, seq(tlv(1, Uint8Array.of(1)))) })
     },
     {
+      name: 'X-27 an authority key identifier with a serial number',
+      want: 'valid',
+      chain: authorityKey(keyIdOf, tlv(0x82, Uint8Array.of(1)))
+    },
+    {
+      name: 'X-27 an authority key identifier in the wrong order',
+      want: 'X-27',
+      chain: authorityKey(tlv(0x82, Uint8Array.of(1)), keyIdOf)
+    },
+    { name: 'X-27 an authority key identifier with a strange field', want: 'X-27', chain: authorityKey(tlv(0x01, Uint8Array.of(0xff))) },
+    {
       name: 'X-27 a path length without cA',
       want: 'X-27',
       chain: leafOf({ basicConstraints: null, ...one(EXTENSION.basicConstraints, seq(int(0))) })
@@ -79,6 +93,8 @@ describe('extensions', () => {
 })
 
 describe('the form of a certificate', () => {
+  const subjectOf = (value: Uint8Array): Uint8Array => seq(tlv(0x31, seq(oid('2.5.4.10'), value)))
+  const EC_P256 = seq(oid('1.2.840.10045.2.1'), oid('1.2.840.10045.3.1.7'))
   const spoiled = (edit: (der: Uint8Array) => Uint8Array) => async (): Promise<Chain> => [edit((await svid(root)).der)]
   check([
     { name: 'X-27 one byte after the certificate', want: 'X-27', chain: spoiled((der) => concat(der, Uint8Array.of(0))) },
@@ -103,6 +119,22 @@ describe('the form of a certificate', () => {
       name: 'X-27 a negative serial number',
       want: 'X-27',
       chain: leafOf({ editTbs: (tbs) => replaced(tbs, int(0x7654n), tlv(2, Uint8Array.of(0x86, 0x54))), serial: 0x7654n })
+    },
+    { name: 'X-27 a name in broken UTF-8', want: 'X-27', chain: leafOf({ subject: subjectOf(tlv(0x0c, Uint8Array.of(0xc3, 0x28))) }) },
+    { name: 'X-27 a name in PrintableString', want: 'valid', chain: leafOf({ subject: subjectOf(tlv(0x13, Buffer.from('SPIRE'))) }) },
+    { name: 'X-27 a name in BMPString', want: 'valid', chain: leafOf({ subject: subjectOf(tlv(0x1e, Uint8Array.of(0, 0x53))) }) },
+    { name: 'X-27 a name in half a BMPString', want: 'X-27', chain: leafOf({ subject: subjectOf(tlv(0x1e, Uint8Array.of(0))) }) },
+    { name: 'X-27 a name in no type of string', want: 'X-27', chain: leafOf({ subject: subjectOf(tlv(0x4c, Buffer.from('SPIRE'))) }) },
+    { name: 'X-27 a name with an empty part', want: 'X-27', chain: leafOf({ subject: seq(tlv(0x31)) }) },
+    {
+      name: 'X-27 a key algorithm without OID',
+      want: 'X-27',
+      chain: leafOf({ editTbs: (tbs) => replaced(tbs, EC_P256, seq(octets(new Uint8Array(7)), oid('1.2.840.10045.3.1.7'))) })
+    },
+    {
+      name: 'X-28 a key algorithm nobody knows',
+      want: 'X-28',
+      chain: leafOf({ editTbs: (tbs) => replaced(tbs, EC_P256, seq(oid('1.2.840.10045.2.9'), oid('1.2.840.10045.3.1.7'))) })
     },
     { name: 'X-27 a malformed extra certificate', want: 'X-27', chain: async () => [...(await svid(root)).chain, Uint8Array.of(0x30, 0)] }
   ])
