@@ -1,18 +1,29 @@
+import 'reflect-metadata'
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto'
+import { AsnConvert } from '@peculiar/asn1-schema'
 import {
-  bitString,
-  type Der,
-  integer,
-  objectId,
-  octetString,
-  retagged,
-  sequence,
-  setOf,
-  time,
-  utf8String,
-  wrapped,
-  yes
-} from './dev-der.ts'
+  AlgorithmIdentifier,
+  Name as AsnName,
+  Certificate,
+  Extension,
+  Extensions,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+  Version
+} from '@peculiar/asn1-x509'
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  type JsonGeneralNames,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  Name,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension
+} from '@peculiar/x509'
 
 /** Whoever signs: a root or an intermediate. */
 export interface Signer {
@@ -37,65 +48,71 @@ export interface CertificateSpec {
   readonly pathLength?: number
 }
 
-const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
-const [SERVER_AUTH, CLIENT_AUTH] = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']
-/** Bits 5 and 6, most significant first: keyCertSign and cRLSign. */
-const CA_USAGE = bitString(Buffer.from([0b0000_0110]), 1)
-/** Bit 0: digitalSignature. */
-const LEAF_USAGE = bitString(Buffer.from([0b1000_0000]), 7)
+const ECDSA_WITH_SHA256 = new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' })
 
 export function newKey(): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 }
 
-/** Writes and signs one certificate in the profile of X509-SVID §4 and §5 (rule S-15). Returns DER. */
+/**
+ * Writes and signs one certificate in the profile of X509-SVID §4 and §5 (rule S-15). Returns DER. The library's own generator
+ * signs through WebCrypto and is asynchronous; its parts are used instead, and node:crypto signs what they serialise to.
+ */
 export function writeCertificate(spec: CertificateSpec): Uint8Array {
-  const algorithm = sequence(objectId(ECDSA_WITH_SHA256))
-  const signed = sequence(
-    wrapped(0, integer(Buffer.from([2]))),
+  const tbsCertificate = new TBSCertificate({
+    version: Version.v3,
     // The top bit is cleared and the next one set: positive, and always 16 bytes long.
-    integer(Uint8Array.from(spec.serial, (byte, index) => (index === 0 ? (byte & 0x7f) | 0x40 : byte))),
-    algorithm,
-    distinguishedName(spec.issuer.name),
-    sequence(time(spec.notBefore), time(spec.notAfter)),
-    distinguishedName(spec.name),
-    publicKeyInfo(spec.key),
-    wrapped(3, sequence(...extensionsOf(spec)))
-  )
-  return Uint8Array.from(sequence(signed, algorithm, bitString(sign('sha256', signed, spec.issuer.key), 0)))
+    serialNumber: Uint8Array.from(spec.serial, (byte, index) => (index === 0 ? (byte & 0x7f) | 0x40 : byte)).buffer,
+    signature: ECDSA_WITH_SHA256,
+    issuer: distinguishedName(spec.issuer.name),
+    validity: new Validity({ notBefore: new Date(spec.notBefore), notAfter: new Date(spec.notAfter) }),
+    subject: distinguishedName(spec.name),
+    subjectPublicKeyInfo: AsnConvert.parse(publicKeyInfo(spec.key), SubjectPublicKeyInfo),
+    extensions: new Extensions(extensionsOf(spec).map(({ rawData }) => AsnConvert.parse(rawData, Extension)))
+  })
+  const signature = sign('sha256', new Uint8Array(AsnConvert.serialize(tbsCertificate)), spec.issuer.key)
+  const signatureValue = Uint8Array.from(signature).buffer
+  return new Uint8Array(AsnConvert.serialize(new Certificate({ tbsCertificate, signatureAlgorithm: ECDSA_WITH_SHA256, signatureValue })))
 }
 
-function extensionsOf(spec: CertificateSpec): Der[] {
+function extensionsOf(spec: CertificateSpec) {
   const ca = spec.pathLength !== undefined
-  const names = [...spec.dns.map((name) => retagged(2, Buffer.from(name))), ...spec.uris.map((uri) => retagged(6, Buffer.from(uri)))]
+  const usage = ca ? KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign : KeyUsageFlags.digitalSignature
   return [
-    extension('2.5.29.15', true, ca ? CA_USAGE : LEAF_USAGE),
-    ...(ca ? [] : [extension('2.5.29.37', false, sequence(objectId(SERVER_AUTH), objectId(CLIENT_AUTH)))]),
-    extension('2.5.29.19', true, ca ? sequence(yes(), integer(Buffer.from([spec.pathLength ?? 0]))) : sequence()),
-    extension('2.5.29.14', false, octetString(keyIdOf(spec.key))),
-    extension('2.5.29.35', false, sequence(retagged(0, keyIdOf(spec.issuer.key)))),
-    extension('2.5.29.17', spec.name === '', sequence(...names))
+    new KeyUsagesExtension(usage, true),
+    ...(ca ? [] : [new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth], false)]),
+    new BasicConstraintsExtension(ca, spec.pathLength, true),
+    new SubjectKeyIdentifierExtension(keyIdOf(spec.key), false),
+    new AuthorityKeyIdentifierExtension(keyIdOf(spec.issuer.key), false),
+    new SubjectAlternativeNameExtension(alternativeNames(spec), spec.name === '')
   ]
 }
 
-function extension(id: string, critical: boolean, content: Uint8Array): Der {
-  return sequence(objectId(id), ...(critical ? [yes()] : []), octetString(content))
+/**
+ * An IA5String takes the low byte of each character, which would write `š` as `a`: another name. Given the UTF-8 bytes one by
+ * one, a name that is not ASCII stays a name that no verifier can take for one that is.
+ */
+function alternativeNames({ dns, uris }: CertificateSpec): JsonGeneralNames {
+  const bytewise = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
+  return [
+    ...dns.map((name) => ({ type: 'dns' as const, value: bytewise(name) })),
+    ...uris.map((uri) => ({ type: 'url' as const, value: bytewise(uri) }))
+  ]
 }
 
-/** An organisation that cannot be mistaken for anybody's, and the common name. */
-function distinguishedName(name: string): Der {
-  if (name === '') return sequence()
-  const attribute = (id: string, text: string) => setOf(sequence(objectId(id), utf8String(text)))
-  return sequence(attribute('2.5.4.10', 'vecauthz DEV ONLY'), attribute('2.5.4.3', name))
+/** An organisation that cannot be mistaken for anybody's, and the common name. Not given as text, which would be read as RFC 4514. */
+function distinguishedName(name: string): AsnName {
+  const attributes = name === '' ? [] : [{ O: [{ utf8String: 'vecauthz DEV ONLY' }] }, { CN: [{ utf8String: name }] }]
+  return AsnConvert.parse(new Name(attributes).toArrayBuffer(), AsnName)
 }
 
 function publicKeyInfo(key: KeyObject): Buffer {
   return createPublicKey(key).export({ type: 'spki', format: 'der' })
 }
 
-/** A digest of the whole public key information, as in RFC 7093 §2 (4), cut to the usual 160 bits. */
-function keyIdOf(key: KeyObject): Buffer {
-  return createHash('sha256').update(publicKeyInfo(key)).digest().subarray(0, 20)
+/** Hex of a digest of the whole public key information, as in RFC 7093 §2 (4), cut to the usual 160 bits. */
+function keyIdOf(key: KeyObject): string {
+  return createHash('sha256').update(publicKeyInfo(key)).digest('hex').slice(0, 40)
 }
 
 export function certificatePem(der: Uint8Array): string {
