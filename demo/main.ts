@@ -65,7 +65,7 @@ function print(number: number, name: string, shows: string, outcome: Outcome | E
   const { answer, reached, wrong } = outcome
   const verdict = wrong === undefined ? 'as expected' : `DIFFERS: ${wrong}`
   say(`    expected  ${expected}`)
-  say(`    actual    ${answer.status} ${answer.reason ?? ''}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`)
+  say(`    actual    ${answer.status} ${answer.reason ?? (answer.status === 200 || answer.status === 'tls' ? '' : 'envoy')}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`)
   say(`    decision  ${answer.decisionId ?? 'none: refused before vecauthz was asked'}`)
   if (answer.status === 200) say(`    hit       ${hit(answer.body)}`)
   return say('')

@@ -119,7 +119,7 @@ const bytes: Step[] = [
       callHttp2(stack.door, who.support, { target: collectionPath('acme', stack.collections['acme'] ?? '', 'query'), pieces: largeBody() }),
     want: { status: 413, reason: 'call-too-large' }
   },
-  path('`..` into the other tenant', `${ACME}/../../../globex/databases/${DATABASE}/collections/handbook`, { status: 403, reason: 'tenant-not-allowed' }),
+  path('`..` into the other tenant', `${ACME}/../../../../globex/databases/${DATABASE}/collections/handbook`, { status: 403, reason: 'tenant-not-allowed' }),
   path('`//` into the other tenant', `/api/v2//tenants//globex/databases/${DATABASE}/collections/handbook`, { status: 403, reason: 'tenant-not-allowed' }),
   path('`%2F` in a segment', `/api/v2/tenants/acme%2F..%2Fglobex/databases/${DATABASE}/collections/handbook`, { status: 400, reason: 'envoy' }),
   path('`%252f`, escaped twice', `/api/v2/tenants/acme%252f..%252fglobex/databases/${DATABASE}/collections/handbook`, { status: 400, reason: 'call-ambiguous' }),

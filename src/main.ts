@@ -82,7 +82,8 @@ async function start(loaded: Extract<Loaded<Policy>, { ok: true }>): Promise<num
     process.on('SIGINT', stop)
     return undefined
   } catch (cause) {
-    return complain(cause instanceof Error ? cause.message : String(cause))
+    // What was opened on the way (a stream, a port) must not keep a server alive that does not serve.
+    process.exit(complain(cause instanceof Error ? cause.message : String(cause)))
   }
 }
 

@@ -13,7 +13,7 @@ export interface AuditSink {
 /** Written at least this often, so that `tail -f` is of use. */
 const FLUSH_MS = 100
 /** Written at once beyond this many bytes. */
-const CHUNK_BYTES = 16 * 1024
+const CHUNK_BYTES = 8 * 1024
 /** Some 10 000 records: a disk may stall this long before calls are refused. */
 const BUFFER_BYTES_MAX = 16 * 1024 * 1024
 

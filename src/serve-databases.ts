@@ -1,0 +1,41 @@
+/** The databases of the settings, found by the authority a call names, each with its dialect and its names. */
+import type { Served } from './authorize.ts'
+import type { Settings } from './config/settings-schema.ts'
+import { accept } from './core/deny-reason.ts'
+import type { DatabaseKind, ResolvedTarget, VectorCall } from './core/vector-call.ts'
+import { DIALECTS } from './databases/dialects.ts'
+import type { Dialect } from './databases/dialect.ts'
+import { createNames, type Names } from './state/names.ts'
+import { createNameFetcher } from './state/names-http.ts'
+
+/** @returns the look-up by authority: an exact `host:port`, or a `host` that stands for every port of it */
+export function serveDatabases(settings: Settings): (authority: string) => Served | undefined {
+  const names = createNames({ now: Date.now, timeoutMs: Math.floor(settings.deadline_ms * 0.75) })
+  const byAuthority = new Map<string, Served>()
+  for (const database of settings.databases) {
+    // Loading refused every kind that has no dialect.
+    const served = serveOne(database.id, DIALECTS[database.kind as DatabaseKind], database.url, names)
+    for (const authority of database.authorities) byAuthority.set(authority, served)
+  }
+  return (authority) => byAuthority.get(authority) ?? byAuthority.get(hostOf(authority))
+}
+
+function hostOf(authority: string): string {
+  return /^([^:]+):\d{1,5}$/.exec(authority)?.[1] ?? ''
+}
+
+function serveOne(id: string, dialect: Dialect, url: string, names: Names): Served {
+  if (dialect.names === undefined) return { id, dialect, resolve: (_, call, tenant) => accept(byName(call, tenant)), forget: () => undefined }
+  const source = { server: id, path: dialect.names.path, read: dialect.names.read, fetchName: createNameFetcher({ url }).fetchName }
+  return {
+    id,
+    dialect,
+    resolve: (caller, call) => names.resolve(source, caller.id.text, call.targets),
+    forget: (targets) => names.forget(id, targets)
+  }
+}
+
+/** For databases whose calls carry names only. */
+function byName(call: VectorCall, tenant: string): readonly ResolvedTarget[] {
+  return call.targets.flatMap(({ namespace, collection }) => (collection.kind === 'id' ? [] : [{ tenant, namespace, collection }]))
+}
