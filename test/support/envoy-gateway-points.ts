@@ -1,0 +1,182 @@
+import { type Bootstrap, type Config, upstreamHttpOf } from '../../demo/envoy-config.ts'
+import { BODY_BYTES_MAX } from '../../src/core/limits.ts'
+import {
+  BOTH,
+  BUNDLES,
+  chain,
+  cluster,
+  filter,
+  HALF_SVID_S,
+  host,
+  http,
+  idleUpstream,
+  only,
+  type Points,
+  SVID,
+  same,
+  seconds,
+  TLS13,
+  upstreamAge,
+  upstreamIdentity,
+  within
+} from './envoy-points.ts'
+import { KEPT, STRIPPED } from './stripped-headers.ts'
+
+/** The safe-deployment list for the hop in front of the database. */
+
+const HALF_SECOND_S = 0.5
+const GATEWAY_FILTERS = [
+  'envoy.filters.http.header_to_metadata',
+  'envoy.filters.http.header_mutation',
+  'envoy.filters.http.ext_authz',
+  'envoy.filters.http.rbac',
+  'envoy.filters.http.router'
+]
+
+const authz = (b: Bootstrap): Config => filter(b, 'ext_authz')
+const downTls = (b: Bootstrap): Config => chain(b)['transport_socket'].typed_config
+
+const identity: Points = {
+  'a client certificate is required': (b) => downTls(b)['require_client_certificate'] === true,
+  'no session is resumed by ticket': (b) => downTls(b)['disable_stateless_session_resumption'] === true,
+  'no session is resumed by id': (b) => downTls(b)['disable_stateful_session_resumption'] === true,
+  'agents speak TLS 1.3': (b) => same(downTls(b)['common_tls_context'].tls_params, TLS13),
+  'agents may choose h2 or HTTP/1.1': (b) => same(downTls(b)['common_tls_context'].alpn_protocols, ['h2', 'http/1.1']),
+  'the SVID comes over SDS': (b) => same(downTls(b)['common_tls_context'].tls_certificate_sds_secret_configs, [SVID]),
+  'bundles come over SDS': (b) => same(downTls(b)['common_tls_context'].validation_context_sds_secret_config, BUNDLES),
+  'no plain authority beside the bundles': (b) => downTls(b)['common_tls_context'].validation_context === undefined,
+  'a handshake has to end': (b) => seconds(chain(b)['transport_socket_connect_timeout']) <= 5,
+  'a connection ends before half an SVID': (b) => seconds(http(b)['common_http_protocol_options'].max_connection_duration) < HALF_SVID_S,
+  'a connection that has to end does so soon': (b) => seconds(http(b)['drain_timeout']) <= 5,
+  'XFCC is written here': (b) => http(b)['forward_client_cert_details'] === 'SANITIZE_SET',
+  'XFCC holds the chain, and no names': (b) => same(http(b)['set_current_client_cert_details'], { chain: true })
+}
+
+const reading: Points = {
+  'paths are normalised': (b) => http(b)['normalize_path'] === true,
+  'slashes are merged': (b) => http(b)['merge_slashes'] === true,
+  'escaped slashes are refused': (b) => http(b)['path_with_escaped_slashes_action'] === 'REJECT_REQUEST',
+  'underscores are refused': (b) => http(b)['common_http_protocol_options'].headers_with_underscores_action === 'REJECT_REQUEST',
+  'targets in absolute form are refused': (b) => http(b)['http_protocol_options'].allow_absolute_url === false,
+  'headers are at most 32 KiB': (b) => within(http(b)['max_request_headers_kb'], 32),
+  'streams of a connection are counted': (b) => within(http(b)['http2_protocol_options'].max_concurrent_streams, 100),
+  'a stream has a small window': (b) => within(http(b)['http2_protocol_options'].initial_stream_window_size, BODY_BYTES_MAX),
+  'a connection has a small window': (b) => within(http(b)['http2_protocol_options'].initial_connection_window_size, BODY_BYTES_MAX),
+  'the gateway answers to one name': (b) => same(host(b)['domains'], ['chroma.demo.vecauthz.test', 'chroma.demo.vecauthz.test:*'])
+}
+
+const stripping: Points = {
+  ...Object.fromEntries(STRIPPED.map((name) => [`${name} is stripped before the check`, (b: Bootstrap) => strips(b, name)])),
+  ...Object.fromEntries(KEPT.map((name) => [`${name} is not stripped`, (b: Bootstrap) => !strips(b, name)])),
+  'the expressions of the lists may be as long as they are': (b) => regexLimit(b) >= 200
+}
+
+const deciding: Points = {
+  'these filters in this order, and no other': (b) =>
+    same(
+      http(b)['http_filters'].map((one: Config) => one['name']),
+      GATEWAY_FILTERS
+    ),
+  'no filter is disabled or optional': (b) =>
+    http(b)['http_filters'].every((one: Config) => same(Object.keys(one), ['name', 'typed_config'])),
+  'permanent keys are noted by name': (b) => notesKeys(filter(b, 'header_to_metadata')),
+  'the v3 protocol': (b) => authz(b)['transport_api_version'] === 'V3',
+  'no answer is no': (b) => authz(b)['failure_mode_allow'] === false,
+  'an outage is 503': (b) => same(authz(b)['status_on_error'], { code: 'ServiceUnavailable' }),
+  'vecauthz is asked': (b) => authz(b)['grpc_service'].envoy_grpc.cluster_name === 'vecauthz',
+  'an answer comes within half a second': (b) => seconds(authz(b)['grpc_service'].timeout) <= HALF_SECOND_S,
+  'checks are repeated, with back-off': (b) => same(authz(b)['grpc_service'].retry_policy, RETRY),
+  'bodies arrive whole, as bytes, up to the limit of vecauthz': (b) => same(authz(b)['with_request_body'], BODY),
+  'the certificate of the peer comes along': (b) => authz(b)['include_peer_certificate'] === true,
+  'the TLS session comes along': (b) => authz(b)['include_tls_session'] === true,
+  'headers arrive one by one': (b) => authz(b)['encode_raw_headers'] === true,
+  'notes on permanent keys come along': (b) => same(authz(b)['metadata_context_namespaces'], ['vecauthz.gateway']),
+  'every header is shown': (b) => authz(b)['allowed_headers'] === undefined && authz(b)['disallowed_headers'] === undefined,
+  'changes are validated': (b) => authz(b)['validate_mutations'] === true,
+  'changes not listed are errors': (b) => strictRules(authz(b)['decoder_header_mutation_rules']),
+  'bodies of denials are bounded': (b) => within(authz(b)['max_denied_response_body_bytes'], 4096),
+  'headers of denials are bounded': (b) => authz(b)['enforce_response_header_limits'] === true,
+  'an answer selects no route': (b) => authz(b)['clear_route_cache'] === false,
+  'decisions are counted under a name of their own': (b) => authz(b)['stat_prefix'] === 'vecauthz',
+  'the latency of decisions is logged': (b) => authz(b)['emit_filter_state_stats'] === true,
+  'every request is checked': (b) => ['filter_enabled', 'filter_enabled_metadata', 'shadow_mode'].every((key) => !(key in authz(b))),
+  'the role is not in the routes': (b) => !JSON.stringify(http(b)['route_config']).includes('typed_per_filter_config'),
+  'the log tells the decision': (b) => logged(b)['decision_id'] === '%DYNAMIC_METADATA(envoy.filters.http.ext_authz:decision_id)%',
+  'the log tells who asked': (b) => logged(b)['peer'] === '%DOWNSTREAM_PEER_URI_SAN%',
+  'the log tells when the certificate ends': (b) => logged(b)['peer_cert_end'] === '%DOWNSTREAM_PEER_CERT_V_END%',
+  'the log holds no query': (b) => !/%PATH\(WQ|%REQ\(:PATH|ORIGINAL-PATH/.test(JSON.stringify(logged(b))),
+  'no verdict, no database': (b) => same(filter(b, 'rbac')['rules'], GUARD)
+}
+
+const RETRY = {
+  num_retries: 2,
+  retry_on: 'connect-failure,refused-stream,unavailable',
+  retry_back_off: { base_interval: '0.01s', max_interval: '0.05s' }
+}
+const BODY = { max_request_bytes: BODY_BYTES_MAX, allow_partial_message: false, pack_as_bytes: true }
+const VERDICT = { filter: 'envoy.filters.http.ext_authz', path: [{ key: 'verdict' }], value: { string_match: { exact: 'allow' } } }
+const DYNAMIC = { sourced_metadata: { metadata_source: 'DYNAMIC', metadata_matcher: VERDICT } }
+const GUARD = { action: 'ALLOW', policies: { verdict_is_allow: { permissions: [{ any: true }], principals: [DYNAMIC] } } }
+
+const OUTLIERS = {
+  consecutive_gateway_failure: 3,
+  enforcing_consecutive_gateway_failure: 100,
+  interval: '1s',
+  base_ejection_time: '5s',
+  max_ejection_percent: 50
+}
+const IN_FLIGHT = { max_requests: 4096, max_pending_requests: 1024, max_retries: 32 }
+
+const asking: Points = {
+  'every replica is an endpoint': (b) => b.static_resources.clusters.every((one) => one['type'] === 'STRICT_DNS'),
+  'the least busy replica is asked': (b) => cluster(b, 'vecauthz')['lb_policy'] === 'LEAST_REQUEST',
+  'no panic': (b) => cluster(b, 'vecauthz')['common_lb_config'].healthy_panic_threshold.value === 0,
+  'the health of vecauthz is asked over gRPC': (b) => asksHealth(only(cluster(b, 'vecauthz')['health_checks'])),
+  'a replica that fails is left out': (b) => same(cluster(b, 'vecauthz')['outlier_detection'], OUTLIERS),
+  'checks in flight are bounded': (b) => same(cluster(b, 'vecauthz')['circuit_breakers'].thresholds, [IN_FLIGHT]),
+  'vecauthz is spoken to over h2': (b) =>
+    same(upstreamHttpOf(cluster(b, 'vecauthz'))['explicit_http_config'], { http2_protocol_options: {} }),
+  'a connection to vecauthz ends before half an SVID': (b) => upstreamAge(b, 'vecauthz') < HALF_SVID_S,
+  ...upstreamIdentity('vecauthz', 'spiffe://demo.vecauthz.test/vecauthz/gateway', ['h2']),
+  'a dead replica is noticed': (b) => seconds(cluster(b, 'vecauthz')['connect_timeout']) <= 0.25,
+  'a dead database is noticed': (b) => seconds(cluster(b, 'chroma')['connect_timeout']) <= 1,
+  'idle connections to the database end': (b) => idleUpstream(b, 'chroma') <= 60,
+  'the database is spoken to over HTTP/1.1': (b) =>
+    same(upstreamHttpOf(cluster(b, 'chroma'))['explicit_http_config'], { http_protocol_options: {} })
+}
+
+export const GATEWAY_POINTS: Points = { ...BOTH, ...identity, ...reading, ...stripping, ...deciding, ...asking }
+
+function strips(bootstrap: Bootstrap, name: string): boolean {
+  const rules: Config[] = filter(bootstrap, 'header_mutation')['mutations'].request_mutations
+  return rules.some(({ remove, remove_on_match: match }) => {
+    const { prefix, safe_regex: expression } = match?.key_matcher ?? {}
+    if (expression !== undefined) return new RegExp(`^(?:${expression.regex})$`).test(name)
+    return prefix === undefined ? remove === name : name.startsWith(prefix)
+  })
+}
+
+function regexLimit(bootstrap: Bootstrap): number {
+  return only<Config>(bootstrap['layered_runtime'].layers)['static_layer']['re2.max_program_size.error_level']
+}
+
+function logged(bootstrap: Bootstrap): Config {
+  return only<Config>(http(bootstrap)['access_log'])['typed_config'].log_format.json_format
+}
+
+function strictRules(rules: Config): boolean {
+  return rules['disallow_all'] === true && rules['disallow_is_error'] === true && rules['allow_expression'].regex.startsWith('^(:path|')
+}
+
+function notesKeys(config: Config): boolean {
+  const noted = config['request_rules'].map(({ header, on_header_present: { metadata_namespace, key, value } }: Config) => {
+    return metadata_namespace === 'vecauthz.gateway' && key === header && value === 'sent' ? header : undefined
+  })
+  return same(noted, ['x-chroma-token', 'x-api-key', 'api-key'])
+}
+
+function asksHealth(check: Config): boolean {
+  const often = seconds(check['interval']) <= 2 && seconds(check['no_traffic_interval']) <= 2 && seconds(check['timeout']) <= 1
+  const decided = check['unhealthy_threshold'] <= 2 && check['healthy_threshold'] === 1 && seconds(check['unhealthy_interval']) <= 1
+  return often && decided && check['grpc_health_check'].service_name === 'envoy.service.auth.v3.Authorization'
+}

@@ -1,0 +1,146 @@
+import { type Bootstrap, type Config, httpFilterOf, httpOf, type Listener, named, upstreamHttpOf } from '../../demo/envoy-config.ts'
+import { BODY_BYTES_MAX } from '../../src/core/limits.ts'
+
+/** What must be true of a shipped Envoy file, by name. A check may throw where the structure that it looks into is gone. */
+export type Points = Readonly<Record<string, (bootstrap: Bootstrap) => boolean>>
+
+/** Half of the lifetime of an SVID that SPIRE issues by default (1 h), in seconds. */
+export const HALF_SVID_S = 1_800
+export const SVID = { name: 'default', sds_config: { resource_api_version: 'V3', path_config_source: { path: './sds/svid.json' } } }
+export const BUNDLES = { name: 'ALL', sds_config: { resource_api_version: 'V3', path_config_source: { path: './sds/bundles.json' } } }
+export const TLS13 = { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' }
+const READING_PATHS = ['/ready', '/listeners', '/clusters', '/config_dump', '/certs', '/server_info', '/stats']
+
+export const listener = (b: Bootstrap): Listener => only(b.static_resources.listeners)
+export const chain = (b: Bootstrap): Config => only(listener(b)['filter_chains'])
+export const http = (b: Bootstrap): Config => httpOf(listener(b))
+export const filter = (b: Bootstrap, name: string): Config => httpFilterOf(listener(b), `envoy.filters.http.${name}`)
+export const cluster = (b: Bootstrap, name: string) => named(b.static_resources.clusters, name)
+export const host = (b: Bootstrap): Config => only(http(b)['route_config'].virtual_hosts)
+export const upTls = (b: Bootstrap, name: string): Config => cluster(b, name)['transport_socket'].typed_config
+
+/** True of both files. */
+export const BOTH: Points = {
+  'the admin interface is on loopback': (b) => b.admin.address.socket_address.address === '127.0.0.1',
+  'the admin interface only reads': (b) =>
+    same(
+      b.admin['allow_paths'],
+      READING_PATHS.map((prefix) => ({ prefix }))
+    ),
+  'connections are counted and limited': (b) => connectionLimit(b) > 0 && connectionLimit(b) <= 10_000,
+  'file SDS has the node it needs': (b) => b['node'].id.length > 0 && b['node'].cluster.length > 0,
+  'buffers of a connection are bounded': (b) => within(listener(b)['per_connection_buffer_limit_bytes'], BODY_BYTES_MAX),
+  'a request has to end': (b) => seconds(http(b)['request_timeout']) <= 15,
+  'the headers of a request have to end': (b) => seconds(http(b)['request_headers_timeout']) <= 5,
+  'a stream may not idle for ever': (b) => seconds(http(b)['stream_idle_timeout']) <= 60,
+  'headers are counted': (b) => within(http(b)['common_http_protocol_options'].max_headers_count, 100),
+  'idle connections end': (b) => seconds(http(b)['common_http_protocol_options'].idle_timeout) <= 300,
+  'the address of the peer is the peer': (b) => http(b)['use_remote_address'] === true,
+  'both protocols are spoken': (b) => http(b)['codec_type'] === 'AUTO',
+  'no upgrades': (b) => http(b)['upgrade_configs'] === undefined,
+  "the router adds none of Envoy's headers": (b) => filter(b, 'router')['suppress_envoy_headers'] === true,
+  'hosts are listed': (b) => host(b)['domains'].length > 0 && host(b)['domains'].every((name: string) => !name.startsWith('*')),
+  'one route, which repeats nothing and has a timeout': (b) => plainRoute(only(host(b)['routes'])),
+  'host and routes add and remove nothing': (b) => untouched(http(b)['route_config']) && untouched(host(b))
+}
+
+const SIDECAR_NAMES = ['localhost', '127.0.0.1', 'chroma.demo.vecauthz.test'].flatMap((name) => [name, `${name}:*`])
+
+export const SIDECAR_POINTS: Points = {
+  ...BOTH,
+  'agents reach it on loopback only': (b) => listener(b).address.socket_address.address === '127.0.0.1',
+  'it decides nothing': (b) =>
+    same(
+      http(b)['http_filters'].map((one: Config) => one['name']),
+      ['envoy.filters.http.router']
+    ),
+  'paths go on as they came': (b) => http(b)['normalize_path'] === false && http(b)['merge_slashes'] === false,
+  'escaped slashes go on as they came': (b) => http(b)['path_with_escaped_slashes_action'] === 'KEEP_UNCHANGED',
+  'XFCC of the agent goes nowhere': (b) => http(b)['forward_client_cert_details'] === 'SANITIZE',
+  'the gateway is called by its name': (b) => only<Config>(host(b)['routes'])['route'].host_rewrite_literal === 'chroma.demo.vecauthz.test',
+  'the name is in the handshake': (b) => upTls(b, 'gateway')['sni'] === 'chroma.demo.vecauthz.test',
+  'a connection to the gateway ends before half an SVID': (b) => upstreamAge(b, 'gateway') < HALF_SVID_S,
+  'a dead gateway is noticed': (b) => seconds(cluster(b, 'gateway')['connect_timeout']) <= 1,
+  'the gateway is spoken to over HTTP/1.1': (b) =>
+    same(upstreamHttpOf(cluster(b, 'gateway'))['explicit_http_config'], { http_protocol_options: {} }),
+  'an idle connection ends before the gateway ends it': (b) => idleUpstream(b, 'gateway') < 300,
+  'every address of the gateway is an endpoint': (b) => cluster(b, 'gateway')['type'] === 'STRICT_DNS',
+  'it answers to these names': (b) => same(host(b)['domains'], SIDECAR_NAMES),
+  ...upstreamIdentity('gateway', 'spiffe://demo.vecauthz.test/envoy/gateway', ['http/1.1'])
+}
+
+/** Who the other end must be, and how it is spoken to. */
+export function upstreamIdentity(name: string, id: string, alpn: readonly string[]): Points {
+  const context = (b: Bootstrap): Config => upTls(b, name)['common_tls_context']
+  const exactly = { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: id } }] }
+  return {
+    [`${name} is exactly ${id}`]: (b) => same(context(b)['combined_validation_context'].default_validation_context, exactly),
+    [`${name} is signed for`]: (b) => same(context(b)['combined_validation_context'].validation_context_sds_secret_config, BUNDLES),
+    [`${name} is told who asks`]: (b) => same(context(b)['tls_certificate_sds_secret_configs'], [SVID]),
+    [`${name} is spoken to over TLS 1.3`]: (b) => same(context(b)['tls_params'], TLS13),
+    [`${name} is offered ${alpn}`]: (b) => same(context(b)['alpn_protocols'], alpn),
+    [`sessions with ${name} are not resumed`]: (b) => upTls(b, name)['max_session_keys'] === 0
+  }
+}
+
+export function holds(point: Points[string], bootstrap: Bootstrap): boolean {
+  try {
+    return point(bootstrap)
+  } catch {
+    return false
+  }
+}
+
+function connectionLimit(bootstrap: Bootstrap): number {
+  return only<Config>(bootstrap['overload_manager'].resource_monitors)['typed_config'].max_active_downstream_connections
+}
+
+export function upstreamAge(bootstrap: Bootstrap, name: string): number {
+  return seconds(upstreamHttpOf(cluster(bootstrap, name))['common_http_protocol_options'].max_connection_duration)
+}
+
+export function idleUpstream(bootstrap: Bootstrap, name: string): number {
+  return seconds(upstreamHttpOf(cluster(bootstrap, name))['common_http_protocol_options'].idle_timeout)
+}
+
+/** A route to a cluster that may rename the host, and nothing else: no repeats, no rewrites, no mirror. */
+function plainRoute({ match, route, ...more }: Config): boolean {
+  const { cluster: to, timeout, host_rewrite_literal: _, ...rest } = route
+  return same(match, { prefix: '/' }) && same(more, {}) && same(rest, {}) && to !== undefined && seconds(timeout) <= 60
+}
+
+function untouched(config: Config): boolean {
+  return Object.keys(config).every((key) => ['name', 'domains', 'routes', 'virtual_hosts'].includes(key))
+}
+
+export function only<T>(all: readonly T[]): T {
+  const [one, ...more] = all
+  if (one === undefined || more.length > 0) throw new Error(`one was expected, ${all.length} are there`)
+  return one
+}
+
+/** Of Envoy's `0.5s`; infinite where there is none, since that is what Envoy makes of it or worse. */
+export function seconds(duration: unknown): number {
+  const matched = /^(\d+(?:\.\d+)?)s$/.exec(String(duration))
+  const value = Number(matched?.[1] ?? Number.POSITIVE_INFINITY)
+  return value > 0 ? value : Number.POSITIVE_INFINITY
+}
+
+export function within(value: unknown, most: number): boolean {
+  return typeof value === 'number' && value > 0 && value <= most
+}
+
+/** Equal as JSON, whatever the order of keys. */
+export function same(one: unknown, other: unknown): boolean {
+  return JSON.stringify(sorted(one)) === JSON.stringify(sorted(other))
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort()
+      .map(([key, one]) => [key, sorted(one)])
+  )
+}
