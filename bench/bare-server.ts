@@ -20,7 +20,15 @@ const say = (port: number) => process.stdout.write(`${JSON.stringify({ msg: 'ser
 if (kind === 'grpc') {
   const raw = (bytes: Buffer) => bytes
   const server = new grpc.Server({ 'grpc.enable_channelz': 0, 'grpc.max_concurrent_streams': 1_024 })
-  const check = { path: PATH, requestStream: false, responseStream: false, requestSerialize: raw, requestDeserialize: raw, responseSerialize: raw, responseDeserialize: raw }
+  const check = {
+    path: PATH,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: raw,
+    requestDeserialize: raw,
+    responseSerialize: raw,
+    responseDeserialize: raw
+  }
   server.addService({ check }, { check: (_: unknown, callback: grpc.sendUnaryData<Buffer>) => callback(null, OK) })
   const credentials = grpc.ServerCredentials.createSsl(ca, [{ private_key: key, cert_chain: cert }], true)
   server.bindAsync('127.0.0.1:0', credentials, (_, port) => say(port))

@@ -24,7 +24,8 @@ export async function measureLatency(stack: Stack, say: (line: string) => void):
     }
     say(`\nA search through Envoy to Chroma, one connection, ${ROUNDS} rounds of ${CALLS}, milliseconds (median of rounds)`)
     for (const [name, rounds] of Object.entries(results)) {
-      const at = (share: number) => median(rounds.map((one) => one.toSorted((a, b) => a - b)[Math.floor(one.length * share)] ?? 0)).toFixed(2)
+      const at = (share: number) =>
+        median(rounds.map((one) => one.toSorted((a, b) => a - b)[Math.floor(one.length * share)] ?? 0)).toFixed(2)
       say(`  ${name.padEnd(7)} ext_authz   p50 ${at(0.5)}   p90 ${at(0.9)}   p99 ${at(0.99)}`)
     }
   } finally {
@@ -43,7 +44,10 @@ async function startOpenEnvoy(stack: Stack) {
       http['http_filters'] = http['http_filters'].filter((one: Config) => !GUARDS.includes(one['name']))
     }
   }
-  const upstreams = { chroma: { address: '127.0.0.1', port: stack.recorder.port }, vecauthz: { address: '127.0.0.1', port: stack.server.port } }
+  const upstreams = {
+    chroma: { address: '127.0.0.1', port: stack.recorder.port },
+    vecauthz: { address: '127.0.0.1', port: stack.server.port }
+  }
   const configFile = join(import.meta.dirname, '../envoy/gateway.yaml')
   const envoy = await startEnvoy({ binary: envoyBinary(), configFile, folder, overrides: { upstreams, edit } })
   return { port: envoy.port('gateway_in'), stop: envoy.stop }
@@ -52,7 +56,11 @@ async function startOpenEnvoy(stack: Stack) {
 async function latencies(stack: Stack, port: number): Promise<number[]> {
   const agent = keptOpen()
   const who = stack.credentials(SUPPORT)
-  const ask = { target: collectionPath('acme', stack.collections['acme'] ?? '', 'query'), body: Buffer.from(JSON.stringify(searchBody('acme'))), agent }
+  const ask = {
+    target: collectionPath('acme', stack.collections['acme'] ?? '', 'query'),
+    body: Buffer.from(JSON.stringify(searchBody('acme'))),
+    agent
+  }
   const times: number[] = []
   try {
     for (let at = 0; at < CALLS + 50; at++) {

@@ -27,8 +27,17 @@ export function cpuMicros(pid: number): number {
 }
 
 /** Microseconds of the server's CPU per check. `message(n)` gives the n-th CheckRequest; `expect` looks at each answer. */
-export async function cpuPerCheck(target: Target, tls: Tls, checks: number, message: (at: number) => Buffer, expect: (answer: Buffer) => void): Promise<number> {
-  const session = connect(`https://127.0.0.1:${target.port}`, { ...tls, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined })
+export async function cpuPerCheck(
+  target: Target,
+  tls: Tls | undefined,
+  checks: number,
+  message: (at: number) => Buffer,
+  expect: (answer: Buffer) => void
+): Promise<number> {
+  const session =
+    tls === undefined
+      ? connect(`http://127.0.0.1:${target.port}`)
+      : connect(`https://127.0.0.1:${target.port}`, { ...tls, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined })
   try {
     await new Promise((resolve, reject) => session.once('connect', resolve).once('error', reject))
     await run(session, Math.ceil(checks / 4), message, expect) // warm-up, not counted
@@ -40,7 +49,12 @@ export async function cpuPerCheck(target: Target, tls: Tls, checks: number, mess
   }
 }
 
-async function run(session: ClientHttp2Session, checks: number, message: (at: number) => Buffer, expect: (answer: Buffer) => void): Promise<void> {
+async function run(
+  session: ClientHttp2Session,
+  checks: number,
+  message: (at: number) => Buffer,
+  expect: (answer: Buffer) => void
+): Promise<void> {
   let sent = 0
   const lane = async () => {
     while (sent < checks) expect(await ask(session, message(sent++)))

@@ -9,7 +9,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { CheckResponse } from '@envoyproxy/protos/auth'
 import { GATEWAY_ENVOY, GATEWAY_SERVER, SUPPORT, TRUST_DOMAIN } from '../demo/identities.ts'
-import { startStack, type Stack } from '../demo/stack.ts'
+import { type Stack, startStack } from '../demo/stack.ts'
 import { collectionPath } from '../demo/step.ts'
 import { measureLatency } from './latency.ts'
 import { cpuPerCheck, median, type Target, type Tls } from './load.ts'
@@ -25,7 +25,9 @@ const say = (line: string) => process.stdout.write(`${line}\n`)
 process.exitCode = await main()
 
 async function main(): Promise<number> {
-  say(`node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}; ${ROUNDS} rounds of ${CHECKS} checks, median (min to max)`)
+  say(
+    `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}; ${ROUNDS} rounds of ${CHECKS} checks, median (min to max)`
+  )
   const policy = (document: { budget: object }) => {
     document.budget = { per_second: 100_000, burst: 1_000_000 }
   }
@@ -34,7 +36,6 @@ async function main(): Promise<number> {
   try {
     const worst = await measureDecisions(stack, bare)
     await measureLatency(stack, say)
-    await measureOpa(say)
     if (worst <= RATIO_MAX) return 0
     say(`TOO SLOW: ${worst.toFixed(2)} × the bare server, at most ${RATIO_MAX} is allowed`)
     return 1
@@ -57,7 +58,9 @@ async function startBare(stack: Stack): Promise<{ grpc: BareServer; http2: BareS
   writeFileSync(files.cert, cert)
   writeFileSync(files.ca, stack.issuer.bundlePem(TRUST_DOMAIN))
   const start = async (kind: string): Promise<BareServer> => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'bare-server.ts'), kind, files.key, files.cert, files.ca], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'bare-server.ts'), kind, files.key, files.cert, files.ca], {
+      stdio: ['ignore', 'pipe', 'inherit']
+    })
     const port = await new Promise<number>((resolve, reject) => {
       child.once('exit', (code) => reject(new Error(`the bare ${kind} server ended with ${code}`)))
       child.stdout.once('data', (line: Buffer) => resolve((JSON.parse(line.toString()) as { port: number }).port))
@@ -89,15 +92,28 @@ async function measureDecisions(stack: Stack, bare: { grpc: Target; http2: Targe
     const base = median(results.grpc)
     for (const [name, values] of Object.entries(results)) {
       const middle = median(values)
-      say(`  ${dimensions} dims, ${message(0).length} B  ${name.padEnd(8)} ${middle.toFixed(1).padStart(6)} (${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)})  ${(middle / base).toFixed(2)} × bare grpc-js`)
+      say(
+        `  ${dimensions} dims, ${message(0).length} B  ${name.padEnd(8)} ${middle.toFixed(1).padStart(6)} (${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)})  ${(middle / base).toFixed(2)} × bare grpc-js`
+      )
     }
+    await showOpa(dimensions, message, median(results.gateway))
     worst = Math.max(worst, median(results.gateway) / base)
   }
   return worst
 }
 
+async function showOpa(dimensions: number, message: (at: number) => Buffer, gateway: number): Promise<void> {
+  const values = await measureOpa(join(FOLDER, 'opa'), Math.floor(CHECKS / 3), ROUNDS, message)
+  if (values === undefined) return say('  opa-envoy-plugin is not on PATH: left out')
+  const middle = median(values)
+  return say(
+    `  ${dimensions} dims  opa-envoy-plugin ${middle.toFixed(1)} (plaintext); the gateway costs ${(gateway / middle).toFixed(2)} × that`
+  )
+}
+
 /** A bench of denials would be a bench of nothing. */
 function mustAllow(answer: Buffer): void {
   const response = CheckResponse.decode(answer)
-  if (response.status?.code !== 0 || response.okResponse === undefined) throw new Error(`a check was denied: ${response.deniedResponse?.body ?? 'without a body'}`)
+  if (response.status?.code !== 0 || response.okResponse === undefined)
+    throw new Error(`a check was denied: ${response.deniedResponse?.body ?? 'without a body'}`)
 }

@@ -1,6 +1,7 @@
 /** CheckRequests as the gateway's Envoy sends them for a search of the demo, with another stream id each. */
-import { CheckRequest } from '@envoyproxy/protos/auth'
+
 import { createHash, X509Certificate } from 'node:crypto'
+import { CheckRequest } from '@envoyproxy/protos/auth'
 import { HOST } from '../demo/identities.ts'
 
 const ID = '0000000000000000000'
@@ -27,7 +28,9 @@ export function searchMessages(search: SearchMessage): (at: number) => Buffer {
 function template(search: SearchMessage, seed: number): { bytes: Buffer; idAt: number } {
   const leaf = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/.exec(search.certPem)?.[0] ?? ''
   const hash = createHash('sha256').update(new X509Certificate(leaf).raw).digest('hex')
-  const body = Buffer.from(JSON.stringify({ query_embeddings: [vector(search.dimensions, seed)], n_results: 10, include: ['documents', 'metadatas', 'distances'] }))
+  const body = Buffer.from(
+    JSON.stringify({ query_embeddings: [vector(search.dimensions, seed)], n_results: 10, include: ['documents', 'metadatas', 'distances'] })
+  )
   const headers: [string, string][] = [
     [':authority', HOST],
     [':path', search.target],

@@ -79,7 +79,14 @@ export function call(door: Door, who: Credentials | undefined, ask: Ask): Promis
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)))
     outgoing.on('error', (cause: NodeJS.ErrnoException) => {
       if (answered) return
-      if (isTlsRefusal(cause)) resolve({ status: 'tls', reason: undefined, decisionId: undefined, body: cause.code ?? cause.message, ms: performance.now() - began })
+      if (isTlsRefusal(cause))
+        resolve({
+          status: 'tls',
+          reason: undefined,
+          decisionId: undefined,
+          body: cause.code ?? cause.message,
+          ms: performance.now() - began
+        })
       else reject(cause)
     })
     outgoing.end(body)
@@ -95,7 +102,11 @@ function isTlsRefusal(cause: NodeJS.ErrnoException): boolean {
  * One HTTP/2 call whose body goes out in the given pieces, the last one carrying END_STREAM: Envoy lets such a last frame pass
  * its size limit.
  */
-export async function callHttp2(door: Door, who: Credentials, ask: Omit<Ask, 'agent' | 'body'> & { readonly pieces: readonly Buffer[] }): Promise<Answer> {
+export async function callHttp2(
+  door: Door,
+  who: Credentials,
+  ask: Omit<Ask, 'agent' | 'body'> & { readonly pieces: readonly Buffer[] }
+): Promise<Answer> {
   const began = performance.now()
   const session = connectHttp2(`https://127.0.0.1:${door.port}`, { ca: door.ca, servername: HOST, ...who, ALPNProtocols: ['h2'] })
   try {
@@ -115,7 +126,13 @@ function sendPieces(
   resolve: (answer: Answer) => void,
   reject: (cause: Error) => void
 ): void {
-  const stream = session.request({ ':method': ask.method ?? 'POST', ':path': ask.target, ':authority': HOST, 'content-type': 'application/json', ...ask.headers })
+  const stream = session.request({
+    ':method': ask.method ?? 'POST',
+    ':path': ask.target,
+    ':authority': HOST,
+    'content-type': 'application/json',
+    ...ask.headers
+  })
   let status = 0
   let headers: Record<string, unknown> = {}
   let body = ''

@@ -22,7 +22,10 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(args: string[]): Promise<number> {
   let keep = false
   try {
-    const { values } = parseArgs({ args, options: { keep: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
+    const { values } = parseArgs({
+      args,
+      options: { keep: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } }
+    })
     if (values.help) return say(HELP) ?? 0
     keep = values.keep
   } catch (cause) {
@@ -61,14 +64,19 @@ async function show(scene: ReturnType<typeof sceneOf>, began: number): Promise<n
 function print(number: number, name: string, shows: string, outcome: Outcome | Error, expected: string): void {
   say(`${String(number).padStart(2)}. ${name}`)
   say(`    ${shows}`)
-  if (outcome instanceof Error) return say(`    FAILED    ${outcome.message}\n`)
+  if (outcome instanceof Error) {
+    say(`    FAILED    ${outcome.message}\n`)
+    return
+  }
   const { answer, reached, wrong } = outcome
   const verdict = wrong === undefined ? 'as expected' : `DIFFERS: ${wrong}`
   say(`    expected  ${expected}`)
-  say(`    actual    ${answer.status} ${answer.reason ?? (answer.status === 200 || answer.status === 'tls' ? '' : 'envoy')}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`)
+  say(
+    `    actual    ${answer.status} ${answer.reason ?? (answer.status === 200 || answer.status === 'tls' ? '' : 'envoy')}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`
+  )
   say(`    decision  ${answer.decisionId ?? 'none: refused before vecauthz was asked'}`)
   if (answer.status === 200) say(`    hit       ${hit(answer.body)}`)
-  return say('')
+  say('')
 }
 
 function hit(body: string): string {

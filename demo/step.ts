@@ -1,7 +1,7 @@
 /** A step of the demo, which is also a row of the integration tests: what is sent, what must come back, what may reach Chroma. */
 import type { DenyKind } from '../src/core/deny-reason.ts'
-import { readCorpus } from './corpus.ts'
 import { type Answer, type Ask, type Credentials, call } from './client.ts'
+import { readCorpus } from './corpus.ts'
 import { COLLECTION, DATABASE, INDEXER, PAYROLL, SUPPORT, TRIALS } from './identities.ts'
 import type { Stack } from './stack.ts'
 

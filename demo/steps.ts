@@ -19,7 +19,10 @@ const allowed: Step[] = [
     name: 'another agent searches its own',
     shows: 'globex/trials: POST …/tenants/globex/…/query',
     run: ({ stack, who }) =>
-      call(stack.door, who.trials, { target: collectionPath('globex', stack.collections['globex'] ?? '', 'query'), body: searchBody('globex') }),
+      call(stack.door, who.trials, {
+        target: collectionPath('globex', stack.collections['globex'] ?? '', 'query'),
+        body: searchBody('globex')
+      }),
     want: { status: 200 },
     check: hitsOf('globex')
   }
@@ -30,7 +33,10 @@ const tenancy: Step[] = [
     name: "another tenant's path",
     shows: 'acme/support: POST …/tenants/globex/…/{globex uuid}/query',
     run: ({ stack, who }) =>
-      call(stack.door, who.support, { target: collectionPath('globex', stack.collections['globex'] ?? '', 'query'), body: searchBody('globex') }),
+      call(stack.door, who.support, {
+        target: collectionPath('globex', stack.collections['globex'] ?? '', 'query'),
+        body: searchBody('globex')
+      }),
     want: { status: 403, reason: 'tenant-not-allowed' }
   },
   {
@@ -74,7 +80,8 @@ const identity: Step[] = [
   {
     name: 'a good SVID of an agent nobody registered',
     shows: 'acme/stranger: POST …/tenants/acme/…/query',
-    run: ({ stack }) => call(stack.door, odd(stack.issuer.issueOdd({ kind: 'unknown-agent', id: STRANGER })), ownSearch(stack.collections['acme'])),
+    run: ({ stack }) =>
+      call(stack.door, odd(stack.issuer.issueOdd({ kind: 'unknown-agent', id: STRANGER })), ownSearch(stack.collections['acme'])),
     want: { status: 403, reason: 'caller-unknown' }
   },
   {
@@ -88,7 +95,11 @@ const identity: Step[] = [
     name: 'a certificate with two URI SANs (Envoy accepts it)',
     shows: 'acme/support + globex/trials: POST …/tenants/acme/…/query',
     run: ({ stack }) =>
-      call(stack.door, odd(stack.issuer.issueOdd({ kind: 'two-uri-sans', id: SUPPORT, second: TRIALS })), ownSearch(stack.collections['acme'])),
+      call(
+        stack.door,
+        odd(stack.issuer.issueOdd({ kind: 'two-uri-sans', id: SUPPORT, second: TRIALS })),
+        ownSearch(stack.collections['acme'])
+      ),
     want: { status: 401, reason: 'svid-untrusted' }
   },
   {
@@ -119,10 +130,22 @@ const bytes: Step[] = [
       callHttp2(stack.door, who.support, { target: collectionPath('acme', stack.collections['acme'] ?? '', 'query'), pieces: largeBody() }),
     want: { status: 413, reason: 'call-too-large' }
   },
-  path('`..` into the other tenant', `${ACME}/../../../../globex/databases/${DATABASE}/collections/handbook`, { status: 403, reason: 'tenant-not-allowed' }),
-  path('`//` into the other tenant', `/api/v2//tenants//globex/databases/${DATABASE}/collections/handbook`, { status: 403, reason: 'tenant-not-allowed' }),
-  path('`%2F` in a segment', `/api/v2/tenants/acme%2F..%2Fglobex/databases/${DATABASE}/collections/handbook`, { status: 400, reason: 'envoy' }),
-  path('`%252f`, escaped twice', `/api/v2/tenants/acme%252f..%252fglobex/databases/${DATABASE}/collections/handbook`, { status: 400, reason: 'call-ambiguous' }),
+  path('`..` into the other tenant', `${ACME}/../../../../globex/databases/${DATABASE}/collections/handbook`, {
+    status: 403,
+    reason: 'tenant-not-allowed'
+  }),
+  path('`//` into the other tenant', `/api/v2//tenants//globex/databases/${DATABASE}/collections/handbook`, {
+    status: 403,
+    reason: 'tenant-not-allowed'
+  }),
+  path('`%2F` in a segment', `/api/v2/tenants/acme%2F..%2Fglobex/databases/${DATABASE}/collections/handbook`, {
+    status: 400,
+    reason: 'envoy'
+  }),
+  path('`%252f`, escaped twice', `/api/v2/tenants/acme%252f..%252fglobex/databases/${DATABASE}/collections/handbook`, {
+    status: 400,
+    reason: 'call-ambiguous'
+  }),
   {
     name: 'the same key twice in one JSON object',
     shows: 'acme/support: POST …/query {"n_results":3, …, "n_results":3}',

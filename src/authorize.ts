@@ -64,7 +64,8 @@ export function authorize(inbound: Inbound, check: string, now: number, world: W
   if (!workload.ok) return deny(workload.reason)
 
   const served = world.served(inbound.authority)
-  if (served === undefined) return deny({ kind: 'operation-unknown', because: `authority ${JSON.stringify(inbound.authority)} is no database here` })
+  if (served === undefined)
+    return deny({ kind: 'operation-unknown', because: `authority ${JSON.stringify(inbound.authority)} is no database here` })
   account.database = served.id
   account.dialect = served.dialect
   const call = served.dialect.readCall(inbound)

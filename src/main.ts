@@ -35,7 +35,8 @@ async function run(args: readonly string[]): Promise<number | undefined> {
     process.stdout.write(HELP)
     return command === undefined ? 2 : 0
   }
-  if (command !== 'serve' && command !== 'validate') return complain(`There is no command "${command}". Commands: serve, validate; see --help.`)
+  if (command !== 'serve' && command !== 'validate')
+    return complain(`There is no command "${command}". Commands: serve, validate; see --help.`)
   const config = configOf(rest)
   if (typeof config === 'number') return config
   const loaded = loadAll(config, SERVED_KINDS, compilePolicy)
@@ -46,12 +47,18 @@ async function run(args: readonly string[]): Promise<number | undefined> {
 
 function configOf(args: readonly string[]): string | number {
   try {
-    const { values } = parseArgs({ args: [...args], options: { config: { type: 'string', default: 'vecauthz.yaml' }, help: { type: 'boolean' } } })
+    const { values } = parseArgs({
+      args: [...args],
+      options: { config: { type: 'string', default: 'vecauthz.yaml' }, help: { type: 'boolean' } }
+    })
     if (values.help === true) {
       process.stdout.write(HELP)
       return 0
     }
-    if (!existsSync(values.config)) return complain(`There is no settings file "${values.config}". Give one with --config FILE; demo/config/vecauthz.yaml is a first one.`)
+    if (!existsSync(values.config))
+      return complain(
+        `There is no settings file "${values.config}". Give one with --config FILE; demo/config/vecauthz.yaml is a first one.`
+      )
     return values.config
   } catch (cause) {
     return complain(`${(cause as Error).message.split('\n')[0]} See --help.`)

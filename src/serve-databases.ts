@@ -3,8 +3,8 @@ import type { Served } from './authorize.ts'
 import type { Settings } from './config/settings-schema.ts'
 import { accept } from './core/deny-reason.ts'
 import type { DatabaseKind, ResolvedTarget, VectorCall } from './core/vector-call.ts'
-import { DIALECTS } from './databases/dialects.ts'
 import type { Dialect } from './databases/dialect.ts'
+import { DIALECTS } from './databases/dialects.ts'
 import { createNames, type Names } from './state/names.ts'
 import { createNameFetcher } from './state/names-http.ts'
 
@@ -25,7 +25,8 @@ function hostOf(authority: string): string {
 }
 
 function serveOne(id: string, dialect: Dialect, url: string, names: Names): Served {
-  if (dialect.names === undefined) return { id, dialect, resolve: (_, call, tenant) => accept(byName(call, tenant)), forget: () => undefined }
+  if (dialect.names === undefined)
+    return { id, dialect, resolve: (_, call, tenant) => accept(byName(call, tenant)), forget: () => undefined }
   const source = { server: id, path: dialect.names.path, read: dialect.names.read, fetchName: createNameFetcher({ url }).fetchName }
   return {
     id,

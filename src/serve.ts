@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { unwatchFile, watchFile } from 'node:fs'
 import type { Logger } from 'pino'
-import type { World } from './authorize.ts'
+import { type HealthPort, startHealth } from './admin/health.ts'
 import { auditRecord } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
+import type { World } from './authorize.ts'
 import { loadPolicy } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
@@ -12,7 +13,6 @@ import { CALLERS_CACHED_MAX, CHECK_REQUEST_BYTES_MAX, CHECKS_IN_FLIGHT_MAX } fro
 import { createDecider } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
-import { type HealthPort, startHealth } from './admin/health.ts'
 import { createCallerCache } from './identity/identify.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import { compilePolicy } from './policy/compile.ts'
@@ -53,7 +53,8 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
     newDecisionId: randomUUID,
     world: worldOf(settings, source, policy, databases),
     record: (decided) => sink.write(auditRecord(decided)),
-    onFault: (decisionId, cause) => log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
+    onFault: (decisionId, cause) =>
+      log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
     deadlineMs: settings.deadline_ms,
     pendingMax: CHECKS_IN_FLIGHT_MAX
   })
@@ -76,8 +77,15 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
   const readiness = () => notReady(source, settings)
   const stopReadiness = keepReadiness(server, readiness)
   const health = settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness)
-  log.info({ port: server.port, health_port: health?.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) }, 'serving')
-  return { port: server.port, healthPort: health?.port, drain: (reason) => drain(reason, { source, sink, server, health, stopReadiness, policyFile, log }) }
+  log.info(
+    { port: server.port, health_port: health?.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) },
+    'serving'
+  )
+  return {
+    port: server.port,
+    healthPort: health?.port,
+    drain: (reason) => drain(reason, { source, sink, server, health, stopReadiness, policyFile, log })
+  }
 }
 
 function connect(settings: Settings, log: Logger): SvidSource {
@@ -90,7 +98,10 @@ function connect(settings: Settings, log: Logger): SvidSource {
     onEvent: (event) => {
       if (event.kind !== 'updated') return log.warn({ event: event.kind, because: event.because }, 'workload api')
       const { svid, generation } = event.snapshot
-      return log.info({ event: event.kind, generation, spiffe_id: svid.id.text, not_after: new Date(svid.notAfter).toISOString() }, 'workload api')
+      return log.info(
+        { event: event.kind, generation, spiffe_id: svid.id.text, not_after: new Date(svid.notAfter).toISOString() },
+        'workload api'
+      )
     }
   })
 }
@@ -106,20 +117,27 @@ function checkLifetime({ svid }: SvidSnapshot, settings: Settings): void {
 }
 
 function pemOf({ svid }: SvidSnapshot): OwnPem {
-  const cert = svid.certificates.map((der) => `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE-----\n`)
+  const cert = svid.certificates.map(
+    (der) => `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE-----\n`
+  )
   return { key: svid.key.export({ type: 'pkcs8', format: 'pem' }) as string, cert: cert.join('') }
 }
 
-function worldOf(
-  settings: Settings,
-  source: SvidSource,
-  policy: () => Policy | undefined,
-  served: World['served']
-): () => World {
-  const fixed = { trustAgeMsMax: settings.bundle_max_age_seconds * 1000, served, callers: createCallerCache(CALLERS_CACHED_MAX), memory: createMemory() }
+function worldOf(settings: Settings, source: SvidSource, policy: () => Policy | undefined, served: World['served']): () => World {
+  const fixed = {
+    trustAgeMsMax: settings.bundle_max_age_seconds * 1000,
+    served,
+    callers: createCallerCache(CALLERS_CACHED_MAX),
+    memory: createMemory()
+  }
   return () => {
     const snapshot = source.current()
-    return { ...fixed, trust: snapshot?.bundles, trustAgeMs: snapshot === undefined ? 0 : Date.now() - snapshot.receivedAt, policy: policy() }
+    return {
+      ...fixed,
+      trust: snapshot?.bundles,
+      trustAgeMs: snapshot === undefined ? 0 : Date.now() - snapshot.receivedAt,
+      policy: policy()
+    }
   }
 }
 
@@ -128,7 +146,8 @@ function watchPolicy(first: Policy, file: string, settings: Settings, log: Logge
   let current = first
   watchFile(file, { interval: POLICY_POLL_MS }, () => {
     const loaded = loadPolicy(file, settings, compilePolicy)
-    if (!loaded.ok) return log.error({ faults: loaded.faults.map(printFault), kept: current.revision.slice(0, 12) }, 'policy: the new file is not used')
+    if (!loaded.ok)
+      return log.error({ faults: loaded.faults.map(printFault), kept: current.revision.slice(0, 12) }, 'policy: the new file is not used')
     if (loaded.policy.revision === current.revision) return undefined
     current = loaded.policy
     return log.info({ policy_revision: current.revision.slice(0, 12) }, 'policy: the new file is in force')

@@ -45,7 +45,7 @@ const PACKAGES: Record<string, string> = {
 /** Folders that touch nothing outside the process: no I/O, clock or randomness. */
 const PURE = ['core', 'identity', 'databases', 'policy', 'risk', 'verdict']
 /** Pure functions of node: signatures and digests; whether bytes are UTF-8. */
-const PURE_NODE_MODULES: Record<string, readonly string[]> = { identity: ['node:crypto'], databases: ['node:buffer'] }
+const PURE_NODE_MODULES: Record<string, readonly string[]> = { identity: ['node:crypto', 'node:buffer'], databases: ['node:buffer'] }
 
 const files = list(SRC)
 const edges = files.flatMap((file) => importsOf(file).map((target) => ({ file, target })))
@@ -71,7 +71,9 @@ describe('the house', () => {
   })
 
   it('packages are known, and the known ones are used', () => {
-    const used = new Set(edges.filter(({ target }) => !target.startsWith('.') && !target.startsWith('node:')).map(({ target }) => packageOf(target)))
+    const used = new Set(
+      edges.filter(({ target }) => !target.startsWith('.') && !target.startsWith('node:')).map(({ target }) => packageOf(target))
+    )
     expect([...used].filter((name) => PACKAGES[name] === undefined)).toEqual([])
     const declared = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
     expect(Object.keys(declared.dependencies).sort()).toEqual(Object.keys(PACKAGES).sort())
@@ -79,12 +81,17 @@ describe('the house', () => {
   })
 
   it('pure stages import nothing of node, and ask neither clock nor dice', () => {
-    const wrong = files.filter((file) => PURE.includes(placeOf(file))).flatMap((file) => {
-      const allowed = PURE_NODE_MODULES[placeOf(file)] ?? []
-      const modules = importsOf(file).filter((target) => target.startsWith('node:') && !allowed.includes(target))
-      const words = codeOf(file).match(/\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.now\(|\bprocess\.|\bfetch\(|\brandomUUID\b|\brandomBytes\b/g) ?? []
-      return [...modules, ...words].map((what) => `${relative(ROOT, file)}: ${what}`)
-    })
+    const wrong = files
+      .filter((file) => PURE.includes(placeOf(file)))
+      .flatMap((file) => {
+        const allowed = PURE_NODE_MODULES[placeOf(file)] ?? []
+        const modules = importsOf(file).filter((target) => target.startsWith('node:') && !allowed.includes(target))
+        const words =
+          codeOf(file).match(
+            /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.now\(|\bprocess\.|\bfetch\(|\brandomUUID\b|\brandomBytes\b/g
+          ) ?? []
+        return [...modules, ...words].map((what) => `${relative(ROOT, file)}: ${what}`)
+      })
     expect(wrong).toEqual([])
   })
 
@@ -112,7 +119,8 @@ describe('the house', () => {
   it('no unfinished business, no loosened types', () => {
     const folders = ['src', 'test', 'demo', 'bench', 'setup', 'envoy', 'docs'].map((name) => join(ROOT, name)).filter(existsSync)
     const all = folders.flatMap(list).filter((file) => file !== import.meta.filename)
-    const banned = /\b(TODO|FIXME|XXX)\b|[nN]ot implemented yet|\bas any\b(?! \w)|@ts-ignore|@ts-expect-error|\b(it|test|describe)\.(only|skip|todo)\(/
+    const banned =
+      /\b(TODO|FIXME|XXX)\b|[nN]ot implemented yet|\bas any\b(?! \w)|@ts-ignore|@ts-expect-error|\b(it|test|describe)\.(only|skip|todo)\(/
     expect(all.filter((file) => banned.test(readFileSync(file, 'utf8'))).map((file) => relative(ROOT, file))).toEqual([])
   })
 })
@@ -133,13 +141,18 @@ function placeOf(path: string): string {
 }
 
 function importsOf(file: string): string[] {
-  return [...readFileSync(file, 'utf8').matchAll(/^(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]|^import\s+['"]([^'"]+)['"]|\bimport\(['"]([^'"]+)['"]\)/gms)].map(
-    ([, from, bare, dynamic]) => from ?? bare ?? dynamic ?? ''
-  )
+  return [
+    ...readFileSync(file, 'utf8').matchAll(
+      /^(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]|^import\s+['"]([^'"]+)['"]|\bimport\(['"]([^'"]+)['"]\)/gms
+    )
+  ].map(([, from, bare, dynamic]) => from ?? bare ?? dynamic ?? '')
 }
 
 function packageOf(target: string): string {
-  return target.split('/').slice(0, target.startsWith('@') ? 2 : 1).join('/')
+  return target
+    .split('/')
+    .slice(0, target.startsWith('@') ? 2 : 1)
+    .join('/')
 }
 
 /** Without comments, so that prose about the clock is not a use of it. */
@@ -152,8 +165,11 @@ function codeOf(file: string): string {
 /** Functions by indentation, as the formatter writes them: from a line that opens one to the closing brace in the same column. */
 function longFunctions(lines: readonly string[]): number[] {
   return lines.flatMap((line, at) => {
-    const opening = /^(\s*)(?:export )?(?:async )?(?:function\b|(?:const \w+ = )?(?:async )?\(.*=> \{$|(?:async )?[\w#]+\(.*\).*\{$)/.exec(line)
-    if (opening === null || !line.trimEnd().endsWith('{') && !/function\b/.test(line) || /^\s*(if|for|while|switch|else)\b/.test(line)) return []
+    const opening = /^(\s*)(?:export )?(?:async )?(?:function\b|(?:const \w+ = )?(?:async )?\(.*=> \{$|(?:async )?[\w#]+\(.*\).*\{$)/.exec(
+      line
+    )
+    if (opening === null || (!line.trimEnd().endsWith('{') && !/function\b/.test(line)) || /^\s*(if|for|while|switch|else)\b/.test(line))
+      return []
     const end = lines.findIndex((other, index) => index > at && other.startsWith(`${opening[1]}}`))
     return end - at > 60 ? [at + 1] : []
   })

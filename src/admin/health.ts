@@ -13,7 +13,13 @@ export async function startHealth(host: string, port: number, notReady: () => st
   const server = createServer((request, response) => {
     const because = draining ? 'draining' : notReady()
     const [status, body] =
-      request.url === '/livez' ? [200, 'ok'] : request.url === '/readyz' ? (because === undefined ? [200, 'ready'] : [503, because]) : [404, 'not here']
+      request.url === '/livez'
+        ? [200, 'ok']
+        : request.url === '/readyz'
+          ? because === undefined
+            ? [200, 'ready']
+            : [503, because]
+          : [404, 'not here']
     response.writeHead(Number(status), { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' })
     response.end(`${body}\n`)
   })

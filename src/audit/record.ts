@@ -11,7 +11,9 @@ export interface Recordable {
   readonly latencyUs: number
   readonly envoy: string
   readonly policyRevision: string
-  readonly inbound: { readonly method: string; readonly target: string; readonly httpId: string; readonly headers: ReadonlyMap<string, string> } | undefined
+  readonly inbound:
+    | { readonly method: string; readonly target: string; readonly httpId: string; readonly headers: ReadonlyMap<string, string> }
+    | undefined
   readonly account: {
     readonly caller?: Caller
     readonly database?: string
@@ -49,7 +51,8 @@ export function auditRecord(one: Recordable): AuditRecord {
     database: account.database,
     endpoint: call?.endpoint,
     operation: call?.operation,
-    dataset_scope: account.targets?.map(scopeOf) ?? call?.targets.map((target) => ({ namespace: target.namespace, collection: target.collection })),
+    dataset_scope:
+      account.targets?.map(scopeOf) ?? call?.targets.map((target) => ({ namespace: target.namespace, collection: target.collection })),
     shape: call && {
       queries: call.shape.queries,
       // JSON has no infinity: a read without a limit is written as null.

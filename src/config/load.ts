@@ -73,7 +73,8 @@ function settingsFaults(settings: Settings, servedKinds: readonly string[]): Doc
       const says = `Database kind "${database.kind}" is not served by this version`
       faults.push({ path: ['databases', at, 'kind'], says, remedy: `Use one of: ${servedKinds.join(', ')}.` })
     }
-    if (ids.has(database.id)) faults.push({ path: ['databases', at, 'id'], says: `Database "${database.id}" stands here twice`, remedy: 'Rename one.' })
+    if (ids.has(database.id))
+      faults.push({ path: ['databases', at, 'id'], says: `Database "${database.id}" stands here twice`, remedy: 'Rename one.' })
     ids.add(database.id)
     for (const [index, authority] of database.authorities.entries()) {
       const other = authorities.get(authority)

@@ -38,7 +38,10 @@ export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): R
   const aliases = aliasesOf(document)
   if (aliases.length > 0) {
     const remedy = 'Write the value out: an alias hides from a reader what the line says.'
-    return { ok: false, faults: aliases.map(({ name, at }) => ({ file, ...place(lines, at), says: `Alias *${name} is not allowed`, remedy })) }
+    return {
+      ok: false,
+      faults: aliases.map(({ name, at }) => ({ file, ...place(lines, at), says: `Alias *${name} is not allowed`, remedy }))
+    }
   }
   const placeOf = (path: DocumentPath): Place => {
     for (let length = path.length; length >= 0; length--) {

@@ -6,7 +6,10 @@ const address = z.string().regex(LISTEN, 'must be an IP address and a port, such
 const AUTHORITY = /^[a-z0-9.-]+(:\d{1,5})?$/
 
 const database = z.strictObject({
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be 1 to 64 of a-z, 0-9, "-"').describe('Name used in policy and records'),
+  id: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be 1 to 64 of a-z, 0-9, "-"')
+    .describe('Name used in policy and records'),
   kind: z.string().describe('chroma'),
   authorities: z
     .array(z.string().regex(AUTHORITY, 'must be a lower-case host name, with a port if clients send one'))
@@ -27,7 +30,9 @@ export const settingsSchema = z.strictObject({
   envoys: z.array(z.string().startsWith('spiffe://')).min(1).describe('SPIFFE IDs of the Envoys that may ask; any other peer is refused'),
   policy: z.string().min(1).describe('Policy file, relative to this file'),
   databases: z.array(database).min(1).describe('The databases behind those Envoys'),
-  audit: z.strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') }).describe('Where decisions are recorded'),
+  audit: z
+    .strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') })
+    .describe('Where decisions are recorded'),
   health: address.optional().describe('Address of the plain HTTP health port (/livez, /readyz)'),
   svid_ttl_seconds: z
     .int()

@@ -18,9 +18,19 @@ export interface DenyRow {
 
 export const DENIALS = {
   'no-identity': { http: 401, grpc: 16, atlas: null, tells: 'No verified workload identity came with this call.' },
-  'svid-expired': { http: 401, grpc: 16, atlas: 'AML.T0012', tells: 'The SVID of this connection has expired; reconnect with a fresh one.' },
+  'svid-expired': {
+    http: 401,
+    grpc: 16,
+    atlas: 'AML.T0012',
+    tells: 'The SVID of this connection has expired; reconnect with a fresh one.'
+  },
   'identity-revoked': { http: 401, grpc: 16, atlas: 'AML.T0012', tells: 'This workload identity has been revoked.' },
-  'svid-untrusted': { http: 401, grpc: 16, atlas: 'AML.T0073', tells: 'The certificate of this connection is not a valid X.509-SVID here.' },
+  'svid-untrusted': {
+    http: 401,
+    grpc: 16,
+    atlas: 'AML.T0073',
+    tells: 'The certificate of this connection is not a valid X.509-SVID here.'
+  },
   'identity-conflict': { http: 401, grpc: 16, atlas: 'AML.T0091.000', tells: 'The identities asserted by this call disagree.' },
   'caller-unknown': { http: 403, grpc: 7, atlas: 'AML.T0012', tells: 'This workload is not registered for any tenant.' },
   'call-unreadable': { http: 400, grpc: 3, atlas: null, tells: 'The call could not be read as the database would read it.' },
@@ -32,7 +42,12 @@ export const DENIALS = {
   'collection-not-allowed': { http: 403, grpc: 7, atlas: 'AML.T0085.000', tells: 'This workload may not do this with that collection.' },
   'purpose-conflict': { http: 403, grpc: 7, atlas: 'AML.T0085.000', tells: 'The purpose of this call is not one this collection serves.' },
   'residency-conflict': { http: 403, grpc: 7, atlas: 'AML.T0085.000', tells: 'This data may not be used from that region.' },
-  'attestation-too-weak': { http: 403, grpc: 7, atlas: 'AML.T0085.000', tells: 'This data asks for a stronger attestation of the workload.' },
+  'attestation-too-weak': {
+    http: 403,
+    grpc: 7,
+    atlas: 'AML.T0085.000',
+    tells: 'This data asks for a stronger attestation of the workload.'
+  },
   'write-not-allowed': { http: 403, grpc: 7, atlas: 'AML.T0070', tells: 'This workload may not write or define here.' },
   'delete-not-allowed': { http: 403, grpc: 7, atlas: 'AML.T0101', tells: 'This workload may not delete here.' },
   'approval-required': { http: 403, grpc: 7, atlas: 'AML.T0101', tells: 'This operation cannot be undone and needs an approval.' },

@@ -62,7 +62,10 @@ export interface VectorCall {
 export interface ResolvedTarget {
   readonly tenant: string
   readonly namespace: string | undefined
-  readonly collection: { readonly kind: 'name'; readonly name: string; readonly id?: string } | { readonly kind: 'every' } | { readonly kind: 'none' }
+  readonly collection:
+    | { readonly kind: 'name'; readonly name: string; readonly id?: string }
+    | { readonly kind: 'every' }
+    | { readonly kind: 'none' }
 }
 
 export const NO_SHAPE: Shape = { queries: 0, topK: 0, records: 0, vectorsOut: false, dimensions: 0, vectors: [] }

@@ -207,7 +207,8 @@ function judgeBody(draft: Draft): Result<Uint8Array | undefined> {
   if (draft.textBody) return refuse('call-unreadable', 'the body came as text; set with_request_body.pack_as_bytes: true')
   const length = body?.length ?? 0
   if (length > BODY_BYTES_MAX) return refuse('call-too-large', `the body has ${length} bytes`)
-  if (draft.size > 0 && draft.size !== length) return refuse('call-unreadable', `Envoy received ${draft.size} body bytes and sent ${length}`)
+  if (draft.size > 0 && draft.size !== length)
+    return refuse('call-unreadable', `Envoy received ${draft.size} body bytes and sent ${length}`)
   const announced = headers.get('content-length')
   if (announced !== undefined && !/^\d{1,10}$/.test(announced)) return refuse('call-ambiguous', 'content-length is not a number')
   if (announced !== undefined && Number(announced) !== length) {

@@ -38,7 +38,10 @@ export interface Edges {
 }
 
 export interface Decider {
-  readonly decide: (message: Buffer, envoy: { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }) => Buffer | Promise<Buffer>
+  readonly decide: (
+    message: Buffer,
+    envoy: { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }
+  ) => Buffer | Promise<Buffer>
   /** Decisions that wait for a name at this moment. */
   readonly pending: () => number
 }
@@ -50,7 +53,8 @@ export function createDecider(edges: Edges): Decider {
     decide(message, envoy) {
       const check = begin(edges, envoy.ok ? envoy.id : '')
       try {
-        if (!envoy.ok) return finish(check, deny({ kind: 'trust-unavailable', because: `the asking Envoy is not proven: ${envoy.because}` }))
+        if (!envoy.ok)
+          return finish(check, deny({ kind: 'trust-unavailable', because: `the asking Envoy is not proven: ${envoy.because}` }))
         const inbound = readCheckRequest(message)
         if (!inbound.ok) return finish(check, deny(inbound.reason))
         check.inbound = inbound.value

@@ -5,7 +5,7 @@
  * decides before a single gRPC byte is read. A peer that is not one of the listed Envoys is cut off. Its verified identity is
  * found again in each call by the connection's address, because grpc-js knows nothing of it.
  */
-import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
+import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { TrustBundles } from '../core/trust.ts'
 
 /** Verifies a chain (leaf first, DER) under a set of bundles; `notAfter` in ms since the epoch. */
@@ -13,7 +13,9 @@ export type VerifyPeer = (
   chain: readonly Uint8Array[],
   bundles: TrustBundles,
   now: number
-) => { readonly ok: true; readonly id: { readonly text: string }; readonly notAfter: number } | { readonly ok: false; readonly rule: string; readonly detail: string }
+) =>
+  | { readonly ok: true; readonly id: { readonly text: string }; readonly notAfter: number }
+  | { readonly ok: false; readonly rule: string; readonly detail: string }
 
 /** Our own SVID as PEM, for Node's TLS. */
 export interface OwnPem {

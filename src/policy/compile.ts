@@ -13,9 +13,7 @@ import type {
 import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
 import type { Limits, NamedRules, Policy, Rule, Workload } from './policy.ts'
 
-export type Compiled =
-  | { readonly ok: true; readonly policy: Policy }
-  | { readonly ok: false; readonly faults: readonly DocumentFault[] }
+export type Compiled = { readonly ok: true; readonly policy: Policy } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
 
 interface Work {
   readonly document: PolicyDocument
@@ -69,7 +67,12 @@ function checkRepeats(work: Work): void {
 function compilePattern(work: Work, text: string, path: DocumentPath): IdPattern | undefined {
   const compiled = compileIdPattern(text)
   if (!compiled.ok) {
-    fault(work, path, `"${text}" is not a SPIFFE ID or pattern: ${compiled.detail}`, 'Write spiffe://trust-domain/path; `*` is one segment.')
+    fault(
+      work,
+      path,
+      `"${text}" is not a SPIFFE ID or pattern: ${compiled.detail}`,
+      'Write spiffe://trust-domain/path; `*` is one segment.'
+    )
     return undefined
   }
   if (!work.document.trust_domains.includes(compiled.pattern.trustDomain)) {

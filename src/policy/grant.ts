@@ -31,7 +31,10 @@ export function tenantOf(call: VectorCall, workload: Workload): Result<string> {
     if (target.tenant.tenant !== tenant) return refuse('tenant-not-allowed', `${call.endpoint} names two tenants`)
   }
   if (!workload.tenants.has(tenant)) {
-    return refuse('tenant-not-allowed', `tenant ${JSON.stringify(tenant)} is not one of ${[...workload.tenants].join(', ')} (${workload.source})`)
+    return refuse(
+      'tenant-not-allowed',
+      `tenant ${JSON.stringify(tenant)} is not one of ${[...workload.tenants].join(', ')} (${workload.source})`
+    )
   }
   return accept(tenant)
 }
@@ -64,14 +67,7 @@ export function grantFor(
   return accept({ kind: 'tenant', caller, call, tenant, targets, rule: source } as Grant)
 }
 
-function ruleFor(
-  caller: Caller,
-  action: Action,
-  tenant: string,
-  target: ResolvedTarget,
-  database: string,
-  policy: Policy
-): Result<Rule> {
+function ruleFor(caller: Caller, action: Action, tenant: string, target: ResolvedTarget, database: string, policy: Policy): Result<Rule> {
   if (target.namespace === undefined) return refuseAction(action, `${action} on the tenant itself`)
   const entries = policy.databases.get(database)?.get(target.namespace) ?? []
   let described = false
@@ -126,13 +122,25 @@ function withinLimits(shape: Shape, { limits, source }: Rule): Result<true> {
   }
   if (shape.topK > limits.top_k) {
     const asked = Number.isFinite(shape.topK) ? `${shape.topK} results` : 'an unbounded number of results'
-    return refuse('call-too-large', `${asked} asked, limits.top_k is ${limits.top_k} (${source})`, `Ask for at most ${limits.top_k} results.`)
+    return refuse(
+      'call-too-large',
+      `${asked} asked, limits.top_k is ${limits.top_k} (${source})`,
+      `Ask for at most ${limits.top_k} results.`
+    )
   }
   if (shape.queries > limits.queries) {
-    return refuse('call-too-large', `${shape.queries} queries, limits.queries is ${limits.queries} (${source})`, `Send at most ${limits.queries} queries a call.`)
+    return refuse(
+      'call-too-large',
+      `${shape.queries} queries, limits.queries is ${limits.queries} (${source})`,
+      `Send at most ${limits.queries} queries a call.`
+    )
   }
   if (shape.records > limits.records) {
-    return refuse('call-too-large', `${shape.records} records, limits.records is ${limits.records} (${source})`, `Send at most ${limits.records} records a call.`)
+    return refuse(
+      'call-too-large',
+      `${shape.records} records, limits.records is ${limits.records} (${source})`,
+      `Send at most ${limits.records} records a call.`
+    )
   }
   return accept(true)
 }

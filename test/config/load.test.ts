@@ -50,19 +50,36 @@ describe('configuration', () => {
 
   it.each(Object.entries(WANT))('%s: every fault with its place', (file, wanted) => {
     const faults = load(SETTINGS, readFileSync(join(HERE, 'bad', file), 'utf8'))
-    for (const pattern of wanted) expect(faults.some((fault) => pattern.test(fault)), `${pattern} in\n${faults.join('\n')}`).toBe(true)
+    for (const pattern of wanted)
+      expect(
+        faults.some((fault) => pattern.test(fault)),
+        `${pattern} in\n${faults.join('\n')}`
+      ).toBe(true)
     if (file !== 'broken-yaml.yaml') expect(faults.length, faults.join('\n')).toBe(wanted.length)
   })
 
   const settings: readonly (readonly [string, (text: string) => string, RegExp])[] = [
-    ['a database kind of a later version', (text) => text.replace('kind: chroma', 'kind: qdrant'), /settings.yaml:9:11: Database kind "qdrant" is not served by this version. Use one of: chroma/],
+    [
+      'a database kind of a later version',
+      (text) => text.replace('kind: chroma', 'kind: qdrant'),
+      /settings.yaml:9:11: Database kind "qdrant" is not served by this version. Use one of: chroma/
+    ],
     ['an Envoy ID that is none', (text) => text.replace('/envoy/gateway', '/envoy/../gateway'), /settings.yaml:5:10: .*ID-13/],
     ['an Envoy ID without a path', (text) => text.replace('/envoy/gateway', ''), /settings.yaml:5:10: .*no path/],
-    ['an authority of two databases', (text) => text.replace('audit:', '  - { id: b, kind: chroma, version: 1.5.9, authorities: [localhost], url: "http://127.0.0.1:1" }\naudit:'), /Authority "localhost" already means database "demo"/],
+    [
+      'an authority of two databases',
+      (text) =>
+        text.replace('audit:', '  - { id: b, kind: chroma, version: 1.5.9, authorities: [localhost], url: "http://127.0.0.1:1" }\naudit:'),
+      /Authority "localhost" already means database "demo"/
+    ],
     ['a role that does not exist', (text) => text.replace('role: gateway', 'role: open'), /settings.yaml:2:7: role: /],
     ['a listen address with a name', (text) => text.replace('127.0.0.1:0', 'localhost:1'), /settings.yaml:3:9: listen: /],
     ['no list of Envoys', (text) => text.replace(/envoys:.*\n/, ''), /envoys/],
-    ['a policy file that is not there', (text) => text.replace('policy: policy.yaml', 'policy: nowhere.yaml'), /nowhere.yaml:1:1: Cannot be read \(ENOENT\). The settings name it/]
+    [
+      'a policy file that is not there',
+      (text) => text.replace('policy: policy.yaml', 'policy: nowhere.yaml'),
+      /nowhere.yaml:1:1: Cannot be read \(ENOENT\). The settings name it/
+    ]
   ]
   it.each(settings)('%s', (_, change, want) => {
     const faults = load(change(SETTINGS), POLICY)

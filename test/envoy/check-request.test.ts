@@ -15,8 +15,12 @@ const BODY = '{"ids":["a"]}'
 describe('CheckRequest → Inbound', () => {
   it('keeps path, body, certificate and single headers exactly', () => {
     const body = Buffer.from([0x7b, 0xff, 0x00, 0x7d])
-    const read = readCheckRequest(checkRequest({ path: '/a?b=%20', body, certificate: 'CERT', principal: 'P', headers: [['x-a', 'caf\xe9']] }))
-    expect(read.ok && { ...read.value, headers: read.value.headers.get('x-a'), body: Buffer.compare(read.value.body as Buffer, body) }).toEqual({
+    const read = readCheckRequest(
+      checkRequest({ path: '/a?b=%20', body, certificate: 'CERT', principal: 'P', headers: [['x-a', 'caf\xe9']] })
+    )
+    expect(
+      read.ok && { ...read.value, headers: read.value.headers.get('x-a'), body: Buffer.compare(read.value.body as Buffer, body) }
+    ).toEqual({
       method: 'POST',
       target: '/a?b=%20',
       authority: 'chroma.demo.vecauthz.test',
@@ -68,7 +72,13 @@ describe('CheckRequest → Inbound', () => {
   })
 
   it('both header forms at once are refused', () => {
-    const http = { method: 'GET', path: '/', host: 'a', headers: { a: 'b' }, headerMap: { headers: [{ key: 'a', rawValue: Buffer.from('c') }] } }
+    const http = {
+      method: 'GET',
+      path: '/',
+      host: 'a',
+      headers: { a: 'b' },
+      headerMap: { headers: [{ key: 'a', rawValue: Buffer.from('c') }] }
+    }
     const bytes = Buffer.from(CheckRequest.encode(CheckRequest.fromPartial({ attributes: { request: { http } } })).finish())
     expect(readCheckRequest(bytes)).toMatchObject({ ok: false, reason: { kind: 'call-ambiguous' } })
   })

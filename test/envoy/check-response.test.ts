@@ -13,13 +13,16 @@ const KINDS = Object.keys(DENIALS) as DenyKind[]
 
 function denied(kind: DenyKind, grpc = false, retryAfterMs?: number) {
   const reason = { kind, because: 'secret fact', remedy: 'Do this.' }
-  const decision = retryAfterMs === undefined ? ({ verdict: 'deny', reason } as const) : ({ verdict: 'deny', reason, retryAfterMs } as const)
+  const decision =
+    retryAfterMs === undefined ? ({ verdict: 'deny', reason } as const) : ({ verdict: 'deny', reason, retryAfterMs } as const)
   return CheckResponse.decode(encodeVerdict(denyAnswer(decision, ID, grpc), metadataOf(decision, ID, 'rev')))
 }
 
 describe('the encoder of verdicts', () => {
   it('status.code is 0 exactly when the verdict is allow, for every kind of denial', () => {
-    const allowed = CheckResponse.decode(encodeVerdict(allowAnswer(probe, ID, []), metadataOf({ verdict: 'allow', grant: probe }, ID, 'rev')))
+    const allowed = CheckResponse.decode(
+      encodeVerdict(allowAnswer(probe, ID, []), metadataOf({ verdict: 'allow', grant: probe }, ID, 'rev'))
+    )
     expect(allowed.status?.code).toBe(0)
     expect(allowed.okResponse).toBeDefined()
     expect(allowed.deniedResponse).toBeUndefined()
@@ -68,7 +71,8 @@ describe('the encoder of verdicts', () => {
   })
 
   it('a gRPC caller gets an explicit status, an HTTP caller does not', () => {
-    const header = (response: CheckResponse, name: string) => response.deniedResponse?.headers.find((one) => one.header?.key === name)?.header?.value
+    const header = (response: CheckResponse, name: string) =>
+      response.deniedResponse?.headers.find((one) => one.header?.key === name)?.header?.value
     expect(header(denied('rate-exceeded', true, 1_500), 'grpc-status')).toBe('8')
     expect(header(denied('rate-exceeded', true, 1_500), 'grpc-retry-pushback-ms')).toBe('1500')
     expect(header(denied('rate-exceeded', false, 1_500), 'grpc-status')).toBeUndefined()
@@ -76,8 +80,15 @@ describe('the encoder of verdicts', () => {
   })
 
   it('metadata carries verdict and decision id on both outcomes', () => {
-    expect(denied('tenant-not-allowed').dynamicMetadata).toMatchObject({ verdict: 'deny', decision_id: ID, reason: 'tenant-not-allowed', atlas: 'AML.T0085.000' })
-    const allowed = CheckResponse.decode(encodeVerdict(allowAnswer(probe, ID, []), metadataOf({ verdict: 'allow', grant: probe }, ID, 'rev')))
+    expect(denied('tenant-not-allowed').dynamicMetadata).toMatchObject({
+      verdict: 'deny',
+      decision_id: ID,
+      reason: 'tenant-not-allowed',
+      atlas: 'AML.T0085.000'
+    })
+    const allowed = CheckResponse.decode(
+      encodeVerdict(allowAnswer(probe, ID, []), metadataOf({ verdict: 'allow', grant: probe }, ID, 'rev'))
+    )
     expect(allowed.dynamicMetadata).toMatchObject({ verdict: 'allow', decision_id: ID, policy_revision: 'rev', tenant: 'none' })
   })
 })

@@ -24,29 +24,98 @@ const ROWS: readonly Row[] = [
   { name: 'support names no tenant', who: '/acme/support', does: 'search', tenant: undefined, want: 'tenant-not-named' },
   { name: 'support names its tenant in capitals', who: '/acme/support', does: 'search', tenant: 'ACME', want: 'tenant-not-allowed' },
   { name: 'a workload with two tenants acts for one', who: '/shared/reporter', does: 'read', tenant: 'globex', want: 'allow' },
-  { name: 'a workload with two tenants acts for a third', who: '/shared/reporter', does: 'read', tenant: 'initech', want: 'tenant-not-allowed' },
+  {
+    name: 'a workload with two tenants acts for a third',
+    who: '/shared/reporter',
+    does: 'read',
+    tenant: 'initech',
+    want: 'tenant-not-allowed'
+  },
   { name: 'a pattern admits one segment', who: '/globex/trial', does: 'search', tenant: 'globex', want: 'allow' },
   { name: 'a pattern does not admit two segments', who: '/globex/trial/x', does: 'search', tenant: 'globex', want: 'caller-unknown' },
   { name: 'a workload nobody listed', who: '/acme/supportx', does: 'search', tenant: 'acme', want: 'caller-unknown' },
-  { name: 'a collection nobody listed', who: '/acme/support', does: 'search', tenant: 'acme', collection: 'handbook2', want: 'collection-not-allowed' },
+  {
+    name: 'a collection nobody listed',
+    who: '/acme/support',
+    does: 'search',
+    tenant: 'acme',
+    collection: 'handbook2',
+    want: 'collection-not-allowed'
+  },
   { name: 'a collection under a prefix', who: '/acme/support', does: 'search', tenant: 'acme', collection: 'scratch-1', want: 'allow' },
-  { name: 'the prefix without its last byte', who: '/acme/support', does: 'search', tenant: 'acme', collection: 'scratch', want: 'collection-not-allowed' },
-  { name: 'another tenant under the same prefix', who: '/globex/trial', does: 'search', tenant: 'globex', collection: 'scratch-1', want: 'collection-not-allowed' },
+  {
+    name: 'the prefix without its last byte',
+    who: '/acme/support',
+    does: 'search',
+    tenant: 'acme',
+    collection: 'scratch',
+    want: 'collection-not-allowed'
+  },
+  {
+    name: 'another tenant under the same prefix',
+    who: '/globex/trial',
+    does: 'search',
+    tenant: 'globex',
+    collection: 'scratch-1',
+    want: 'collection-not-allowed'
+  },
   { name: 'support writes', who: '/acme/support', does: 'write', tenant: 'acme', want: 'write-not-allowed' },
   { name: 'the indexer writes', who: '/acme/indexer', does: 'write', tenant: 'acme', want: 'allow' },
   { name: 'support defines', who: '/acme/support', does: 'define', tenant: 'acme', want: 'write-not-allowed' },
   { name: 'support deletes', who: '/acme/support', does: 'delete', tenant: 'acme', want: 'delete-not-allowed' },
   { name: 'support drops', who: '/acme/support', does: 'drop', tenant: 'acme', want: 'delete-not-allowed' },
   { name: 'support exports', who: '/acme/support', does: 'export', tenant: 'acme', want: 'export-not-allowed' },
-  { name: 'support asks for as many results as allowed', who: '/acme/support', does: 'search', tenant: 'acme', shape: { topK: 20 }, want: 'allow' },
+  {
+    name: 'support asks for as many results as allowed',
+    who: '/acme/support',
+    does: 'search',
+    tenant: 'acme',
+    shape: { topK: 20 },
+    want: 'allow'
+  },
   { name: 'support asks for one more', who: '/acme/support', does: 'search', tenant: 'acme', shape: { topK: 21 }, want: 'call-too-large' },
-  { name: 'support reads without a limit', who: '/acme/support', does: 'read', tenant: 'acme', shape: { topK: Number.POSITIVE_INFINITY }, want: 'call-too-large' },
+  {
+    name: 'support reads without a limit',
+    who: '/acme/support',
+    does: 'read',
+    tenant: 'acme',
+    shape: { topK: Number.POSITIVE_INFINITY },
+    want: 'call-too-large'
+  },
   { name: 'support sends four queries', who: '/acme/support', does: 'search', tenant: 'acme', shape: { queries: 4 }, want: 'allow' },
   { name: 'support sends five', who: '/acme/support', does: 'search', tenant: 'acme', shape: { queries: 5 }, want: 'call-too-large' },
-  { name: 'the indexer writes more than the common limit', who: '/acme/indexer', does: 'write', tenant: 'acme', shape: { records: 5461 }, want: 'allow' },
-  { name: 'the indexer writes one more than its own', who: '/acme/indexer', does: 'write', tenant: 'acme', shape: { records: 5462 }, want: 'call-too-large' },
-  { name: 'support asks for embeddings', who: '/acme/support', does: 'search', tenant: 'acme', shape: { vectorsOut: true }, want: 'vectors-not-allowed' },
-  { name: 'the indexer asks for embeddings', who: '/acme/indexer', does: 'read', tenant: 'acme', shape: { vectorsOut: true }, want: 'allow' }
+  {
+    name: 'the indexer writes more than the common limit',
+    who: '/acme/indexer',
+    does: 'write',
+    tenant: 'acme',
+    shape: { records: 5461 },
+    want: 'allow'
+  },
+  {
+    name: 'the indexer writes one more than its own',
+    who: '/acme/indexer',
+    does: 'write',
+    tenant: 'acme',
+    shape: { records: 5462 },
+    want: 'call-too-large'
+  },
+  {
+    name: 'support asks for embeddings',
+    who: '/acme/support',
+    does: 'search',
+    tenant: 'acme',
+    shape: { vectorsOut: true },
+    want: 'vectors-not-allowed'
+  },
+  {
+    name: 'the indexer asks for embeddings',
+    who: '/acme/indexer',
+    does: 'read',
+    tenant: 'acme',
+    shape: { vectorsOut: true },
+    want: 'allow'
+  }
 ]
 
 function decide(row: Row): string {
@@ -85,9 +154,30 @@ describe('grant', () => {
 
   it('a listing of all collections needs a rule for *, looking at the namespace needs any rule', () => {
     const caller = callerOf(`${TD}/acme/support`)
-    const list = grantFor(caller, callOf('observe', 'acme'), 'acme', [{ tenant: 'acme', namespace: 'rag', collection: { kind: 'every' } }], 'demo', policy)
-    const look = grantFor(caller, callOf('observe', 'acme'), 'acme', [{ tenant: 'acme', namespace: 'rag', collection: { kind: 'none' } }], 'demo', policy)
-    const other = grantFor(caller, callOf('observe', 'acme'), 'acme', [{ tenant: 'acme', namespace: 'raw', collection: { kind: 'none' } }], 'demo', policy)
+    const list = grantFor(
+      caller,
+      callOf('observe', 'acme'),
+      'acme',
+      [{ tenant: 'acme', namespace: 'rag', collection: { kind: 'every' } }],
+      'demo',
+      policy
+    )
+    const look = grantFor(
+      caller,
+      callOf('observe', 'acme'),
+      'acme',
+      [{ tenant: 'acme', namespace: 'rag', collection: { kind: 'none' } }],
+      'demo',
+      policy
+    )
+    const other = grantFor(
+      caller,
+      callOf('observe', 'acme'),
+      'acme',
+      [{ tenant: 'acme', namespace: 'raw', collection: { kind: 'none' } }],
+      'demo',
+      policy
+    )
     expect([list.ok, look.ok, other.ok]).toEqual([false, true, false])
   })
 
@@ -97,7 +187,10 @@ describe('grant', () => {
   })
 
   it('a caller of a trust domain that the policy does not list is unknown, whatever the patterns say', () => {
-    expect(knownWorkload(callerOf('spiffe://other.test/acme/support'), policy)).toMatchObject({ ok: false, reason: { kind: 'caller-unknown' } })
+    expect(knownWorkload(callerOf('spiffe://other.test/acme/support'), policy)).toMatchObject({
+      ok: false,
+      reason: { kind: 'caller-unknown' }
+    })
   })
 
   it('a probe grant is for probes only, and a tenant grant never for a probe', () => {

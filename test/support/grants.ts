@@ -11,7 +11,8 @@ export function callerOf(text: string): Caller {
 
 export function callOf(operation: Operation, tenant: string | undefined, collection = 'handbook', shape: Partial<Shape> = {}): VectorCall {
   const claim = tenant === undefined ? ({ kind: 'none' } as const) : ({ kind: 'path', tenant } as const)
-  const targets = operation === 'probe' ? [] : [{ tenant: claim, namespace: 'rag', collection: { kind: 'name' as const, name: collection } }]
+  const targets =
+    operation === 'probe' ? [] : [{ tenant: claim, namespace: 'rag', collection: { kind: 'name' as const, name: collection } }]
   return { database: 'chroma', endpoint: `test.${operation}`, operation, targets, shape: { ...NO_SHAPE, ...shape } }
 }
 

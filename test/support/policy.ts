@@ -50,7 +50,12 @@ export function documentOf(text: string): PolicyDocument {
 }
 
 export function policyOf(text: string = POLICY): Policy {
-  const compiled = compilePolicy(documentOf(text), [{ id: 'demo', kind: 'chroma' }], createHash('sha256').update(text).digest('hex'), (path) => path.join('.'))
+  const compiled = compilePolicy(
+    documentOf(text),
+    [{ id: 'demo', kind: 'chroma' }],
+    createHash('sha256').update(text).digest('hex'),
+    (path) => path.join('.')
+  )
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.faults))
   return compiled.policy
 }

@@ -1,7 +1,8 @@
 /** Attacks on the running stack, beyond the demo's own steps. Each has an allowed neighbour: the same call without the trick. */
 import { type Answer, type Ask, call } from '../../../demo/client.ts'
-import { DATABASE } from '../../../demo/identities.ts'
+import { DATABASE, HOST } from '../../../demo/identities.ts'
 import { collectionPath, namedPath, type Scene, type Step, searchBody, supportSearch } from '../../../demo/step.ts'
+import { sendRaw } from './raw.ts'
 
 export interface Attack extends Step {
   /** What is allowed one byte, one name or one header away, and must return the tenant's own records. */
@@ -28,6 +29,31 @@ function changed(name: string, want: Want, change: Partial<Ask>): Attack {
 
 function withText(name: string, want: Want, edit: (json: string) => string): Attack {
   return changed(name, want, { body: edit(JSON.stringify(searchBody('acme'))) })
+}
+
+/** The same search as raw HTTP/1.1 with these lines added; a content type unless the lines bring one. */
+function byHand(name: string, want: Want, method: string, lines: readonly string[]): Attack {
+  const run = ({ stack, who }: Scene): Promise<Answer> => {
+    const target = collectionPath('acme', stack.collections['acme'] ?? '', 'query')
+    const type = lines.some((line) => line.startsWith('content-type')) ? [] : ['content-type: application/json']
+    return sendRaw(
+      stack.door,
+      who.support,
+      [`${method} ${target} HTTP/1.1`, `host: ${HOST}`, ...type, ...lines],
+      JSON.stringify(searchBody('acme'))
+    )
+  }
+  return { name, shows: name, want, neighbour: ({ stack, who }) => neighbourByHand(stack, who), run }
+}
+
+function neighbourByHand(stack: Scene['stack'], who: Scene['who']): Promise<Answer> {
+  const target = collectionPath('acme', stack.collections['acme'] ?? '', 'query')
+  return sendRaw(
+    stack.door,
+    who.support,
+    [`POST ${target} HTTP/1.1`, `host: ${HOST}`, 'content-type: application/json'],
+    JSON.stringify(searchBody('acme'))
+  )
 }
 
 const foreign = (verb: string, body: object): ((scene: Scene) => Ask) => {
@@ -66,7 +92,7 @@ const isolation: Attack[] = [
   attack("Chroma's default tenant", { status: 403, reason: 'tenant-not-allowed' }, () => ({ target: namedPath('default_tenant') })),
   attack('another database of the own tenant', NO, () => ({ target: `/api/v2/tenants/acme/databases/other/collections/handbook` })),
   attack('all collections listed', NO, () => ({ target: `/api/v2/tenants/acme/databases/${DATABASE}/collections` })),
-  attack('a search across tenants by resource name', UNKNOWN, () => ({ target: `/api/v2/collections/globex:${DATABASE}:handbook` }))
+  attack('a search across tenants by resource name', UNKNOWN, () => ({ target: `/api/v2/collections/globex%3A${DATABASE}%3Ahandbook` }))
 ]
 
 const rights: Attack[] = [
@@ -123,14 +149,14 @@ const paths: Attack[] = [
     target: `/api/v2/tenants/acme%5C..%5Cglobex/databases/${DATABASE}/collections/handbook`
   })),
   attack('a tenant in the query string twice', AMBIGUOUS, () => ({ target: `${namedPath('acme')}?limit=1&limit=2` })),
-  changed('a method in lower case', { status: 403, reason: 'operation-unknown' }, { method: 'post' }),
+  byHand('a method in lower case', BY_ENVOY, 'post', []),
   changed('a method Chroma does not know here', UNKNOWN, { method: 'PATCH' }),
-  attack('a GET with a body', UNREADABLE, () => ({ method: 'GET', target: namedPath('acme'), body: '{}' }))
+  attack('a GET with a body', AMBIGUOUS, () => ({ method: 'GET', target: namedPath('acme'), body: '{}' }))
 ]
 
 const headers: Attack[] = [
   changed('a tenant header with underscores (hole 12)', BY_ENVOY, { headers: { x_tenant_id: 'globex' } }),
-  changed('another host', { status: 404, reason: 'envoy' }, { headers: { host: 'other.demo.vecauthz.test' } }),
+  changed('another host', { status: 403, reason: 'envoy' }, { headers: { host: 'other.demo.vecauthz.test' } }),
   attack('an absolute target with another host', { status: 404, reason: 'envoy' }, () => ({
     target: `http://evil.test${namedPath('acme')}`
   })),
@@ -139,22 +165,19 @@ const headers: Attack[] = [
     { status: 403, reason: 'envoy' },
     { headers: { connection: 'upgrade', upgrade: 'websocket' } }
   ),
-  changed('two authorization headers', AMBIGUOUS, { headers: { authorization: ['Bearer a', 'Bearer b'] } }),
-  changed(
-    'two content types',
-    { status: 400, reason: 'call-ambiguous' },
-    { headers: { 'content-type': ['application/json', 'text/plain'] } }
-  ),
-  changed('YAML', UNREADABLE, { headers: { 'content-type': 'application/yaml' } }),
-  changed('JSON in another character set', UNREADABLE, { headers: { 'content-type': 'application/json; charset=utf-16' } }),
-  changed('a gzip body that is none', UNREADABLE, { headers: { 'content-encoding': 'gzip' } })
+  byHand('a header twice', AMBIGUOUS, 'POST', ['x-chroma-version: 1', 'x-chroma-version: 2']),
+  byHand('two content types', AMBIGUOUS, 'POST', ['content-type: application/json', 'content-type: text/plain']),
+  byHand('two hosts', { status: 403, reason: 'envoy' }, 'POST', ['host: globex.demo.vecauthz.test']),
+  changed('YAML', AMBIGUOUS, { headers: { 'content-type': 'application/yaml' } }),
+  changed('JSON in another character set', AMBIGUOUS, { headers: { 'content-type': 'application/json; charset=utf-16' } }),
+  changed('a gzip body that is none', AMBIGUOUS, { headers: { 'content-encoding': 'gzip' } })
 ]
 
 const json: Attack[] = [
   withText('a key twice, in different case', AMBIGUOUS, (text) => text.replace('{', '{"N_RESULTS":100,')),
   withText('a key Chroma does not know', UNREADABLE, (text) => text.replace('{', '{"tenant":"globex",')),
-  withText('bytes after the body', UNREADABLE, (text) => `${text}{}`),
-  withText('a byte order mark', UNREADABLE, (text) => `\ufeff${text}`),
+  withText('bytes after the body', AMBIGUOUS, (text) => `${text}{}`),
+  withText('a byte order mark', AMBIGUOUS, (text) => `\ufeff${text}`),
   withText('a key twice deep inside where', AMBIGUOUS, (text) => text.replace('{', '{"where":{"tenant":"acme","tenant":"globex"},')),
   withText('two keys in one where object', UNREADABLE, (text) => text.replace('{', '{"where":{"a":1,"b":2},')),
   withText('n_results as text', UNREADABLE, (text) => text.replace('"n_results":3', '"n_results":"3"')),

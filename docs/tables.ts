@@ -1,0 +1,99 @@
+/**
+ * The tables that documents share with code. `node docs/tables.ts --write` puts them between their markers; a test holds them
+ * there (test/docs.test.ts).
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { policySchema } from '../src/config/policy-schema.ts'
+import { settingsSchema } from '../src/config/settings-schema.ts'
+import { DENIALS, type DenyRow } from '../src/core/deny-reason.ts'
+import { DIALECTS } from '../src/databases/dialects.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+
+interface Table {
+  readonly file: string
+  readonly marker: string
+  readonly text: () => string
+}
+
+const TABLES: readonly Table[] = [
+  { file: 'README.md', marker: 'deny-reasons', text: denyReasons },
+  { file: 'docs/reference.md', marker: 'settings', text: () => keys(settingsSchema) },
+  { file: 'docs/reference.md', marker: 'policy', text: () => keys(policySchema) },
+  { file: 'docs/chroma.md', marker: 'routes', text: chromaRoutes }
+]
+
+/** Each document's name, its text, and the text it should have. */
+export function documents(): { file: string; is: string; shouldBe: string }[] {
+  return [...new Set(TABLES.map((one) => one.file))].map((file) => {
+    const is = readFileSync(join(ROOT, file), 'utf8')
+    const shouldBe = TABLES.filter((one) => one.file === file).reduce(put, is)
+    return { file, is, shouldBe }
+  })
+}
+
+function put(document: string, { file, marker, text }: Table): string {
+  const [from, to] = [`<!-- begin ${marker} -->`, `<!-- end ${marker} -->`]
+  const [start, end] = [document.indexOf(from), document.indexOf(to)]
+  if (start === -1 || end < start) throw new Error(`${file} has no place for the table "${marker}": it needs the lines ${from} and ${to}`)
+  return `${document.slice(0, start + from.length)}\n${text()}\n${document.slice(end)}`
+}
+
+function rows(head: readonly string[], body: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n')
+}
+
+function denyReasons(): string {
+  const entries = Object.entries(DENIALS as Record<string, DenyRow>)
+  return rows(
+    ['reason', 'HTTP', 'gRPC', 'ATLAS', 'what the caller reads'],
+    entries.map(([kind, row]) => [`\`${kind}\``, String(row.http), String(row.grpc), row.atlas ?? '–', row.tells])
+  )
+}
+
+function chromaRoutes(): string {
+  const described = DIALECTS.chroma.routes.map((route) => {
+    const does = 'operation' in route ? route.operation : `refused: ${route.refused}`
+    return [route.method, `\`${route.template}\``, route.name, does]
+  })
+  return rows(['method', 'path', 'endpoint', 'operation'], described)
+}
+
+interface JsonSchema {
+  readonly type?: string
+  readonly description?: string
+  readonly properties?: Record<string, JsonSchema>
+  readonly required?: readonly string[]
+  readonly items?: JsonSchema
+  readonly enum?: readonly unknown[]
+  readonly const?: unknown
+}
+
+/** Every key of a schema with its place, its type and its description. */
+function keys(schema: z.ZodType): string {
+  const found: string[][] = []
+  const visit = (one: JsonSchema, path: string) => {
+    for (const [name, child] of Object.entries(one.properties ?? {})) {
+      const place = path === '' ? name : `${path}.${name}`
+      found.push([`\`${place}\``, typeOf(child), one.required?.includes(name) ? 'yes' : 'no', child.description ?? ''])
+      visit(child, place)
+      if (child.items !== undefined) visit(child.items, `${place}[]`)
+    }
+  }
+  visit(z.toJSONSchema(schema) as JsonSchema, '')
+  return rows(['key', 'type', 'required', 'meaning'], found)
+}
+
+function typeOf(schema: JsonSchema): string {
+  if (schema.const !== undefined) return JSON.stringify(schema.const)
+  if (schema.enum !== undefined) return schema.enum.map(String).join(', ')
+  if (schema.items !== undefined) return `list of ${typeOf(schema.items)}`
+  return schema.type ?? 'any'
+}
+
+if (process.argv[1] === import.meta.filename && process.argv.includes('--write')) {
+  for (const { file, shouldBe } of documents()) writeFileSync(join(ROOT, file), shouldBe)
+}
