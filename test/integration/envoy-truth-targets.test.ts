@@ -105,6 +105,22 @@ describe('a host that is not listed', () => {
     expect((await bench.http1({ headers })).status).toBe(403)
   })
 
+  it('a Host beside :authority over HTTP/2 is dropped: there is one host', async () => {
+    await bench.http2({ headers: { host: 'evil.test' } })
+    expect([judged().host, ...judged().all('host')]).toEqual([AUTHORITY])
+    expect(arrived()?.all('host')).toEqual([AUTHORITY])
+  })
+
+  it.each([AUTHORITY.toUpperCase(), `${AUTHORITY}:evil`])('%s counts as listed, and reaches vecauthz as it is', async (name) => {
+    await bench.http1({ headers: [['host', name]] })
+    expect(judged().host).toBe(name)
+  })
+
+  it('CONNECT leads nowhere', async () => {
+    expect((await bench.http1({ method: 'CONNECT', target: `${AUTHORITY}:443` })).status).toBe(403)
+    expect(bench.authorizer.checks).toHaveLength(0)
+  })
+
   it('a port may follow the listed name', async () => {
     expect((await bench.http1({ headers: [['host', `${AUTHORITY}:8443`]] })).status).toBe(200)
     expect(judged().host).toBe(`${AUTHORITY}:8443`)
