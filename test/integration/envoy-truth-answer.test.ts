@@ -224,6 +224,12 @@ describe('what an answer may change', () => {
     expect(bench.upstream.seen).toHaveLength(0)
   })
 
+  it('control: without validation a space in a query value breaks the request line that the database reads', async () => {
+    answerWith(allow({ query: [{ key: 'tenant', value: 'a b' }] }))
+    expect((await bench.http1({ target: '/x?tenant=1' }, BARE)).status).toBe(400)
+    expect(bench.upstream.seen).toHaveLength(0)
+  })
+
   it('control: query_parameters_to_set leaves other spellings of the name beside its own', async () => {
     answerWith(allow({ query: [{ key: 'tenant', value: 'trusted' }] }))
     await bench.http1({ target: '/x?tenant=evil&Tenant=evil&ten%61nt=evil' })

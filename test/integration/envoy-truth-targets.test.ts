@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { httpOf } from '../../demo/envoy-config.ts'
+import { httpFilterOf, httpOf } from '../../demo/envoy-config.ts'
 import { type GatewayBench, startBench } from './support/gateway-bench.ts'
 import { requestOf } from './support/scripted-authorizer.ts'
 import { AUTHORITY } from './support/wire-client.ts'
@@ -12,6 +12,13 @@ beforeAll(async () => {
   bench = await startBench({
     'paths as they come': (listener) => {
       for (const name of ['normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action']) delete httpOf(listener)[name]
+    },
+    'wide limits': (listener) => {
+      httpOf(listener)['max_request_headers_kb'] = 96
+      httpOf(listener)['common_http_protocol_options'].max_headers_count = 200
+    },
+    talkative: (listener) => {
+      delete httpFilterOf(listener, 'envoy.filters.http.router')['suppress_envoy_headers']
     },
     underscores: (listener) => {
       delete httpOf(listener)['common_http_protocol_options'].headers_with_underscores_action
@@ -129,6 +136,29 @@ describe('a host that is not listed', () => {
   it.each(rows.slice(0, 3))('control: with domains * and absolute targets, $name reaches the database', async ({ request }) => {
     expect((await bench.http1(request, 'any host')).status).toBe(200)
     expect(arrived()?.all('host')).not.toEqual([AUTHORITY])
+  })
+})
+
+describe('headers without measure', () => {
+  const many = Array.from({ length: 101 }, (_, at): [string, string] => [`x-h-${at}`, 'v'])
+  const large: [string, string][] = [['x-large', 'v'.repeat(33 * 1024)]]
+
+  it.each([
+    { name: 'too many', headers: many },
+    { name: 'too large', headers: large }
+  ])('are refused when they are $name, and asked about in the control', async ({ headers }) => {
+    expect((await bench.http1({ headers })).status).toBe(431)
+    expect(bench.authorizer.checks).toHaveLength(0)
+    await bench.http1({ headers }, 'wide limits')
+    expect(bench.authorizer.checks).toHaveLength(1)
+  })
+
+  it("of Envoy's own go neither to the caller nor to the database", async () => {
+    const { headers } = await bench.http1()
+    expect(Object.keys(headers).filter((name) => name.startsWith('x-envoy-'))).toEqual([])
+    expect(arrived()?.all('x-envoy-expected-rq-timeout-ms')).toEqual([])
+    expect(Object.keys((await bench.http1({}, 'talkative')).headers)).toContain('x-envoy-upstream-service-time')
+    expect(arrived()?.all('x-envoy-expected-rq-timeout-ms')).toEqual(['30000'])
   })
 })
 
