@@ -154,6 +154,15 @@ describe('values', () => {
   })
 })
 
+describe('time', () => {
+  it('is in one of the two types for it', () => {
+    const { der, element } = first(write.tlv(0x16, Buffer.from('261120115959Z')))
+    expect(readTime(der, element)).toBeUndefined()
+    const wider = first(write.tlv(0x16, Buffer.from('20500101000000Z')))
+    expect(readTime(wider.der, wider.element)).toBeUndefined()
+  })
+})
+
 describe('what was written is read', () => {
   it('integers, OIDs and times, whatever they are', () => {
     const arcs = fc.array(fc.nat(), { maxLength: 5 })

@@ -1,12 +1,15 @@
+import { createPublicKey } from 'node:crypto'
 import { describe } from 'vitest'
 import { EXTENSION, sanExtension } from '../support/ca.ts'
-import { type Chain, check, ID, leafBelow, leafOf, replaced, root, svid } from '../support/chains.ts'
-import { bool, concat, context, int, nil, octets, oid, seq, tlv } from '../support/der-write.ts'
+import { type Chain, check, HOUR, ID, leafBelow, leafOf, MINUTE, NOW, replaced, root, rsaKey, svid } from '../support/chains.ts'
+import { bool, concat, context, int, nil, octets, oid, seq, time, tlv } from '../support/der-write.ts'
 
 describe('extensions', () => {
   const unknown = (critical: boolean) => ({ extensions: [{ oid: '1.3.6.1.4.1.99999.1', critical, value: octets(Uint8Array.of(1)) }] })
   const one = (type: string, value: Uint8Array, critical = false) => ({ extensions: [{ oid: type, critical, value }] })
   const keyId = octets(Uint8Array.of(1, 2, 3))
+  const subtrees = (kind: number, ...more: readonly Uint8Array[]): Uint8Array =>
+    context(kind, true, seq(tlv(0x86, Buffer.from(kind === 0 ? 'vec.test' : 'other.test')), ...more))
   const keyIdOf = tlv(0x80, root.keyId)
   const authorityKey = (...fields: readonly Uint8Array[]) =>
     leafOf({ authorityKeyId: null, ...one(EXTENSION.authorityKeyId, seq(...fields)) })
@@ -69,6 +72,83 @@ describe('extensions', () => {
       chain: leafOf({ basicConstraints: null, ...one(EXTENSION.basicConstraints, seq(tlv(1, Uint8Array.of(1)))) })
     },
     {
+      name: 'X-27 an unknown extension whose flag is written as FALSE',
+      want: 'X-27',
+      chain: leafOf({ extensions: [{ oid: '1.2.3', flag: bool(false), value: nil() }] })
+    },
+    {
+      name: 'X-27 an unknown extension whose flag is a number',
+      want: 'X-27',
+      chain: leafOf({ extensions: [{ oid: '1.2.3', flag: int(1), value: nil() }] })
+    },
+    { name: 'X-27 an extended key usage without usages', want: 'X-27', chain: leafOf({ eku: [] }) },
+    {
+      name: 'X-27 an extended key usage of numbers',
+      want: 'X-27',
+      chain: leafOf({ eku: null, ...one(EXTENSION.extendedKeyUsage, seq(int(1))) })
+    },
+    {
+      name: 'X-27 basic constraints with three parts',
+      want: 'X-27',
+      chain: leafBelow({ basicConstraints: null, ...one(EXTENSION.basicConstraints, seq(bool(true), int(1), int(1))) })
+    },
+    {
+      name: 'X-27 basic constraints that are no list',
+      want: 'X-27',
+      chain: leafOf({ basicConstraints: null, ...one(EXTENSION.basicConstraints, bool(true)) })
+    },
+    {
+      name: 'X-27 a negative path length',
+      want: 'X-27',
+      chain: leafBelow({ basicConstraints: null, ...one(EXTENSION.basicConstraints, seq(bool(true), tlv(2, Uint8Array.of(0xff)))) })
+    },
+    { name: 'X-27 name constraints without any', want: 'X-27', chain: leafBelow({ nameConstraints: {} }) },
+    {
+      name: 'X-27 name constraints in the wrong order',
+      want: 'X-27',
+      chain: leafBelow(one(EXTENSION.nameConstraints, seq(subtrees(1), subtrees(0)), true))
+    },
+    {
+      name: 'X-27 name constraints in the right order',
+      want: 'valid',
+      chain: leafBelow(one(EXTENSION.nameConstraints, seq(subtrees(0), subtrees(1)), true))
+    },
+    {
+      name: 'X-27 name constraints of a third kind',
+      want: 'X-27',
+      chain: leafBelow(one(EXTENSION.nameConstraints, seq(subtrees(2)), true))
+    },
+    {
+      name: 'X-27 a name constraint with a minimum',
+      want: 'X-27',
+      chain: leafBelow(one(EXTENSION.nameConstraints, seq(subtrees(0, tlv(0x80, Uint8Array.of(1)))), true))
+    },
+    {
+      name: 'X-27 an empty list of permitted names',
+      want: 'X-27',
+      chain: leafBelow(one(EXTENSION.nameConstraints, seq(context(0, true)), true))
+    },
+    {
+      name: 'X-27 a subject key identifier that is a number',
+      want: 'X-27',
+      chain: leafOf({ subjectKeyId: null, ...one(EXTENSION.subjectKeyId, int(1)) })
+    },
+    {
+      name: 'X-27 an authority key identifier that is a number',
+      want: 'X-27',
+      chain: leafOf({ authorityKeyId: null, ...one(EXTENSION.authorityKeyId, int(1)) })
+    },
+    {
+      name: 'X-27 a key usage that is a number',
+      want: 'X-27',
+      chain: leafOf({ keyUsages: null, ...one(EXTENSION.keyUsage, int(1), true) })
+    },
+    {
+      name: 'X-27 another name that is no DER',
+      want: 'X-27',
+      chain: leafOf({ sans: null, ...one(EXTENSION.subjectAltName, seq(tlv(0xa0, Uint8Array.of(6, 9)))) })
+    },
+    {
       name: 'X-27 an authority key identifier with a serial number',
       want: 'valid',
       chain: authorityKey(keyIdOf, tlv(0x82, Uint8Array.of(1)))
@@ -93,6 +173,12 @@ describe('extensions', () => {
 })
 
 describe('the form of a certificate', () => {
+  const ECDSA = seq(oid('1.2.840.10045.4.3.2'))
+  const ECDSA_MORE = appended(appended(ECDSA, nil()), nil())
+  const VALIDITY = seq(time(NOW - MINUTE), time(NOW + HOUR))
+  const UNIQUE = tlv(0x81, Uint8Array.of(0, 1))
+  const RSA_SPKI = new Uint8Array(createPublicKey(rsaKey).export({ type: 'spki', format: 'der' }))
+  const BARE = { basicConstraints: null, keyUsages: null, eku: null, sans: null, subjectKeyId: null, authorityKeyId: null }
   const subjectOf = (value: Uint8Array): Uint8Array => seq(tlv(0x31, seq(oid('2.5.4.10'), value)))
   const EC_P256 = seq(oid('1.2.840.10045.2.1'), oid('1.2.840.10045.3.1.7'))
   const spoiled = (edit: (der: Uint8Array) => Uint8Array) => async (): Promise<Chain> => [edit((await svid(root)).der)]
@@ -120,6 +206,56 @@ describe('the form of a certificate', () => {
       want: 'X-27',
       chain: leafOf({ editTbs: (tbs) => replaced(tbs, int(0x7654n), tlv(2, Uint8Array.of(0x86, 0x54))), serial: 0x7654n })
     },
+    { name: 'X-27 a fourth field in the certificate', want: 'X-27', chain: spoiled((der) => appended(der, nil())) },
+    {
+      name: 'X-27 a signature of bits that do not fill a byte',
+      want: 'X-27',
+      chain: spoiled((der) => withSignature(der, (bytes) => tlv(3, Uint8Array.of(1), bytes.subarray(1, -1), Uint8Array.of(0))))
+    },
+    { name: 'X-27 a signature that is a byte string', want: 'X-27', chain: spoiled((der) => withSignature(der, (bytes) => octets(bytes))) },
+    { name: 'X-27 a signed part that is no DER', want: 'X-27', chain: leafOf({ editTbs: () => tlv(0x30, Uint8Array.of(2, 5, 0)) }) },
+    { name: 'X-27 three dates', want: 'X-27', chain: leafOf({ editTbs: (tbs) => replaced(tbs, VALIDITY, appended(VALIDITY, time(NOW))) }) },
+    { name: 'X-27 one date', want: 'X-27', chain: leafOf({ editTbs: (tbs) => replaced(tbs, VALIDITY, seq(time(NOW))) }) },
+    {
+      name: 'X-27 a date that is a number',
+      want: 'X-27',
+      chain: leafOf({ editTbs: (tbs) => replaced(tbs, VALIDITY, seq(time(NOW - MINUTE), int(1))) })
+    },
+    {
+      name: 'X-27 an algorithm without OID',
+      want: 'X-27',
+      chain: leafOf({ editTbs: (tbs) => replaced(tbs, ECDSA, seq(nil())), outerAlgorithm: seq(nil()) })
+    },
+    {
+      name: 'X-27 an algorithm with one parameter too many',
+      want: 'X-27',
+      chain: leafOf({ editTbs: (tbs) => replaced(tbs, ECDSA, ECDSA_MORE), outerAlgorithm: ECDSA_MORE })
+    },
+    {
+      name: 'X-27 a unique identifier, which nobody uses',
+      want: 'valid',
+      chain: leafOf({ key: rsaKey, editTbs: (tbs) => replaced(tbs, RSA_SPKI, concat(RSA_SPKI, UNIQUE)) })
+    },
+    { name: 'X-27 a unique identifier after the extensions', want: 'X-27', chain: leafOf({ editTbs: (tbs) => appended(tbs, UNIQUE) }) },
+    {
+      name: 'X-27 a field that RFC 5280 does not know',
+      want: 'X-27',
+      chain: leafOf({ editTbs: (tbs) => appended(tbs, context(4, false)) })
+    },
+    {
+      name: 'X-27 a list of extensions that is empty',
+      want: 'X-27',
+      chain: leafOf({ ...BARE, editTbs: (tbs) => appended(tbs, context(3, true, seq())) })
+    },
+    { name: 'X-9 no extensions at all', want: 'X-9', chain: leafOf(BARE) },
+    { name: 'X-27 a name that is a set', want: 'X-27', chain: leafOf({ subject: tlv(0x31) }) },
+    {
+      name: 'X-27 a name whose part has two values',
+      want: 'X-27',
+      chain: leafOf({ subject: seq(tlv(0x31, seq(oid('2.5.4.10'), tlv(0x0c), nil()))) })
+    },
+    { name: 'X-27 a name in bits', want: 'valid', chain: leafOf({ subject: subjectOf(tlv(3, Uint8Array.of(0, 1))) }) },
+    { name: 'X-27 a name in bits with stray ones', want: 'X-27', chain: leafOf({ subject: subjectOf(tlv(3, Uint8Array.of(1, 1))) }) },
     { name: 'X-27 a name in broken UTF-8', want: 'X-27', chain: leafOf({ subject: subjectOf(tlv(0x0c, Uint8Array.of(0xc3, 0x28))) }) },
     { name: 'X-27 a name in PrintableString', want: 'valid', chain: leafOf({ subject: subjectOf(tlv(0x13, Buffer.from('SPIRE'))) }) },
     { name: 'X-27 a name in BMPString', want: 'valid', chain: leafOf({ subject: subjectOf(tlv(0x1e, Uint8Array.of(0, 0x53))) }) },
@@ -139,3 +275,20 @@ describe('the form of a certificate', () => {
     { name: 'X-27 a malformed extra certificate', want: 'X-27', chain: async () => [...(await svid(root)).chain, Uint8Array.of(0x30, 0)] }
   ])
 })
+
+function bodyOf(element: Uint8Array): Uint8Array {
+  const short = element[1] ?? 0
+  return element.subarray(short < 0x80 ? 2 : 2 + (short & 0x7f))
+}
+
+function appended(sequence: Uint8Array, more: Uint8Array): Uint8Array {
+  return seq(bodyOf(sequence), more)
+}
+
+/** Writes the signature of a certificate anew, given its content: a byte of unused bits and the bytes. */
+function withSignature(der: Uint8Array, write: (content: Uint8Array) => Uint8Array): Uint8Array {
+  const body = Buffer.from(bodyOf(der))
+  const algorithm = seq(oid('1.2.840.10045.4.3.2'))
+  const end = body.lastIndexOf(algorithm) + algorithm.length
+  return seq(body.subarray(0, end), write(bodyOf(body.subarray(end))))
+}

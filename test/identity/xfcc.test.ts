@@ -59,6 +59,7 @@ describe('parseXfcc refuses', () => {
     { name: 'P-7 a quote that does not end', text: 'Subject="a;URI=b', rule: 'P-7' },
     { name: 'P-7 a quote that ends in an escape', text: String.raw`Subject="a\"`, rule: 'P-7' },
     { name: 'P-7 something after a quoted value', text: 'Subject="a"b;URI=c', rule: 'P-7' },
+    { name: 'P-7 a space between a quoted value and the next pair', text: 'Subject="a" URI=b', rule: 'P-7' },
     { name: 'P-7 a quote inside a plain value', text: 'URI=a"b', rule: 'P-7' },
     { name: 'P-7 a newline', text: 'URI=spiffe://vec.test/a\nb', rule: 'P-7' },
     { name: 'P-7 a NUL', text: 'URI=spiffe://vec.test/a\0b', rule: 'P-7' },

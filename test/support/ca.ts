@@ -20,6 +20,8 @@ export type KeyUsageName =
 export interface RawExtension {
   readonly oid: string
   readonly critical?: boolean
+  /** Ready-made DER in the place of the critical flag. */
+  readonly flag?: Uint8Array
   readonly value: Uint8Array
 }
 
@@ -296,8 +298,8 @@ function writeExtensions(knobs: Knobs, key: KeyObject, issuerKeyId: Uint8Array):
   return written
 }
 
-export function writeExtension({ oid: type, critical, value }: RawExtension): Der {
-  return seq(oid(type), ...(critical === true ? [bool(true)] : []), octets(value))
+function writeExtension({ oid: type, critical, flag, value }: RawExtension): Der {
+  return seq(oid(type), flag ?? (critical === true ? bool(true) : new Uint8Array()), octets(value))
 }
 
 /** The value of a subjectAltName extension. */
