@@ -1,8 +1,6 @@
 /** Names and ids as Chroma 1.5.9 spells them, and how it is asked for the name behind an id. */
 import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
 import type { FoundName, NameLookup } from './dialect.ts'
-import { readJson, readObject, skipValue } from './json.ts'
-import { keys } from './json-keys.ts'
 import { fail, type JsonReader, quote } from './json-reader.ts'
 import { readString } from './json-text.ts'
 
@@ -45,43 +43,28 @@ export const chromaNames: NameLookup = {
   }
 }
 
-const COLLECTION = keys(
-  'id',
-  'name',
-  'configuration_json',
-  'schema',
-  'metadata',
-  'dimension',
-  'tenant',
-  'database',
-  'log_position',
-  'version'
-)
-
+/** The database answers for itself, so what it says beside these four is its own affair. */
 function readCollection(body: Uint8Array): Result<FoundName> {
-  const found = { id: '', name: '', tenant: '', namespace: '' }
-  const read = readJson(body, (json) =>
-    readObject(json, 'the answer', COLLECTION, (key) => {
-      if (key === 'id' || key === 'name' || key === 'tenant') found[key] = readString(json, key)
-      else if (key === 'database') found.namespace = readString(json, key)
-      else skipValue(json, key)
-    })
-  )
-  return read.ok ? accept(found) : unavailable(`the database's answer is unreadable: ${read.reason.because}`)
+  const { id, name, tenant, database } = objectIn(body)
+  if (typeof id !== 'string' || typeof name !== 'string' || typeof tenant !== 'string' || typeof database !== 'string') {
+    return unavailable('the database described no collection')
+  }
+  return accept({ id, name, tenant, namespace: database })
 }
-
-const ERROR = keys('error', 'message')
 
 /** A 404 of Chroma's own about the collection; one from anything else on the way says nothing about it. */
 function readAbsence(body: Uint8Array): Result<'absent'> {
-  let error = ''
-  const read = readJson(body, (json) =>
-    readObject(json, 'the answer', ERROR, (key) => {
-      if (key === 'error') error = readString(json, key)
-      else skipValue(json, key)
-    })
-  )
-  return read.ok && error === 'NotFoundError' ? accept('absent') : unavailable('the database answered 404, but not about the collection')
+  const { error } = objectIn(body)
+  return error === 'NotFoundError' ? accept('absent') : unavailable('the database answered 404, but not about the collection')
+}
+
+function objectIn(body: Uint8Array): { readonly [key in 'id' | 'name' | 'tenant' | 'database' | 'error']?: unknown } {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(body).toString())
+    return typeof value === 'object' && value !== null ? { ...value } : {}
+  } catch {
+    return {}
+  }
 }
 
 function unavailable(because: string): Refused {

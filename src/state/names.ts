@@ -5,9 +5,9 @@
  * and a caller that keeps asking for ids that are not there is stopped before it has learnt anything.
  */
 import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
+import { key } from '../core/keys.ts'
 import { LOOKUPS_IN_FLIGHT_MAX, RESOLVED_NAME_TTL_MS, RESOLVED_NAMES_MAX } from '../core/limits.ts'
 import type { ResolvedTarget, Target } from '../core/vector-call.ts'
-import { key } from './keys.ts'
 import { createMisses } from './names-misses.ts'
 
 /** Sends one GET to the database. Rejects when there is no answer. */
