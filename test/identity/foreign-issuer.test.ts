@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { decodeUrlPem } from '../../src/identity/pem.ts'
 import { verifyX509Svid } from '../../src/identity/x509-svid.ts'
-import { bundles } from '../support/chains.ts'
+import { bundlesOf } from '../support/ca.ts'
 
 /**
  * Certificates that something else than our own writer made: OpenSSL 3, an intermediate with a path length and name constraints,
@@ -36,12 +36,12 @@ describe('a chain that OpenSSL issued', () => {
     { name: 'X-15 before its time', chain: [leaf, mid], trustDomain: 'vec.test', now: FROM - 5_001, want: 'X-15' },
     { name: 'X-21 with its root under another trust domain', chain: [leaf, mid], trustDomain: 'partner.test', now: FROM, want: 'X-21' }
   ])('$name: $want', ({ chain, trustDomain, now, want }) => {
-    const verdict = verifyX509Svid(chain, bundles([{ trustDomain, der: root }]), now)
+    const verdict = verifyX509Svid(chain, bundlesOf([{ trustDomain, der: root }]), now)
     expect(verdict.ok ? verdict.id.text : verdict.rule).toBe(want)
   })
 
   it('X-15 is valid as long as its leaf', () => {
-    const verdict = verifyX509Svid([leaf, mid], bundles([{ trustDomain: 'vec.test', der: root }]), FROM)
+    const verdict = verifyX509Svid([leaf, mid], bundlesOf([{ trustDomain: 'vec.test', der: root }]), FROM)
     expect(verdict).toMatchObject({ ok: true, notBefore: FROM, notAfter: UNTIL, serial: '10117a5ca290901089ff7c513b0be042efe41f06' })
   })
 })

@@ -5,8 +5,8 @@ import type { DenyReason } from '../../src/core/deny-reason.ts'
 import type { Inbound } from '../../src/core/inbound.ts'
 import type { TrustBundles } from '../../src/core/trust.ts'
 import { type CallerCache, createCallerCache, identify } from '../../src/identity/identify.ts'
-import { envoyPem, newKey, type Svid, xfccFor } from '../support/ca.ts'
-import { authority, bundles, HOUR, ID, MINUTE, mid, NOW, partner, root, SECOND, svid, TRUST } from '../support/chains.ts'
+import { bundlesOf, envoyPem, newKey, type Svid, xfccFor } from '../support/ca.ts'
+import { authority, HOUR, ID, MINUTE, mid, NOW, partner, root, SECOND, svid, TRUST } from '../support/chains.ts'
 
 const HEADER = 'x-forwarded-client-cert'
 const ADMIN = 'spiffe://vec.test/admin'
@@ -237,7 +237,7 @@ describe('what is remembered', () => {
   it('P-10 other bundles end what was known, for better and for worse', () => {
     const cache = createCallerCache(10)
     expect(told(asked, cache)).toBe(ID)
-    expect(told(asked, cache, { ...bundles([partner]), generation: 2 })).toBe('svid-untrusted X-21')
+    expect(told(asked, cache, { ...bundlesOf([partner]), generation: 2 })).toBe('svid-untrusted X-21')
     expect(told(asked, cache, { ...TRUST, generation: 3 })).toBe(ID)
   })
 

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { TrustBundles } from '../../src/core/trust.ts'
 import { verifyX509Svid } from '../../src/identity/x509-svid.ts'
-import { type Authority, newKey, type Svid, type SvidSpec } from '../support/ca.ts'
+import { type Authority, bundlesOf, newKey, type Svid, type SvidSpec } from '../support/ca.ts'
 import {
   authority,
-  bundles,
   type Chain,
   check,
   ID,
@@ -45,7 +44,7 @@ describe('issuers are authorities', () => {
 
   it('X-13 a root without any SAN', async () => {
     const bare = await authority({ name: 'bare', id: null })
-    expect(shown(verifyX509Svid((await svid(bare)).chain, bundles([bare]), NOW))).toBe('valid')
+    expect(shown(verifyX509Svid((await svid(bare)).chain, bundlesOf([bare]), NOW))).toBe('valid')
   })
 })
 
@@ -144,18 +143,18 @@ describe('which anchors vouch', () => {
   })
 
   it('X-22 a bundle of things that are no certificates trusts nothing', async () => {
-    const junk = bundles([{ trustDomain: 'vec.test', der: Uint8Array.of(0x30, 0) }])
+    const junk = bundlesOf([{ trustDomain: 'vec.test', der: Uint8Array.of(0x30, 0) }])
     expect(shown(verifyX509Svid((await svid(root)).chain, junk, NOW))).toBe('X-22')
   })
 
   it('X-26 the very leaf listed as its own anchor', async () => {
     const { der } = await svid(mid)
-    expect(shown(verifyX509Svid([der], bundles([{ trustDomain: 'vec.test', der }]), NOW))).toBe('X-26')
+    expect(shown(verifyX509Svid([der], bundlesOf([{ trustDomain: 'vec.test', der }]), NOW))).toBe('X-26')
   })
 
   it('X-20 the same chain is judged anew under other bundles', async () => {
     const { chain } = await svid(root)
-    const others = bundles([partner])
+    const others = bundlesOf([partner])
     expect([TRUST, others, TRUST].map((trust) => shown(verifyX509Svid(chain, trust, NOW)))).toEqual(['valid', 'X-21', 'valid'])
   })
 })

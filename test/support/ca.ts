@@ -215,7 +215,7 @@ export async function issueSvid(authority: Authority, spec: SvidSpec = {}): Prom
 }
 
 /** The snapshot a verifier would hold: each authority's own certificate is an anchor of its trust domain. */
-export function bundlesOf(authorities: readonly Authority[], generation = 1): TrustBundles {
+export function bundlesOf(authorities: readonly Pick<Authority, 'trustDomain' | 'der'>[], generation = 1): TrustBundles {
   const x509 = new Map<string, Uint8Array[]>()
   for (const { trustDomain, der } of authorities) x509.set(trustDomain, [...(x509.get(trustDomain) ?? []), der])
   return { generation, x509, receivedAt: Date.now() }

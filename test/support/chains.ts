@@ -1,8 +1,7 @@
 /** Chains that the X.509 rules are asked about: one world of authorities, and rows that say what comes of a chain. */
 import { expect, it } from 'vitest'
-import type { TrustBundles } from '../../src/core/trust.ts'
 import { verifyX509Svid, type X509Verdict } from '../../src/identity/x509-svid.ts'
-import { type Authority, type AuthoritySpec, issueSvid, makeAuthority, newKey, type Svid, type SvidSpec } from './ca.ts'
+import { type Authority, type AuthoritySpec, bundlesOf, issueSvid, makeAuthority, newKey, type Svid, type SvidSpec } from './ca.ts'
 import { seq } from './der-write.ts'
 
 export const NOW = Date.UTC(2026, 10, 20, 12)
@@ -32,13 +31,7 @@ export interface Row {
   readonly now?: number
 }
 
-export function bundles(anchors: readonly Pick<Authority, 'trustDomain' | 'der'>[]): TrustBundles {
-  const x509 = new Map<string, Uint8Array[]>()
-  for (const { trustDomain, der } of anchors) x509.set(trustDomain, [...(x509.get(trustDomain) ?? []), der])
-  return { generation: 1, x509, receivedAt: NOW }
-}
-
-export const TRUST = bundles([root, partner])
+export const TRUST = bundlesOf([root, partner])
 export const leafOf = (spec: SvidSpec) => async (): Promise<Chain> => (await svid(root, spec)).chain
 export const leafBelow =
   (spec: Partial<AuthoritySpec>, leaf: SvidSpec = {}) =>
@@ -48,7 +41,7 @@ export const leafBelow =
 export function check(rows: readonly Row[]): void {
   it.each(rows)('$name: $want', async ({ chain, anchors, now, want }) => {
     const held = typeof anchors === 'function' ? await anchors() : anchors
-    const verdict = verifyX509Svid(await chain(), held === undefined ? TRUST : bundles(held), now ?? NOW)
+    const verdict = verifyX509Svid(await chain(), held === undefined ? TRUST : bundlesOf(held), now ?? NOW)
     expect(shown(verdict)).toBe(want)
   })
 }

@@ -26,7 +26,6 @@ export const bits = (bytes: Uint8Array, unused = 0): Der => tlv(0x03, Uint8Array
 export const bool = (value: boolean): Der => tlv(0x01, Uint8Array.of(value ? 0xff : 0))
 export const nil = (): Der => tlv(0x05)
 export const utf8 = (text: string): Der => tlv(0x0c, Buffer.from(text, 'utf8'))
-export const printable = (text: string): Der => tlv(0x13, Buffer.from(text, 'latin1'))
 /** A context-specific tag: `[n]`, constructed or primitive. */
 export const context = (n: number, constructed: boolean, ...contents: readonly Uint8Array[]): Der =>
   tlv((constructed ? 0xa0 : 0x80) | n, ...contents)
