@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { status as grpc } from '@grpc/grpc-js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { httpFilterOf } from '../../demo/envoy-config.ts'
@@ -5,6 +6,8 @@ import { EXT_AUTHZ, type GatewayBench, GUARD, startBench, without } from './supp
 import { allow, requestOf } from './support/scripted-authorizer.ts'
 
 /** What Envoy does when no answer comes, or a bad one: shipped, and with one line changed. */
+
+const LATE_MS = 150
 
 let bench: GatewayBench
 
@@ -16,6 +19,9 @@ beforeAll(async () => {
     'fails open, without guard': (listener) => {
       httpFilterOf(listener, EXT_AUTHZ)['failure_mode_allow'] = true
       without(listener, GUARD)
+    },
+    'short back-off': (listener) => {
+      httpFilterOf(listener, EXT_AUTHZ)['grpc_service'].retry_policy.retry_back_off.max_interval = '0.05s'
     },
     'default error status': (listener) => {
       delete httpFilterOf(listener, EXT_AUTHZ)['status_on_error']
@@ -37,6 +43,27 @@ describe('no answer', () => {
     expect((await bench.http1()).status).toBe(503)
     expect(bench.authorizer.checks).toHaveLength(checks)
     expect(bench.upstream.seen).toHaveLength(0)
+  })
+
+  it('silence lasts for the whole timeout of half a second', async () => {
+    bench.authorizer.answer = () => undefined
+    const began = performance.now()
+    await bench.http1()
+    expect(performance.now() - began).toBeGreaterThan(450)
+  })
+
+  const late = async () => {
+    await sleep(LATE_MS)
+    return allow()
+  }
+  it('an answer that comes late, but in time, is an answer', async () => {
+    bench.authorizer.answer = late
+    expect((await bench.http1()).status).toBe(200)
+  })
+
+  it('control: the longest back-off is also the timeout of each try, so a short one turns late answers into none', async () => {
+    bench.authorizer.answer = late
+    expect((await bench.http1({}, 'short back-off')).status).toBe(503)
   })
 
   it('repeats of one check carry one id', async () => {

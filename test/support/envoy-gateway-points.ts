@@ -86,6 +86,8 @@ const deciding: Points = {
   'vecauthz is asked': (b) => authz(b)['grpc_service'].envoy_grpc.cluster_name === 'vecauthz',
   'an answer comes within half a second': (b) => seconds(authz(b)['grpc_service'].timeout) <= HALF_SECOND_S,
   'checks are repeated, with back-off': (b) => same(authz(b)['grpc_service'].retry_policy, RETRY),
+  'a try may take as long as the whole check': (b) =>
+    seconds(authz(b)['grpc_service'].retry_policy.retry_back_off.max_interval) >= seconds(authz(b)['grpc_service'].timeout),
   'bodies arrive whole, as bytes, up to the limit of vecauthz': (b) => same(authz(b)['with_request_body'], BODY),
   'the certificate of the peer comes along': (b) => authz(b)['include_peer_certificate'] === true,
   'the TLS session comes along': (b) => authz(b)['include_tls_session'] === true,
@@ -111,7 +113,7 @@ const deciding: Points = {
 const RETRY = {
   num_retries: 2,
   retry_on: 'connect-failure,refused-stream,unavailable',
-  retry_back_off: { base_interval: '0.01s', max_interval: '0.05s' }
+  retry_back_off: { base_interval: '0.01s', max_interval: '0.5s' }
 }
 const BODY = { max_request_bytes: BODY_BYTES_MAX, allow_partial_message: false, pack_as_bytes: true }
 const VERDICT = { filter: 'envoy.filters.http.ext_authz', path: [{ key: 'verdict' }], value: { string_match: { exact: 'allow' } } }

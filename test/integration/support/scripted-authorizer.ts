@@ -13,13 +13,15 @@ export interface ScriptedAuthorizer {
   readonly port: number
   /** Every check since `reset`, oldest first. */
   readonly checks: CheckRequest[]
-  /** The answer to the next checks: a message, an error, or undefined for none at all. */
-  answer: (check: CheckRequest) => CheckResponse | Partial<ServiceError> | undefined
+  /** The answer to the next checks: a message, an error, or undefined for none at all; now or later. */
+  answer: (check: CheckRequest) => Answer | Promise<Answer>
   /** The certificate of the last Envoy that asked, as PEM-less DER. */
   peer: Buffer | undefined
   reset(): void
   stop(): Promise<void>
 }
+
+type Answer = CheckResponse | Partial<ServiceError> | undefined
 
 export const OVERWRITE = 2
 const APPEND = 0
@@ -40,10 +42,10 @@ export async function startAuthorizer(svid: Svid, trustedPem: string, health: He
     },
     stop: async () => server.forceShutdown()
   }
-  const check = (call: ServerUnaryCall<CheckRequest, CheckResponse>, done: sendUnaryData<CheckResponse>) => {
+  const check = async (call: ServerUnaryCall<CheckRequest, CheckResponse>, done: sendUnaryData<CheckResponse>) => {
     authorizer.peer = call.getAuthContext()['sslPeerCertificate']?.raw
     authorizer.checks.push(call.request)
-    const answer = authorizer.answer(call.request)
+    const answer = await authorizer.answer(call.request)
     if (answer === undefined) return
     if ('code' in answer) done(answer)
     else done(null, answer as CheckResponse)
