@@ -103,6 +103,14 @@ describe('a search', () => {
         { rank: knn(), limit: { limit: 50 } }
       ],
       topK: 50
+    },
+    {
+      name: 'the largest of several, when it comes first',
+      searches: [
+        { rank: knn(), limit: { limit: 50 } },
+        { rank: knn(), limit: { limit: 5 } }
+      ],
+      topK: 50
     }
   ]
   it.each(tops)('returns at most: $name', ({ searches, topK }) => {
@@ -123,5 +131,17 @@ describe('a search', () => {
     expect(read(search({ rank: knn(), select: { keys: ['#document', 'embedding'] } }))).toMatchObject({
       value: { shape: { vectorsOut: false } }
     })
+  })
+
+  it('tells so of several when one of them does', () => {
+    const [one, other] = [
+      { rank: knn(), select: { keys: ['#embedding'] } },
+      { rank: knn(), select: { keys: [] } }
+    ]
+    for (const searches of [
+      [one, other],
+      [other, one]
+    ])
+      expect(read(search(...searches))).toMatchObject({ value: { shape: { vectorsOut: true } } })
   })
 })

@@ -113,6 +113,7 @@ describe('an answer that is none', () => {
       answer: { status: 404, body: body('{"error":"NotFoundError","message":"x"}') },
       want: 'collection-not-allowed'
     },
+    { name: 'a 404 about something else', answer: { status: 404, body: body('{"error":"RouteNotFound"}') }, want: 'state-unavailable' },
     { name: 'a 404 of another server', answer: { status: 404, body: body('<html>') }, want: 'state-unavailable' },
     { name: 'an empty 404, as for an unknown path', answer: { status: 404, body: body('') }, want: 'state-unavailable' },
     { name: 'no JSON', answer: { status: 200, body: body('handbook') }, want: 'state-unavailable' },
@@ -261,6 +262,23 @@ describe('after a rename or a drop was granted', () => {
     await Promise.all([before, after])
     expect(state.asked).toHaveLength(2)
     expect(names.nameOf(source, AGENT, PLACE)).toBeInstanceOf(Promise)
+  })
+
+  it('the question after it is shared, also when the one before it is answered meanwhile', async () => {
+    const { state, source, names } = world()
+    const releases: (() => void)[] = []
+    const hold = () => (state.held = new Promise((resolve) => releases.push(resolve)))
+    hold()
+    const before = names.nameOf(source, AGENT, PLACE)
+    names.forget('demo', [named('handbook', ID)])
+    hold()
+    const after = names.nameOf(source, AGENT, PLACE)
+    releases[0]?.()
+    await before
+    const joined = names.nameOf(source, OTHER, PLACE)
+    releases[1]?.()
+    expect(await Promise.all([after, joined])).toMatchObject([{ ok: true }, { ok: true }])
+    expect(state.asked).toHaveLength(2)
   })
 
   const drops: readonly { name: string; targets: readonly ResolvedTarget[]; server?: string; asks: boolean }[] = [
