@@ -29,6 +29,8 @@ function nodeWorks() {
  */
 async function bringPackages() {
   const args = ['install', '--no-save', '--prefer-offline', '--include=dev', '--no-audit', '--no-fund', '--no-progress', '--loglevel=error']
+  // npm's own pauses between tries add up to more than ten minutes where there is no network at all.
+  args.push('--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=2000')
   fs.rmSync(MODULES, { recursive: true, force: true })
   await run('packages', 'npm install of what package-lock.json names, about 550 MB unpacked', 'npm', args, {
     env: withoutOwnModules(process.env),

@@ -41,13 +41,17 @@ export async function run(name, what, command, args, { env, progress, remedy }) 
   fs.closeSync(out)
   if (code === 0) return say(name, `ready, ${seconds(begun)}`)
   if (code === 'ENOENT') throw new Stop(`${command} is not on this machine.`, `install ${command} and run it again.`)
-  throw new Stop(`${name}: ${firstFault(text(log)) || `${command} ended with ${code}`} (log: ${log}).`, remedy(text(log)))
+  throw new Stop(`${name}: ${faultIn(text(log)) || `${command} ended with ${code}`} (log: ${log}).`, remedy(text(log)))
 }
 
-function firstFault(log) {
+/** The line of a log that says what went wrong: npm's first that is a sentence, pip's last error, or simply the last. */
+function faultIn(log) {
   const lines = log.split('\n').map((line) => line.trim())
-  const fault = lines.filter((line) => /^(npm error|error|fatal)/i.test(line)).at(-1) ?? lines.filter(Boolean).at(-1)
-  return (fault ?? '').slice(0, 300)
+  const npm = lines
+    .filter((line) => /^npm error (?!code |errno |syscall |A complete log)./.test(line))
+    .map((line) => line.slice('npm error '.length))
+  const fault = npm[0] ?? lines.filter((line) => /^(error|fatal)/i.test(line)).at(-1) ?? lines.filter(Boolean).at(-1)
+  return (fault ?? '').replace(/\.$/, '').slice(0, 300)
 }
 
 export function firstLine({ error, stderr, signal, status }) {

@@ -66,8 +66,10 @@ async function bringWheel({ name, project, version, size, folder, works }) {
 function pipRemedy(log) {
   if (/hashes|HASH/.test(log))
     return 'the registry gave a file other than the pinned one: do not go on; find out which mirror pip is set to.'
+  if (/NewConnectionError|name resolution|timed out/.test(log))
+    return 'the package registry cannot be reached: connect, or set its mirror or proxy in pip, and run it again.'
   if (/No matching distribution|Could not find a version/.test(log)) {
-    return 'the package registry cannot be reached, or pip is too old (20.3 or newer is needed) or set to another index: check `python3 -m pip config list`.'
+    return 'pip is too old (20.3 or newer is needed) or set to an index without it: see python3 -m pip config list.'
   }
   return 'see the log, connect to the package registry and run it again.'
 }

