@@ -104,11 +104,12 @@ async function measureDecisions(stack: Stack, bare: { grpc: Target; http2: Targe
 
 async function showOpa(dimensions: number, message: (at: number) => Buffer, gateway: number): Promise<void> {
   const values = await measureOpa(join(FOLDER, 'opa'), Math.floor(CHECKS / 3), ROUNDS, message)
-  if (values === undefined) return say('  opa-envoy-plugin is not on PATH: left out')
+  if (values === undefined) {
+    say('  opa-envoy-plugin is not on PATH: left out')
+    return
+  }
   const middle = median(values)
-  return say(
-    `  ${dimensions} dims  opa-envoy-plugin ${middle.toFixed(1)} (plaintext); the gateway costs ${(gateway / middle).toFixed(2)} × that`
-  )
+  say(`  ${dimensions} dims  opa-envoy-plugin ${middle.toFixed(1)} (plaintext); the gateway costs ${(gateway / middle).toFixed(2)} × that`)
 }
 
 /** A bench of denials would be a bench of nothing. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { unwatchFile, watchFile } from 'node:fs'
 import type { Logger } from 'pino'
 import { type HealthPort, startHealth } from './admin/health.ts'
-import { auditRecord } from './audit/record.ts'
+import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
 import type { World } from './authorize.ts'
 import { loadPolicy } from './config/load.ts'
@@ -44,7 +44,7 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
     throw cause
   })
   checkLifetime(first, settings)
-  const sink = openSink(settings.audit.file, (cause) => log.error({ fault: cause.message }, 'audit: cannot write'))
+  const sink = await openSink(settings.audit.file, (cause) => log.error({ fault: cause.message }, 'audit: cannot write'))
   const policy = watchPolicy(firstPolicy, policyFile, settings, log)
   const databases = serveDatabases(settings)
   const decider = createDecider({
@@ -52,7 +52,7 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
     tick: () => performance.now() * 1000,
     newDecisionId: randomUUID,
     world: worldOf(settings, source, policy, databases),
-    record: (decided) => sink.write(auditRecord(decided)),
+    record: (decided) => sink.write(auditLine(decided)),
     onFault: (decisionId, cause) =>
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
     deadlineMs: settings.deadline_ms,

@@ -7,6 +7,52 @@ import type { AllowAnswer, DenyAnswer, HeaderPair, Metadata } from '../verdict/a
 
 const OVERWRITE = 2 // HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
+/** Stands for the decision id (a UUID) in an encoded answer. No tenant, SPIFFE ID or revision can hold a tilde. */
+const PLACEHOLDER = '~'.repeat(36)
+
+/** Encoded allows kept per process: one for each caller, tenant, dialect and policy in use, about 1 KiB each. */
+const TEMPLATES_MAX = 4_096
+
+interface Template {
+  readonly bytes: Buffer
+  readonly places: readonly number[]
+}
+
+/**
+ * Encodes allows from templates. All but the decision id is the same for a caller under one policy, so it is encoded once and
+ * copied: an allow costs a copy and a few writes instead of some forty small messages.
+ */
+export function createAllowEncoder(): (
+  same: string,
+  decisionId: string,
+  build: (decisionId: string) => { answer: AllowAnswer; metadata: Metadata }
+) => Buffer {
+  const templates = new Map<string, Template>()
+  return (same, decisionId, build) => {
+    if (decisionId.length !== PLACEHOLDER.length) {
+      const { answer, metadata } = build(decisionId)
+      return encodeVerdict(answer, metadata)
+    }
+    let template = templates.get(same)
+    if (template === undefined) {
+      if (templates.size >= TEMPLATES_MAX) templates.clear()
+      const { answer, metadata } = build(PLACEHOLDER)
+      const bytes = encodeVerdict(answer, metadata)
+      template = { bytes, places: placesOf(bytes) }
+      templates.set(same, template)
+    }
+    const copy = Buffer.from(template.bytes)
+    for (const at of template.places) copy.write(decisionId, at, 'latin1')
+    return copy
+  }
+}
+
+function placesOf(bytes: Buffer): number[] {
+  const places: number[] = []
+  for (let at = bytes.indexOf(PLACEHOLDER); at !== -1; at = bytes.indexOf(PLACEHOLDER, at + 1)) places.push(at)
+  return places
+}
+
 export function encodeVerdict(answer: AllowAnswer | DenyAnswer, metadata: Metadata): Buffer {
   const dynamicMetadata = Object.fromEntries(metadata)
   if (answer.verdict === 'allow') {

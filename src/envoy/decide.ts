@@ -5,9 +5,10 @@ import { type Account, authorize, deny, type World } from '../authorize.ts'
 import type { Decision } from '../core/decision.ts'
 import type { DenyReason } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
+import { key } from '../core/keys.ts'
 import { allowAnswer, denyAnswer, metadataOf } from '../verdict/answer.ts'
 import { readCheckRequest } from './check-request.ts'
-import { encodeVerdict } from './check-response.ts'
+import { createAllowEncoder, encodeVerdict } from './check-response.ts'
 
 /** All that an audit record may be made of; it chooses fields, it never scrubs. */
 export interface Decided {
@@ -48,10 +49,11 @@ export interface Decider {
 
 export function createDecider(edges: Edges): Decider {
   let pending = 0
+  const encodeAllow = createAllowEncoder()
   return {
     pending: () => pending,
     decide(message, envoy) {
-      const check = begin(edges, envoy.ok ? envoy.id : '')
+      const check = begin(edges, envoy.ok ? envoy.id : '', encodeAllow)
       try {
         if (!envoy.ok)
           return finish(check, deny({ kind: 'trust-unavailable', because: `the asking Envoy is not proven: ${envoy.because}` }))
@@ -89,11 +91,22 @@ interface Check {
   readonly world: World
   readonly account: Account
   inbound: Inbound | undefined
+  readonly encodeAllow: ReturnType<typeof createAllowEncoder>
 }
 
-function begin(edges: Edges, envoy: string): Check {
+function begin(edges: Edges, envoy: string, encodeAllow: Check['encodeAllow']): Check {
   const at = edges.now()
-  return { edges, decisionId: edges.newDecisionId(), at, tick: edges.tick(), envoy, world: edges.world(), account: {}, inbound: undefined }
+  return {
+    edges,
+    decisionId: edges.newDecisionId(),
+    at,
+    tick: edges.tick(),
+    envoy,
+    world: edges.world(),
+    account: {},
+    inbound: undefined,
+    encodeAllow
+  }
 }
 
 function fault(check: Check, cause: unknown): Decision {
@@ -119,10 +132,18 @@ function record(check: Check, decision: Decision): boolean {
   return edges.record({ decisionId, at, latencyUs, envoy, policyRevision: world.policy?.revision ?? '', inbound, account, decision })
 }
 
-function answer({ decisionId, world, account, inbound }: Check, decision: Decision): Buffer {
-  const metadata = metadataOf(decision, decisionId, world.policy?.revision ?? '')
-  if (decision.verdict === 'deny') return encodeVerdict(denyAnswer(decision, decisionId, inbound?.grpc === true), metadata)
-  return encodeVerdict(allowAnswer(decision.grant, decisionId, account.dialect?.credentialHeaders ?? []), metadata)
+function answer({ decisionId, world, account, inbound, encodeAllow }: Check, decision: Decision): Buffer {
+  const revision = world.policy?.revision ?? ''
+  if (decision.verdict === 'deny') {
+    return encodeVerdict(denyAnswer(decision, decisionId, inbound?.grpc === true), metadataOf(decision, decisionId, revision))
+  }
+  const { grant } = decision
+  const credentials = account.dialect?.credentialHeaders ?? []
+  const same = key(grant.kind, grant.kind === 'tenant' ? grant.tenant : '', grant.caller.id.text, revision, account.dialect?.kind ?? '')
+  return encodeAllow(same, decisionId, (id) => ({
+    answer: allowAnswer(grant, id, credentials),
+    metadata: metadataOf(decision, id, revision)
+  }))
 }
 
 async function inTime(decision: Promise<Decision>, deadlineMs: number): Promise<Decision> {

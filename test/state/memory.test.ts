@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { key } from '../../src/core/keys.ts'
 import { CHECK_REPEAT_MS } from '../../src/core/limits.ts'
-import { key } from '../../src/state/keys.ts'
 import { createMemory } from '../../src/state/memory.ts'
 
 describe('memory', () => {
