@@ -16,15 +16,6 @@ export function readString(json: JsonReader, what: string): string {
   return JSON.parse(json.bytes.toString('utf8', start, json.at))
 }
 
-/** The UTF-8 bytes of a string; without escapes a view into the body, good until the next body is read. */
-export function readStringBytes(json: JsonReader, what: string): Uint8Array {
-  if (peek(json) !== QUOTE) fail('call-unreadable', `${what} is not a string`)
-  const start = json.at
-  const escaped = scan(json, what)
-  if (!escaped) return json.bytes.subarray(start + 1, json.at - 1)
-  return Buffer.from(JSON.parse(json.bytes.toString('utf8', start, json.at)))
-}
-
 /** Reads past a string, as strictly as `readString`. */
 export function skipString(json: JsonReader, what: string): void {
   if (peek(json) !== QUOTE) fail('call-unreadable', `${what} is not a string`)
