@@ -186,6 +186,17 @@ describe('tenancy, which is why names are asked', () => {
     expect((await send('GET', `/api/v2/tenants/made-up/databases/made-up/collections/${id}/count`)).text).toBe('4')
   })
 
+  it('a name works under its own tenant only, so that calls by name need no question', async () => {
+    const names = [
+      await send('GET', `${THEIRS}/collections/handbook`),
+      await send('DELETE', `${THEIRS}/collections/handbook`),
+      await send('GET', `${OURS}/collections/Handbook`)
+    ]
+    expect(names.map(({ status }) => status)).toEqual([404, 404, 404])
+    expect((await send('GET', `${THEIRS}/collections`)).text).toBe('[]')
+    expect((await send('GET', `${OURS}/collections/handbook`)).status).toBe(200)
+  })
+
   it('the look-up by id does not, and says so in Chroma’s own words', async () => {
     const [own, other] = [await send('GET', `${OURS}/collections/by-id/${id}`), await send('GET', `${THEIRS}/collections/by-id/${id}`)]
     const { names } = (await import('../../src/databases/chroma.ts')).chroma
