@@ -196,7 +196,7 @@ export async function startServerProcess(folder: string, settingsFile: string): 
   }
   const until = performance.now() + SERVE_MS_MAX
   while (performance.now() < until && child.exitCode === null) {
-    const line = linesOf(logFile).find((one) => one.includes('"msg":"serving"'))
+    const line = linesOf(logFile).find((one) => one.includes('"msg":"serving"') && one.includes(`"pid":${child.pid},`))
     if (line !== undefined) {
       const { port, health_port } = JSON.parse(line) as { port: number; health_port: number }
       return { pid: child.pid ?? 0, port, healthPort: health_port, logFile, stop }

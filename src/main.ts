@@ -76,7 +76,7 @@ function validate(loaded: Loaded<Policy>): number {
 }
 
 async function start(loaded: Extract<Loaded<Policy>, { ok: true }>): Promise<number | undefined> {
-  const log = pino({ base: { name: 'vecauthz' }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+  const log = pino({ base: { name: 'vecauthz', pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
   try {
     const serving = await serve(loaded.settings, loaded.policy, loaded.policyFile, log)
     let stopping = false
