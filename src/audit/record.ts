@@ -17,7 +17,13 @@ export interface Recordable {
   readonly envoy: string
   readonly policyRevision: string
   readonly inbound:
-    | { readonly method: string; readonly target: string; readonly httpId: string; readonly headers: ReadonlyMap<string, string> }
+    | {
+        readonly method: string
+        readonly target: string
+        readonly httpId: string
+        readonly headers: ReadonlyMap<string, string>
+        readonly strippedCredentials: readonly string[]
+      }
     | undefined
   readonly account: {
     readonly caller?: Caller
@@ -94,6 +100,6 @@ function shapeOf({ queries, topK, records, vectorsOut, dimensions }: Shape): str
 /** A caller that still sends a permanent key is a finding; the header's name is enough. */
 function credentialsOf({ account, inbound }: Recordable): string {
   if (account.dialect === undefined || inbound === undefined) return ''
-  const found = account.dialect.credentialHeaders.filter((name) => inbound.headers.has(name))
+  const found = [...inbound.strippedCredentials, ...account.dialect.credentialHeaders.filter((name) => inbound.headers.has(name))]
   return found.length === 0 ? '' : `,"client_credentials":[${found.map(quote).join(',')}]`
 }

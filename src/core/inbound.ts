@@ -18,4 +18,6 @@ export interface Inbound {
   readonly httpId: string
   /** True when the content type is one of gRPC's: then denials carry `grpc-status`. */
   readonly grpc: boolean
+  /** Names of permanent database credentials that the client sent and Envoy already took away. */
+  readonly strippedCredentials: readonly string[]
 }

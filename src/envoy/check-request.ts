@@ -25,6 +25,7 @@ interface Draft {
   form: 'none' | 'map' | 'raw'
   certificate: string | undefined
   principal: string | undefined
+  readonly stripped: string[]
   fault: Refused | undefined
   http: boolean
 }
@@ -42,14 +43,16 @@ export function readCheckRequest(message: Buffer): Result<Inbound> {
     form: 'none',
     certificate: undefined,
     principal: undefined,
+    stripped: [],
     fault: undefined,
     http: false
   }
   const whole = each(walk(message), (field, bytes) => {
-    // CheckRequest.attributes = 1; AttributeContext: source = 1, request = 4; Request.http = 2
+    // CheckRequest.attributes = 1; AttributeContext: source = 1, request = 4, metadata_context = 11; Request.http = 2
     if (field.number !== 1) return true
     return each(walk(bytes, field.start, field.end), (attribute) => {
       if (attribute.number === 1) return readPeer(walk(bytes, attribute.start, attribute.end), draft)
+      if (attribute.number === 11) return readMetadata(walk(bytes, attribute.start, attribute.end), draft)
       if (attribute.number !== 4) return true
       return each(walk(bytes, attribute.start, attribute.end), (request) => {
         if (request.number !== 2) return true
@@ -93,6 +96,36 @@ function readPeer(from: Walk, draft: Draft): boolean {
     }
     return true
   })
+}
+
+/** Where envoy/gateway.yaml notes which credentials it took away, before it does. */
+const NOTES = 'vecauthz.gateway'
+const STRIPPED_MAX = 16
+const HEADER_NAME = /^[a-z0-9-]{1,64}$/
+
+/** Metadata.filter_metadata = 1, a map of Struct; the names of its fields (Struct.fields = 1, a map) are all that is read. */
+function readMetadata(from: Walk, draft: Draft): boolean {
+  return each(from, (entry, bytes) => {
+    let name = ''
+    return (
+      entry.number !== 1 ||
+      each(walk(bytes, entry.start, entry.end), (part) => {
+        if (part.number === 1) name = text(bytes, part.start, part.end)
+        if (part.number !== 2 || name !== NOTES) return true
+        return each(walk(bytes, part.start, part.end), (field) => {
+          return (
+            field.number !== 1 ||
+            each(walk(bytes, field.start, field.end), (key) => noteStripped(key.number, text(bytes, key.start, key.end), draft))
+          )
+        })
+      })
+    )
+  })
+}
+
+function noteStripped(number: number, name: string, draft: Draft): boolean {
+  if (number === 1 && HEADER_NAME.test(name) && draft.stripped.length < STRIPPED_MAX) draft.stripped.push(name)
+  return true
 }
 
 /** HttpRequest: id 1, method 2, headers 3, path 4, host 5, size 9, body 11, raw_body 12, header_map 13. */
@@ -194,6 +227,7 @@ function judge(draft: Draft): Result<Inbound> {
     peerCertificate: draft.certificate === '' ? undefined : draft.certificate,
     peerPrincipal: draft.principal === '' ? undefined : draft.principal,
     httpId: draft.id,
+    strippedCredentials: draft.stripped,
     grpc: (headers.get('content-type') ?? '').startsWith('application/grpc')
   })
 }

@@ -31,6 +31,7 @@ export function inboundOf({ method = 'POST', target = `${COLLECTION}/get`, body,
     peerCertificate: undefined,
     peerPrincipal: undefined,
     httpId: 'one',
+    strippedCredentials: [],
     grpc: false
   }
 }

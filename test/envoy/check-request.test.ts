@@ -29,6 +29,7 @@ describe('CheckRequest → Inbound', () => {
       peerCertificate: 'CERT',
       peerPrincipal: 'P',
       httpId: '12345',
+      strippedCredentials: [],
       grpc: false
     })
   })
@@ -93,6 +94,14 @@ describe('CheckRequest → Inbound', () => {
     const one = checkRequest({ path: '/mine' })
     const two = checkRequest({ path: '/other' })
     expect(readCheckRequest(Buffer.concat([one, two]))).toMatchObject({ ok: false, reason: { kind: 'call-ambiguous' } })
+  })
+
+  it("takes the names of stripped credentials from Envoy's notes, and nothing from other filters' metadata", () => {
+    const filterMetadata = { 'vecauthz.gateway': { 'x-chroma-token': 'sent', 'Bad\nName': 'sent' }, 'other.filter': { 'api-key': 'sent' } }
+    const http = { method: 'GET', path: '/', host: 'a' }
+    const attributes = { request: { http }, metadataContext: { filterMetadata } }
+    const read = readCheckRequest(Buffer.from(CheckRequest.encode(CheckRequest.fromPartial({ attributes })).finish()))
+    expect(read.ok && read.value.strippedCredentials).toEqual(['x-chroma-token'])
   })
 
   it('any bytes give a verdict, and so does a real message with bytes changed (property)', () => {

@@ -177,6 +177,7 @@ describe('texts', () => {
     peerCertificate: certificate,
     peerPrincipal: undefined,
     httpId: '1',
+    strippedCredentials: [],
     grpc: false
   })
   const header = xfccFor(good)

@@ -36,6 +36,7 @@ function inbound({ certificate, xfcc, principal, authorization }: Asked): Inboun
     peerCertificate: certificate,
     peerPrincipal: principal,
     httpId: '1',
+    strippedCredentials: [],
     grpc: false
   }
 }

@@ -49,7 +49,9 @@ const statusOf = async (port: number, path: string) => (await fetch(`http://127.
 
 describe('records', () => {
   it('one line for each decision, with the fields of the reference and nothing of the body', async () => {
-    const answer = await supportSearch(scene, { headers: { 'x-request-id': 'a-request"\n'.trim(), authorization: 'Bearer very-secret' } })
+    const answer = await supportSearch(scene, {
+      headers: { 'x-request-id': 'a-request', authorization: 'Bearer very-secret', 'x-chroma-token': 'very-secret' }
+    })
     expect(answer.status).toBe(200)
     await sleep(250)
     const text = readFileSync(stack.auditFile, 'utf8')
@@ -69,7 +71,7 @@ describe('records', () => {
       caller: { spiffe_id: SUPPORT, evidence: 'x509-svid' },
       dataset_scope: [{ kind: 'name', namespace: 'rag', name: 'handbook', id: stack.collections['acme'] }],
       shape: { queries: 1, top_k: 3, vectors_out: false, dimensions: 384 },
-      client_credentials: ['authorization']
+      client_credentials: ['x-chroma-token', 'authorization']
     })
     expect(record[0].rule).toMatch(/^policy\.yaml:\d+ collections\[0\]\.allow\[0\]$/)
     for (const secret of ['very-secret', 'query_embeddings', '0.0']) expect(text).not.toContain(secret)
