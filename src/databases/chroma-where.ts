@@ -4,6 +4,9 @@ import { readNumber } from './json-number.ts'
 import { fail, type JsonReader, peek, quote } from './json-reader.ts'
 import { readString, skipString } from './json-text.ts'
 
+const POINT = 0x2e
+const NINE = 0x39
+
 const COMPOSITES = new Set(['$and', '$or'])
 const SETS = new Set(['$in', '$nin'])
 const EQUALITIES = new Set(['$eq', '$ne', '$contains', '$not_contains'])
@@ -69,13 +72,15 @@ function set(json: JsonReader, what: string): void {
   let kind = ''
   const count = readArray(json, what, () => {
     const next = scalar(json, what)
-    if (kind !== '' && next !== kind) fail('call-unreadable', `values of different types in ${what}`)
-    kind = next
+    // The first value decides: behind a float an integer is one more float, behind an integer a float is a fault (tried).
+    if (kind !== '' && next !== kind && !(kind === 'float' && next === 'integer'))
+      fail('call-unreadable', `values of different types in ${what}`)
+    kind ||= next
   })
   if (count === 0) fail('call-unreadable', `an empty set in ${what}`)
 }
 
-function scalar(json: JsonReader, what: string): 'string' | 'boolean' | 'number' {
+function scalar(json: JsonReader, what: string): 'string' | 'boolean' | 'integer' | 'float' {
   const byte = peek(json)
   if (byte === 0x22) {
     skipString(json, what)
@@ -85,8 +90,9 @@ function scalar(json: JsonReader, what: string): 'string' | 'boolean' | 'number'
     readBoolean(json, what)
     return 'boolean'
   }
+  const start = json.at
   readNumber(json, `a value in ${what}`)
-  return 'number'
+  return json.bytes.subarray(start, json.at).some((digit) => digit > NINE || digit === POINT) ? 'float' : 'integer'
 }
 
 /** Exactly one key: Chroma refuses more, and of a key that stands twice it would take the last (tried). */

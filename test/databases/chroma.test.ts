@@ -183,6 +183,7 @@ const rows: Readonly<Record<string, readonly Row[]>> = {
       { name: 'a boolean', where: { a: true } },
       { name: 'an operator', where: { a: { $gte: 1.5 } } },
       { name: 'a set', where: { a: { $nin: ['x', 'y'] } } },
+      { name: 'a set of a float and an integer, more floats to Chroma', where: { a: { $in: [1.5, 1, 1e-7] } } },
       { name: 'array contents', where: { a: { $contains: 1 } } },
       { name: 'a pattern', where: { '#document': { $regex: 'a.*' } } },
       { name: 'a tree', where: { $and: [{ a: 1 }, { $or: [{ b: { $ne: 'x' } }, { c: { $lt: 2 } }] }] } }
@@ -196,6 +197,8 @@ const rows: Readonly<Record<string, readonly Row[]>> = {
       { name: 'a composite that is no list', where: { $and: { a: 1 } } },
       { name: 'an empty set', where: { a: { $in: [] } } },
       { name: 'a set of two types', where: { a: { $in: [1, 'x'] } } },
+      { name: 'a set of an integer and a float', where: { a: { $in: [1, 1.5] } } },
+      { name: 'a set of an integer and a float with exponent', where: { a: { $in: [1, 1e-7] } } },
       { name: 'null for a value', where: { a: null } },
       { name: 'an array for a value', where: { a: [1] } },
       { name: 'a text for an order', where: { a: { $gt: 'x' } } },
