@@ -51,8 +51,3 @@ export function checkRequest(parts: CheckParts): Buffer {
   const source = { certificate: parts.certificate ?? '', principal: parts.principal ?? '' }
   return Buffer.from(CheckRequest.encode(CheckRequest.fromPartial({ attributes: { source, request: { http } } })).finish())
 }
-
-/** Envoy's spelling of a PEM in `source.certificate` and XFCC. */
-export function urlEncodePem(pem: string): string {
-  return encodeURIComponent(pem).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
-}
