@@ -38,7 +38,7 @@ export const CHROMA_ROUTES: readonly (ChromaRoute | RefusedRoute)[] = [
   { name: 'system.identity', method: 'GET', template: `${API}/auth/identity`, operation: 'probe', about: 'nothing' },
 
   { name: 'tenant.get', method: 'GET', template: TENANT, operation: 'observe', about: 'tenant' },
-  { name: 'database.list', method: 'GET', template: `${TENANT}/databases`, operation: 'observe', about: 'tenant', query: PAGE },
+  { name: 'database.list', method: 'GET', template: `${TENANT}/databases`, operation: 'observe', about: 'every', query: PAGE },
   {
     name: 'database.create',
     method: 'POST',

@@ -68,22 +68,45 @@ export function grantFor(
 }
 
 function ruleFor(caller: Caller, action: Action, tenant: string, target: ResolvedTarget, database: string, policy: Policy): Result<Rule> {
-  if (target.namespace === undefined) return refuseAction(action, `${action} on the tenant itself`)
+  if (target.namespace === undefined) return ruleForTenant(caller, action, tenant, target, database, policy)
   const entries = policy.databases.get(database)?.get(target.namespace) ?? []
-  let described = false
-  for (const entry of entries) {
-    if (!covers(entry, target, action)) continue
-    described = true
-    for (const rule of entry.rules) {
-      if (!rule.tenants.has(tenant) || !rule.actions.has(action)) continue
-      if (rule.workloads !== undefined && !rule.workloads.some((pattern) => matchesId(pattern, caller.id))) continue
-      return accept(rule)
-    }
+  const covering = entries.filter((entry) => covers(entry, target, action))
+  for (const entry of covering) {
+    const rule = entry.rules.find((one) => speaksOf(one, caller, action, tenant))
+    if (rule !== undefined) return accept(rule)
   }
+  const described = covering.length > 0
   const where = `${database}/${target.namespace}/${nameOf(target)}`
   return described
     ? refuseAction(action, `no rule allows ${action} on ${where} for tenant ${tenant} and ${caller.id.text}`)
     : refuse('collection-not-allowed', `no collections entry describes ${where}`)
+}
+
+function speaksOf(rule: Rule, caller: Caller, action: Action, tenant: string): boolean {
+  if (!rule.tenants.has(tenant) || !rule.actions.has(action)) return false
+  return rule.workloads === undefined || rule.workloads.some((pattern) => matchesId(pattern, caller.id))
+}
+
+/**
+ * The tenant itself: Chroma's Python client looks at it when it is made, and learns nothing but the name it sent. Whoever may
+ * look at anything in it may do that; nothing else is done to a tenant through here.
+ */
+function ruleForTenant(
+  caller: Caller,
+  action: Action,
+  tenant: string,
+  target: ResolvedTarget,
+  database: string,
+  policy: Policy
+): Result<Rule> {
+  const looks = action === 'observe' && target.collection.kind === 'none'
+  for (const entries of looks ? (policy.databases.get(database)?.values() ?? []) : []) {
+    for (const { rules } of entries) {
+      const rule = rules.find((one) => speaksOf(one, caller, action, tenant))
+      if (rule !== undefined) return accept(rule)
+    }
+  }
+  return refuseAction(action, `no rule allows ${action} on tenant ${tenant} itself`)
 }
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Operation, Shape } from '../../src/core/vector-call.ts'
+import type { Operation, ResolvedTarget, Shape } from '../../src/core/vector-call.ts'
 import { grantFor, grantProbe, knownWorkload, tenantOf } from '../../src/policy/grant.ts'
 import { callerOf, callOf, targetOf } from '../support/grants.ts'
 import { policyOf } from '../support/policy.ts'
@@ -179,6 +179,16 @@ describe('grant', () => {
       policy
     )
     expect([list.ok, look.ok, other.ok]).toEqual([false, true, false])
+  })
+
+  it('the tenant itself may be looked at by whoever may look at anything in it, and is never listed or changed', () => {
+    const itself = { tenant: 'acme', namespace: undefined, collection: { kind: 'none' } } as const
+    const at = (who: string, does: Operation, target: ResolvedTarget) =>
+      grantFor(callerOf(TD + who), callOf(does, target.tenant), target.tenant, [target], 'demo', policy).ok
+    expect(at('/acme/support', 'observe', itself)).toBe(true)
+    expect(at('/acme/support', 'observe', { ...itself, tenant: 'nobody' })).toBe(false)
+    expect(at('/acme/support', 'observe', { ...itself, collection: { kind: 'every' } })).toBe(false)
+    expect(at('/acme/indexer', 'define', itself)).toBe(false)
   })
 
   it('another database with the same names has no rule', () => {
