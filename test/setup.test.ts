@@ -218,7 +218,8 @@ function setUp(words = 'demo', more: NodeJS.ProcessEnv = {}): { status: number |
   const { status, stdout, stderr } = spawnSync(process.execPath, ['setup/setup.mjs', words], {
     cwd: folder,
     env: { ...env, ...more },
-    encoding: 'utf8'
+    encoding: 'utf8',
+    timeout: 10_000
   })
   return { status, out: stdout + stderr }
 }
