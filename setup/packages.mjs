@@ -34,7 +34,7 @@ async function bringPackages() {
   fs.rmSync(MODULES, { recursive: true, force: true })
   await run('packages', 'npm install of what package-lock.json names, about 550 MB unpacked', 'npm', args, {
     env: withoutOwnModules(process.env),
-    progress: () => `${Math.round(sizeOf(MODULES) / MIB)} of about 550 MB`,
+    progress: () => `${Math.round(sizeOf(MODULES) / MIB)} MB unpacked`,
     remedy: (log) =>
       /EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ENOTCACHED|ECONNRESET|network/.test(log)
         ? 'the npm registry cannot be reached: connect, or set its proxy or mirror in .npmrc, and run it again.'
