@@ -2,6 +2,7 @@
  * The URL-encoded PEM that Envoy writes for certificates (Ssl::ConnectionInfo::urlEncodedPemEncodedPeerCertificate; RFC 7468 §3
  * in the strict form): blocks of canonical base64 and nothing else, so that one text is one certificate.
  */
+import { strictBase64 } from './base64.ts'
 
 export type PemResult =
   | { readonly ok: true; readonly certificates: readonly Uint8Array[] }
@@ -25,7 +26,7 @@ export function decodeUrlPem(text: string, most: number): PemResult {
     const end = pem.indexOf(END, at)
     if (!pem.startsWith(BEGIN, at) || end === -1) return { ok: false, detail: 'not a PEM block of type CERTIFICATE' }
     const der = strictBase64(pem.slice(at + BEGIN.length, end).replaceAll('\n', ''))
-    if (der === undefined) return { ok: false, detail: 'not strict base64' }
+    if (der === undefined || der.length === 0) return { ok: false, detail: 'not strict base64' }
     certificates.push(der)
     at = end + END.length
   }
@@ -38,10 +39,4 @@ function percentDecoded(text: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** Node's decoder skips what it does not know; only what encodes back to the same text was base64. */
-function strictBase64(text: string): Uint8Array | undefined {
-  const bytes = Buffer.from(text, 'base64')
-  return bytes.length > 0 && bytes.toString('base64') === text ? bytes : undefined
 }

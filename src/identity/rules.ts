@@ -64,6 +64,75 @@ export const RULES = {
   'X-28': { level: 'ours', title: 'ECDSA on P-256, P-384 or P-521, RSA of 2048 bits or more, Ed25519; SHA-256, SHA-384 or SHA-512.' },
   'X-29': { level: 'ours', title: 'Validity is judged at each request; a small skew is tolerated for notBefore only.' },
 
+  'J-1': {
+    level: 'must',
+    title: 'A token is one compact JWS of three parts, none empty, header and claims JSON objects (JWT-SVID §1, §5.1).'
+  },
+  'J-2': { level: 'ours', title: 'The parts are strict base64url: no padding, no other alphabet, no leftover bits.' },
+  'J-3': { level: 'must', title: 'The algorithm is RS, ES or PS with 256, 384 or 512, checked before any work with keys (JWT-SVID §2.1).' },
+  'J-4': { level: 'must', title: "The algorithm fits the key's type, curve and size (JWT-SVID §4, RFC 7518 §3)." },
+  'J-5': { level: 'must', title: 'The type is absent, JWT or JOSE, with this case (JWT-SVID §2.3).' },
+  'J-6': { level: 'must', title: 'The header has alg, kid and typ and nothing else; a key in it is never used (JWT-SVID §2).' },
+  'J-7': { level: 'must', title: 'A header that calls an extension critical is refused (RFC 7515 §4.1.11).' },
+  'J-8': { level: 'must', title: 'Without a key id every key that fits the algorithm is tried, up to a bound (JWT-SVID §2.2).' },
+  'J-9': { level: 'must', title: 'With a key id only keys that have it are tried (RFC 7515 §4.1.4).' },
+  'J-10': { level: 'must', title: 'The subject is there and is a valid SPIFFE ID (JWT-SVID §3.1).' },
+  'J-11': { level: 'ours', title: 'The subject has a path: it names a workload.' },
+  'J-12': { level: 'must', title: 'The audience is there: a string or an array of strings, at least one, none empty (JWT-SVID §3.2).' },
+  'J-13': { level: 'must', title: 'Our own audience is among them, letter for letter (JWT-SVID §3.2).' },
+  'J-14': { level: 'ours', title: 'Without an audience of our own nothing is accepted.' },
+  'J-15': {
+    level: 'must',
+    title: 'The expiration time is there, is a number, and has not passed but for a leeway of at most a minute (JWT-SVID §3.3).'
+  },
+  'J-16': { level: 'must', title: 'A token that begins in the future, or at no time that can be read, is refused (RFC 7519 §4.1.5).' },
+  'J-17': { level: 'ours', title: 'The time of issue never decides.' },
+  'J-18': { level: 'must', title: "The signature is by a key of the subject's own trust domain (Workload API §6.3)." },
+  'J-19': { level: 'must', title: 'A trust domain without a JWT bundle is untrusted (Workload API §6.3).' },
+  'J-20': { level: 'must', title: 'An empty JWT bundle trusts nothing (JWT-SVID §6.2, Trust Domain and Bundle §4.1.3).' },
+  'J-21': { level: 'must', title: 'Keys of X.509-SVIDs do not vouch for JWT-SVIDs (Workload API §5.2.1, §6.2.2).' },
+  'J-22': { level: 'ours', title: 'No member of header or claims stands twice, at any depth.' },
+  'J-23': {
+    level: 'should',
+    title: 'A token comes as one Authorization header: Bearer, one space, the token (JWT-SVID §5.2, RFC 6750 §2.1).'
+  },
+  'J-24': { level: 'ours', title: 'Tokens are small and flat, and no member has the name __proto__.' },
+  'J-25': { level: 'must', title: 'The same token may come again: replay is not tracked (JWT-SVID §7.1).' },
+  'J-26': {
+    level: 'ours',
+    title: 'A token beside a certificate is another identity: it neither replaces nor adds to the one that the certificate proves.'
+  },
+  'J-27': { level: 'ours', title: 'Claims beyond these rules are not read: nothing an issuer adds gives a right.' },
+
+  'W-1': { level: 'must', title: 'A WIT-SVID is never accepted as a bearer token (WIT-SVID §5, §7.1).' },
+  'W-2': { level: 'must', title: 'A token that is bound to a key is not accepted without proof of possession (WIT-SVID §4).' },
+
+  'B-1': { level: 'must', title: 'A bundle is a JSON object with an array of keys, which may be empty (Trust Domain and Bundle §4.1.3).' },
+  'B-2': { level: 'must', title: 'A key of an unknown type is passed over, alone (Trust Domain and Bundle §4.2.1).' },
+  'B-3': { level: 'must', title: 'A key without a use, or with an unknown one, is passed over (Trust Domain and Bundle §4.2.2).' },
+  'B-4': { level: 'must', title: 'An x509-svid entry without a certificate in x5c is passed over (X509-SVID §6.2).' },
+  'B-5': { level: 'must', title: 'Of several certificates in x5c the first one counts (X509-SVID §6.2).' },
+  'B-6': { level: 'must', title: 'Only jwt-svid entries become keys for JWT-SVIDs; wit-svid entries never do (JWT-SVID §6.2).' },
+  'B-7': { level: 'must', title: 'A jwt-svid entry has a key id (JWT-SVID §6.1).' },
+  'B-8': { level: 'must', title: 'A key id stands for one key; one that stands for two is of no use (WIT-SVID §6.1).' },
+  'B-9': { level: 'must', title: 'The sequence number is an integer that loses no digit (Trust Domain and Bundle §4.1.1).' },
+  'B-10': { level: 'should', title: 'A bundle with a lower sequence number does not replace one with a higher (Federation §4.2).' },
+  'B-11': {
+    level: 'ours',
+    title: 'The refresh hint is an integer, taken as ten seconds at least and one hour at most; five minutes without one.'
+  },
+  'B-12': { level: 'must', title: 'Unknown members are ignored (Trust Domain and Bundle §4.1).' },
+  'B-13': { level: 'must', title: 'A bundle map has trust_domains; no name stands twice; hints of single bundles do not count (§5.1.1).' },
+  'B-14': { level: 'must', title: 'Bundles of different trust domains are never merged (Federation §4.2).' },
+  'B-15': {
+    level: 'ours',
+    title: 'Key material is whole, public and strictly encoded; a certificate in x5c is a CA and has the key of its entry.'
+  },
+  'B-16': {
+    level: 'should',
+    title: 'JWT bundles of the Workload API are plain JWK sets: use is absent, jwt-svid or sig (Workload API §6.2.2).'
+  },
+
   'P-1': { level: 'ours', title: 'The identity is that of the verified certificate bytes, never a name that came along.' },
   'P-2': { level: 'ours', title: 'source.principal, where present, equals the verified ID.' },
   'P-3': { level: 'ours', title: 'XFCC is read for Chain only, as untrusted material to build a path.' },
