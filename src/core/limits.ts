@@ -20,6 +20,8 @@ export const CERTIFICATE_BYTES_MAX = 16 * KIB
 export const JSON_DEPTH_MAX = 32
 /** Keys in one JSON object: metadata records of real users have tens. */
 export const JSON_KEYS_MAX = 1024
+/** Bytes of one key as written. Keys are compared without case, which one of a megabyte would make a tenth of a second of work. */
+export const JSON_KEY_BYTES_MAX = 1024
 /** Components of one vector. The largest public embedding models have 8192. */
 export const VECTOR_DIMENSIONS_MAX = 16_384
 /** Vectors in one call: Chroma's own largest batch is 5461 records. */

@@ -6,7 +6,7 @@
  * result of `readJson`, so that reading code shows the shape and not the plumbing.
  */
 import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
-import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEYS_MAX } from '../core/limits.ts'
+import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, JSON_KEYS_MAX } from '../core/limits.ts'
 import { foldCase, type Keys, matchKey } from './json-keys.ts'
 import { skipNumber } from './json-number.ts'
 import { fail, type JsonReader, peek, quote } from './json-reader.ts'
@@ -62,7 +62,7 @@ export function readObject<N extends string>(json: JsonReader, what: string, kno
 export function readMap(json: JsonReader, what: string, visit: (key: string) => void): number {
   const folded = new Set<string>()
   return readMembers(json, what, () => {
-    const key = readString(json, `a key in ${what}`)
+    const key = readKey(json, what)
     const fold = foldCase(key)
     if (folded.has(fold)) fail('call-ambiguous', `two keys like ${quote(key)} in ${what}`, 'Write each key once, in one spelling.')
     folded.add(fold)
@@ -154,11 +154,18 @@ function knownKey(json: JsonReader, what: string, known: Keys<string>): number {
     json.at += (known.names[plain] as string).length + 2
     return plain
   }
-  const key = readString(json, `a key in ${what}`)
+  const key = readKey(json, what)
   const index = known.names.indexOf(key)
   if (index >= 0) return index
   if (known.folded.has(foldCase(key))) fail('call-ambiguous', `key ${quote(key)} in ${what} differs from a known one in case only`)
   return fail('call-unreadable', `unknown key ${quote(key)} in ${what}`, `Leave out the key ${quote(key)}.`)
+}
+
+function readKey(json: JsonReader, what: string): string {
+  const start = json.at
+  const key = readString(json, `a key in ${what}`)
+  if (json.at - start > JSON_KEY_BYTES_MAX + 2) fail('call-too-large', `a key in ${what} has more than ${JSON_KEY_BYTES_MAX} bytes`)
+  return key
 }
 
 function colon(json: JsonReader, what: string): void {

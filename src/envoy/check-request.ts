@@ -131,6 +131,9 @@ function noteStripped(number: number, name: string, draft: Draft): boolean {
 /** HttpRequest: id 1, method 2, headers 3, path 4, host 5, size 9, body 11, raw_body 12, header_map 13. */
 function readHttp(from: Walk, draft: Draft): boolean {
   return each(from, (field, bytes) => {
+    // Short texts, some of which get into the record.
+    if (field.number <= 5 && field.number !== 3 && field.end - field.start > PATH_BYTES_MAX)
+      return fail(draft, 'call-too-large', `HttpRequest field ${field.number} is too long`)
     switch (field.number) {
       case 1:
         draft.id = text(bytes, field.start, field.end)
@@ -139,7 +142,6 @@ function readHttp(from: Walk, draft: Draft): boolean {
         draft.method = text(bytes, field.start, field.end)
         return true
       case 4:
-        if (field.end - field.start > PATH_BYTES_MAX) return fail(draft, 'call-too-large', 'the path is too long')
         draft.path = text(bytes, field.start, field.end)
         return true
       case 5:

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEYS_MAX, VECTOR_DIMENSIONS_MAX } from '../../src/core/limits.ts'
+import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, JSON_KEYS_MAX, VECTOR_DIMENSIONS_MAX } from '../../src/core/limits.ts'
 import { readBase64Vector } from '../../src/databases/base64-vector.ts'
 import { readArray, readJson, readMap, readObject, skipValue } from '../../src/databases/json.ts'
 import { foldCase, keys } from '../../src/databases/json-keys.ts'
@@ -76,6 +76,9 @@ const texts: readonly { name: string; text: string | Uint8Array; want: string }[
   { name: 'nesting one deeper', text: deep(JSON_DEPTH_MAX + 1), want: 'call-too-large' },
   { name: 'the most keys', text: wide(JSON_KEYS_MAX), want: 'allowed' },
   { name: 'one key more', text: wide(JSON_KEYS_MAX + 1), want: 'call-too-large' },
+  { name: 'the longest key', text: `{"${'a'.repeat(JSON_KEY_BYTES_MAX)}":1}`, want: 'allowed' },
+  { name: 'a key one byte longer', text: `{"${'a'.repeat(JSON_KEY_BYTES_MAX + 1)}":1}`, want: 'call-too-large' },
+  { name: 'a key too long in bytes, not in characters', text: `{"${'ſ'.repeat(JSON_KEY_BYTES_MAX / 2 + 1)}":1}`, want: 'call-too-large' },
   { name: 'the largest body', text: `"${'a'.repeat(BODY_BYTES_MAX - 2)}"`, want: 'allowed' },
   { name: 'a body one byte larger', text: `"${'a'.repeat(BODY_BYTES_MAX - 1)}"`, want: 'call-too-large' }
 ]
@@ -215,6 +218,7 @@ describe('case folding', () => {
   })
 
   it('keeps apart what is apart', () => {
+    expect(foldCase('Limit')).toBe('limit')
     expect(foldCase('ss')).not.toBe(foldCase('ß'))
     expect(foldCase('limit')).not.toBe(foldCase('limits'))
   })

@@ -61,6 +61,7 @@ describe('CheckRequest → Inbound', () => {
     { name: 'a :path that differs', headers: [[':path', '/other']], want: 'call-ambiguous' },
     { name: 'a path of 4 KiB', path: `/${'a'.repeat(4095)}`, want: 'read' },
     { name: 'a path one byte longer', path: `/${'a'.repeat(4096)}`, want: 'call-too-large' },
+    { name: 'an authority one byte longer', host: 'a'.repeat(4097), want: 'call-too-large' },
     { name: 'no path', path: '', want: 'call-unreadable' }
   ]
   it.each(rows)('$name → $want', ({ name: _, want, ...parts }) => {
