@@ -237,7 +237,8 @@ function judge(draft: Draft): Result<Inbound> {
 /** The body exactly as the database gets it, or the reason why these bytes are not it (hole 1: HTTP/2 passes what Envoy cut). */
 function judgeBody(draft: Draft): Result<Uint8Array | undefined> {
   const { headers, body } = draft
-  if (headers.get('x-envoy-auth-partial-body') === 'true') {
+  // Envoy writes `false` for a whole body; any other text is not taken for one.
+  if ((headers.get('x-envoy-auth-partial-body') ?? 'false') !== 'false') {
     return refuse('call-too-large', 'Envoy cut the body: the database would get more than was judged')
   }
   if (draft.textBody) return refuse('call-unreadable', 'the body came as text; set with_request_body.pack_as_bytes: true')

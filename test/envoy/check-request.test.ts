@@ -43,6 +43,7 @@ describe('CheckRequest → Inbound', () => {
 
   const rows: readonly (CheckParts & { name: string; want: string })[] = [
     { name: 'a whole body', body: BODY, want: 'read' },
+    { name: 'a mark of a cut body that Envoy does not write', body: BODY, partial: 'True', want: 'call-too-large' },
     { name: 'a body Envoy cut (hole 1)', body: BODY, partial: 'true', size: 200, want: 'call-too-large' },
     { name: 'a cut body whose mark was lost', body: BODY, size: 200, want: 'call-unreadable' },
     { name: 'a body repacked as text', textBody: BODY, headers: [['content-length', '13']], want: 'call-unreadable' },

@@ -11,7 +11,7 @@ export interface CheckParts {
   readonly form?: 'raw' | 'map'
   readonly body?: string | Uint8Array
   readonly size?: number
-  readonly partial?: 'true' | 'false'
+  readonly partial?: 'true' | 'false' | 'True'
   readonly textBody?: string
   /** URL-encoded PEM. */
   readonly certificate?: string

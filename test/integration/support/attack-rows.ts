@@ -183,6 +183,11 @@ const json: Attack[] = [
   withText('n_results as text', UNREADABLE, (text) => text.replace('"n_results":3', '"n_results":"3"')),
   withText('n_results below zero', UNREADABLE, (text) => text.replace('"n_results":3', '"n_results":-3')),
   withText('n_results as 1e1000', UNREADABLE, (text) => text.replace('"n_results":3', '"n_results":1e1000')),
+  // Refused calls are not charged, so what they cost must be little: at 150 ms each, eight connections kept all others waiting.
+  withText('a key of a megabyte', { status: 413, reason: 'call-too-large' }, (text) => text.replace('{', `{"${'K'.repeat(1_000_000)}":1,`)),
+  withText('a key of long s in where', { status: 413, reason: 'call-too-large' }, (text) =>
+    text.replace('{', `{"where":{"${'ſ'.repeat(500_000)}":1},`)
+  ),
   withText('a number that is none', UNREADABLE, (text) => text.replace('"n_results":3', '"n_results":NaN')),
   withText('an include nobody knows', UNREADABLE, (text) => text.replace('"documents"', '"embeddings "')),
   withText('embeddings spelt with an escape', { status: 403, reason: 'vectors-not-allowed' }, (text) =>
