@@ -2,6 +2,7 @@
 /** The command line. The only file that reads the environment, signals and arguments, and the only one that exits. */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { type Loaded, loadAll } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
@@ -76,7 +77,13 @@ function validate(loaded: Loaded<Policy>): number {
 }
 
 async function start(loaded: Extract<Loaded<Policy>, { ok: true }>): Promise<number | undefined> {
-  const log = pino({ base: { name: 'vecauthz', pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+  // A young generation that stays small frees each request's buffers at once. Left to grow, it keeps them until whole-heap
+  // collections have to: a seventh of the CPU of a decision (npm run bench).
+  setFlagsFromString('--semi-space-growth-factor=1')
+  const log = pino(
+    { base: { name: 'vecauthz', pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true })
+  )
   try {
     const serving = await serve(loaded.settings, loaded.policy, loaded.policyFile, log)
     let stopping = false

@@ -7,6 +7,7 @@
 import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
 import { BODY_BYTES_MAX, CERTIFICATE_BYTES_MAX, HEADERS_MAX, PATH_BYTES_MAX, XFCC_BYTES_MAX } from '../core/limits.ts'
+import { latin1Text } from './known-text.ts'
 import { next, type Walk, walk } from './wire.ts'
 
 /** List-valued headers whose repetition changes nothing that is decided here or read by a database (RFC 9110 §5.3). */
@@ -67,11 +68,6 @@ export function readCheckRequest(message: Buffer): Result<Inbound> {
   return judge(draft)
 }
 
-/** Bytes one for one, so that nothing is lost or replaced before it is judged. */
-function text(bytes: Buffer, start: number, end: number): string {
-  return bytes.toString('latin1', start, end)
-}
-
 /** True when every field was read to the end. */
 function each(from: Walk, read: (field: Walk['field'], bytes: Buffer) => boolean): boolean {
   while (next(from)) if (!read(from.field, from.bytes)) return false
@@ -88,11 +84,11 @@ function readPeer(from: Walk, draft: Draft): boolean {
   return each(from, (field, bytes) => {
     if (field.number === 4) {
       if (draft.principal !== undefined) return fail(draft, 'call-ambiguous', 'source.principal came twice')
-      draft.principal = text(bytes, field.start, field.end)
+      draft.principal = latin1Text(bytes, field.start, field.end)
     } else if (field.number === 5) {
       if (draft.certificate !== undefined) return fail(draft, 'call-ambiguous', 'source.certificate came twice')
       if (field.end - field.start > CERTIFICATE_BYTES_MAX) return fail(draft, 'call-too-large', 'source.certificate is too long')
-      draft.certificate = text(bytes, field.start, field.end)
+      draft.certificate = latin1Text(bytes, field.start, field.end)
     }
     return true
   })
@@ -110,12 +106,12 @@ function readMetadata(from: Walk, draft: Draft): boolean {
     return (
       entry.number !== 1 ||
       each(walk(bytes, entry.start, entry.end), (part) => {
-        if (part.number === 1) name = text(bytes, part.start, part.end)
+        if (part.number === 1) name = latin1Text(bytes, part.start, part.end)
         if (part.number !== 2 || name !== NOTES) return true
         return each(walk(bytes, part.start, part.end), (field) => {
           return (
             field.number !== 1 ||
-            each(walk(bytes, field.start, field.end), (key) => noteStripped(key.number, text(bytes, key.start, key.end), draft))
+            each(walk(bytes, field.start, field.end), (key) => noteStripped(key.number, latin1Text(bytes, key.start, key.end), draft))
           )
         })
       })
@@ -136,16 +132,16 @@ function readHttp(from: Walk, draft: Draft): boolean {
       return fail(draft, 'call-too-large', `HttpRequest field ${field.number} is too long`)
     switch (field.number) {
       case 1:
-        draft.id = text(bytes, field.start, field.end)
+        draft.id = latin1Text(bytes, field.start, field.end)
         return true
       case 2:
-        draft.method = text(bytes, field.start, field.end)
+        draft.method = latin1Text(bytes, field.start, field.end)
         return true
       case 4:
-        draft.path = text(bytes, field.start, field.end)
+        draft.path = latin1Text(bytes, field.start, field.end)
         return true
       case 5:
-        draft.host = text(bytes, field.start, field.end)
+        draft.host = latin1Text(bytes, field.start, field.end)
         return true
       case 9:
         draft.size = field.value
@@ -184,10 +180,10 @@ function readHeader(from: Walk, draft: Draft): boolean {
   let value = ''
   while (next(from)) {
     const { number, start, end } = from.field
-    if (number === 1) name = text(from.bytes, start, end)
+    if (number === 1) name = latin1Text(from.bytes, start, end)
     else if (number === 2 || number === 3) {
       if (end - start > XFCC_BYTES_MAX) return fail(draft, 'call-too-large', 'a header is too long')
-      if (end > start) value = text(from.bytes, start, end)
+      if (end > start) value = latin1Text(from.bytes, start, end)
     }
   }
   if (from.broken) return false
