@@ -100,6 +100,9 @@ function shapeOf({ queries, topK, records, vectorsOut, dimensions }: Shape): str
 /** A caller that still sends a permanent key is a finding; the header's name is enough. */
 function credentialsOf({ account, inbound }: Recordable): string {
   if (account.dialect === undefined || inbound === undefined) return ''
-  const found = [...inbound.strippedCredentials, ...account.dialect.credentialHeaders.filter((name) => inbound.headers.has(name))]
-  return found.length === 0 ? '' : `,"client_credentials":[${found.map(quote).join(',')}]`
+  const { strippedCredentials, headers } = inbound
+  const sent = account.dialect.credentialHeaders.some((name) => headers.has(name))
+  if (!sent && strippedCredentials.length === 0) return ''
+  const found = [...strippedCredentials, ...account.dialect.credentialHeaders.filter((name) => headers.has(name))]
+  return `,"client_credentials":[${found.map(quote).join(',')}]`
 }

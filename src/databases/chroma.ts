@@ -30,16 +30,43 @@ export const chroma: Dialect = {
 function readCall(inbound: Inbound): Result<VectorCall> {
   const message = checkMessage(inbound)
   if (message !== undefined) return message
-  const target = readTarget(inbound.target)
+  const place = placeOf(inbound.method, inbound.target)
+  if (!place.ok) return place
+  const { route, parameters } = place.value
+  const facts = readBody(inbound, route)
+  return facts.ok ? accept(callOf(route, parameters, facts.value)) : facts
+}
+
+/** What method and target alone say. */
+interface Place {
+  readonly method: string
+  readonly route: ChromaRoute
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+/** Places read lately, by target: agents ask the same few collections again and again. Refusals are not kept. */
+const places = new Map<string, Result<Place> & { readonly ok: true }>()
+const PLACES_MAX = 1_024
+
+function placeOf(method: string, raw: string): Result<Place> {
+  const known = places.get(raw)
+  if (known?.value.method === method) return known
+  const place = readPlace(method, raw)
+  if (!place.ok) return place
+  if (places.size >= PLACES_MAX) places.clear()
+  places.set(raw, place)
+  return place
+}
+
+function readPlace(method: string, raw: string): Result<Place> {
+  const target = readTarget(raw)
   if (!target.ok) return target
-  const matched = matchRoute(TABLE, inbound.method, target.value.segments)
+  const matched = matchRoute(TABLE, method, target.value.segments)
   if ('ok' in matched) return matched
   const { route, parameters } = matched
   if ('refused' in route) return refuse('operation-unknown', route.refused, route.remedy)
   const fault = checkParameters(parameters) ?? checkQuery(target.value.query, route)
-  if (fault !== undefined) return fault
-  const facts = readBody(inbound, route)
-  return facts.ok ? accept(callOf(route, parameters, facts.value)) : facts
+  return fault ?? accept({ method, route, parameters })
 }
 
 function checkParameters(parameters: ReadonlyMap<string, string>): Refused | undefined {

@@ -10,41 +10,46 @@ const OVERWRITE = 2 // HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 /** Stands for the decision id (a UUID) in an encoded answer. No tenant, SPIFFE ID or revision can hold a tilde. */
 const PLACEHOLDER = '~'.repeat(36)
 
-/** Encoded allows kept per process: one for each caller, tenant, dialect and policy in use, about 1 KiB each. */
-const TEMPLATES_MAX = 4_096
+/** What else an allow depends on. */
+export interface AllowKind {
+  readonly tenant: string
+  readonly revision: string
+  readonly dialect: string
+}
 
-interface Template {
+interface Template extends AllowKind {
   readonly bytes: Buffer
   readonly places: readonly number[]
 }
 
+/** Templates of one caller: it acts for few tenants, and an old policy's are pushed out. */
+const TEMPLATES_MAX = 8
+
+type Build = (decisionId: string) => { readonly answer: AllowAnswer; readonly metadata: Metadata }
+
 /**
  * Encodes allows from templates. All but the decision id is the same for a caller under one policy, so it is encoded once and
- * copied: an allow costs a copy and a few writes instead of some forty small messages.
+ * copied: an allow costs a copy and a few writes instead of some forty small messages. Templates go with their caller.
  */
-export function createAllowEncoder(): (
-  same: string,
-  decisionId: string,
-  build: (decisionId: string) => { answer: AllowAnswer; metadata: Metadata }
-) => Buffer {
-  const templates = new Map<string, Template>()
-  return (same, decisionId, build) => {
-    if (decisionId.length !== PLACEHOLDER.length) {
-      const { answer, metadata } = build(decisionId)
-      return encodeVerdict(answer, metadata)
-    }
-    let template = templates.get(same)
+export function createAllowEncoder(): (caller: object, kind: AllowKind, decisionId: string, build: Build) => Buffer {
+  const known = new WeakMap<object, Template[]>()
+  return (caller, kind, decisionId, build) => {
+    if (decisionId.length !== PLACEHOLDER.length) return encodeBuilt(build(decisionId))
+    const own = known.get(caller) ?? []
+    let template = own.find((one) => one.tenant === kind.tenant && one.revision === kind.revision && one.dialect === kind.dialect)
     if (template === undefined) {
-      if (templates.size >= TEMPLATES_MAX) templates.clear()
-      const { answer, metadata } = build(PLACEHOLDER)
-      const bytes = encodeVerdict(answer, metadata)
-      template = { bytes, places: placesOf(bytes) }
-      templates.set(same, template)
+      const bytes = encodeBuilt(build(PLACEHOLDER))
+      template = { ...kind, bytes, places: placesOf(bytes) }
+      known.set(caller, [template, ...own.slice(0, TEMPLATES_MAX - 1)])
     }
     const copy = Buffer.from(template.bytes)
     for (const at of template.places) copy.write(decisionId, at, 'latin1')
     return copy
   }
+}
+
+function encodeBuilt({ answer, metadata }: ReturnType<Build>): Buffer {
+  return encodeVerdict(answer, metadata)
 }
 
 function placesOf(bytes: Buffer): number[] {

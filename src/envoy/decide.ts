@@ -5,7 +5,6 @@ import { type Account, authorize, deny, type World } from '../authorize.ts'
 import type { Decision } from '../core/decision.ts'
 import type { DenyReason } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
-import { key } from '../core/keys.ts'
 import { allowAnswer, denyAnswer, metadataOf } from '../verdict/answer.ts'
 import { readCheckRequest } from './check-request.ts'
 import { createAllowEncoder, encodeVerdict } from './check-response.ts'
@@ -139,8 +138,8 @@ function answer({ decisionId, world, account, inbound, encodeAllow }: Check, dec
   }
   const { grant } = decision
   const credentials = account.dialect?.credentialHeaders ?? []
-  const same = key(grant.kind, grant.kind === 'tenant' ? grant.tenant : '', grant.caller.id.text, revision, account.dialect?.kind ?? '')
-  return encodeAllow(same, decisionId, (id) => ({
+  const kind = { tenant: grant.kind === 'tenant' ? grant.tenant : '', revision, dialect: account.dialect?.kind ?? '' }
+  return encodeAllow(grant.caller, kind, decisionId, (id) => ({
     answer: allowAnswer(grant, id, credentials),
     metadata: metadataOf(decision, id, revision)
   }))

@@ -24,11 +24,15 @@ function costOf(grant: Grant | ProbeGrant): number {
   return Math.max(1, grant.call.shape.queries)
 }
 
+/** Kept for every check for some seconds, so one object serves them all. */
+const ADMITTED: Charge = { kind: 'admitted' }
+const FULL: Charge = { kind: 'full' }
+
 function spend(grant: Grant | ProbeGrant, budget: BudgetDocument, now: number, memory: Memory): Charge {
   const name = grant.caller.id.text
   const admission = admit(memory.budgetOf(name), now, costOf(grant), { perSecond: budget.per_second, burst: budget.burst })
   if (admission.kind !== 'admitted') return admission
-  return memory.keepBudget(name, admission.tat, now) ? { kind: 'admitted' } : { kind: 'full' }
+  return memory.keepBudget(name, admission.tat, now) ? ADMITTED : FULL
 }
 
 function paid(charge: Charge, budget: BudgetDocument, cost: number): Paid {
