@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
+import { svidCommand } from './admin/svid-verify.ts'
 import { type Loaded, loadAll } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import { SERVED_KINDS } from './databases/dialects.ts'
@@ -17,8 +18,9 @@ Usage: vecauthz COMMAND [options]
 
   serve      run the authorization server
   validate   read settings and policy, print every fault, change nothing
+  svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule; see "vecauthz svid --help"
 
-Options of both:
+Options of serve and validate:
   --config FILE   settings file (default: vecauthz.yaml). It names the policy file.
 
   --help          this text
@@ -36,14 +38,23 @@ async function run(args: readonly string[]): Promise<number | undefined> {
     process.stdout.write(HELP)
     return command === undefined ? 2 : 0
   }
+  if (command === 'svid') return svid(rest)
   if (command !== 'serve' && command !== 'validate')
-    return complain(`There is no command "${command}". Commands: serve, validate; see --help.`)
+    return complain(`There is no command "${command}". Commands: serve, validate, svid; see --help.`)
   const config = configOf(rest)
   if (typeof config === 'number') return config
   const loaded = loadAll(config, SERVED_KINDS, compilePolicy)
   if (command === 'validate') return validate(loaded)
   if (!loaded.ok) return validate(loaded)
   return start(loaded)
+}
+
+function svid(args: readonly string[]): Promise<number> {
+  // Whoever reads the answers may have seen enough (head): what was not said was not said.
+  process.stdout.on('error', () => process.exit(2))
+  const print = (text: string) => void process.stdout.write(text)
+  const complain = (text: string) => void process.stderr.write(text)
+  return svidCommand(args, { input: process.stdin, print, complain, now: Date.now })
 }
 
 function configOf(args: readonly string[]): string | number {

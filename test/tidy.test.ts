@@ -20,10 +20,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   config: ['core'],
   'authorize.ts': ['core', 'identity', 'databases', 'policy', 'risk', 'verdict'],
   envoy: ['core', 'verdict', 'authorize.ts'],
-  admin: ['core', 'authorize.ts'],
+  // `svid verify` asks the same rulebooks that judge a call, so that its answer is the server's.
+  admin: ['core', 'authorize.ts', 'identity'],
   'serve-databases.ts': ['core', 'authorize.ts', 'config', 'databases', 'state'],
   'serve.ts': ['core', 'authorize.ts', 'serve-databases.ts', 'audit', 'config', 'envoy', 'admin', 'identity', 'policy', 'spire', 'state'],
-  'main.ts': ['config', 'databases', 'policy', 'serve.ts']
+  // Commands that have nothing to do with a running server live in admin.
+  'main.ts': ['config', 'databases', 'policy', 'serve.ts', 'admin']
 }
 
 /** Every package that src may import, with a word on why it is here; nothing else gets in. */
