@@ -15,7 +15,7 @@ import type { Dialect } from './databases/dialect.ts'
 import { type CallerCache, identify } from './identity/identify.ts'
 import { grantFor, grantProbe, knownWorkload, tenantOf } from './policy/grant.ts'
 import type { Policy, Workload } from './policy/policy.ts'
-import { charge } from './risk/charge.ts'
+import { charge, chargeRefusal, overdrawn } from './risk/charge.ts'
 
 /** A database behind this server: its dialect, and where its names are asked. */
 export interface Served {
@@ -63,27 +63,49 @@ export function authorize(inbound: Inbound, check: string, now: number, world: W
   const workload = knownWorkload(caller.value, policy)
   if (!workload.ok) return deny(workload.reason)
 
+  const { budget } = workload.value
+  const spent = overdrawn(caller.value, budget, check, now, world.memory)
+  if (spent !== undefined) return deny(spent.reason, spent.retryAfterMs)
+  const charged = (decision: Decision) => {
+    if (decision.verdict === 'deny') chargeRefusal(caller.value, budget, check, inbound.body?.length ?? 0, now, world.memory)
+    return decision
+  }
+  const decision = judge({ inbound, check, now, world, account, policy }, caller.value, workload.value)
+  return decision instanceof Promise ? decision.then(charged) : charged(decision)
+}
+
+interface Case {
+  readonly inbound: Inbound
+  readonly check: string
+  readonly now: number
+  readonly world: World
+  readonly account: Account
+  readonly policy: Policy
+}
+
+/** What a known workload asks for, and whether it may. */
+function judge(its: Case, caller: Caller, workload: Workload): Decision | Promise<Decision> {
+  const { inbound, world, account, policy } = its
   const served = world.served(inbound.authority)
-  if (served === undefined)
+  if (served === undefined) {
     return deny({ kind: 'operation-unknown', because: `authority ${JSON.stringify(inbound.authority)} is no database here` })
+  }
   account.database = served.id
   account.dialect = served.dialect
   const call = served.dialect.readCall(inbound)
   if (!call.ok) return deny(call.reason)
   account.call = call.value
+  if (call.value.operation === 'probe') return settle(grantProbe(caller, call.value), workload, its, served)
 
-  const spend = (grant: Result<Grant | ProbeGrant>) => settle(grant, workload.value, check, now, world, served)
-  if (call.value.operation === 'probe') return spend(grantProbe(caller.value, call.value))
-
-  const tenant = tenantOf(call.value, workload.value)
+  const tenant = tenantOf(call.value, workload)
   if (!tenant.ok) return deny(tenant.reason)
   account.tenant = tenant.value
   const grant = (targets: Resolved) => {
     if (!targets.ok) return deny(targets.reason)
     account.targets = targets.value
-    return spend(grantFor(caller.value, call.value, tenant.value, targets.value, served.id, policy))
+    return settle(grantFor(caller, call.value, tenant.value, targets.value, served.id, policy), workload, its, served)
   }
-  const targets = served.resolve(caller.value, call.value, tenant.value, now)
+  const targets = served.resolve(caller, call.value, tenant.value, its.now)
   return targets instanceof Promise ? targets.then(grant) : grant(targets)
 }
 
@@ -99,7 +121,7 @@ function usableTrust({ trust, trustAgeMs, trustAgeMsMax }: World): Result<TrustB
 }
 
 /** The last step: a granted call is charged to its workload's budget, once however often Envoy asks. */
-function settle(grant: Result<Grant | ProbeGrant>, workload: Workload, check: string, now: number, world: World, served: Served): Decision {
+function settle(grant: Result<Grant | ProbeGrant>, workload: Workload, { check, now, world }: Case, served: Served): Decision {
   if (!grant.ok) return deny(grant.reason)
   const paid = charge(grant.value, workload.budget, check, now, world.memory)
   if (!paid.ok) return deny(paid.reason, paid.retryAfterMs)

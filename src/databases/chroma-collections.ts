@@ -1,4 +1,4 @@
-/** Bodies of the calls that define something: create and change a collection, fork it, create a database. */
+/** Bodies of the calls that define something: create and change a collection, create a database. */
 import { NO_SHAPE } from '../core/vector-call.ts'
 import { readName } from './chroma-names.ts'
 import { type BodyFacts, readMetadata } from './chroma-records.ts'
@@ -29,17 +29,6 @@ export function readChange(json: JsonReader): BodyFacts {
     else if (!isNull(json)) named = readName(json, 'collection')
   })
   return named === undefined ? { shape: NO_SHAPE } : { shape: NO_SHAPE, named }
-}
-
-const FORK = keys('new_name')
-
-export function readFork(json: JsonReader): BodyFacts {
-  let named = ''
-  readObject(json, 'the body', FORK, () => {
-    named = readName(json, 'collection')
-  })
-  if (named === '') fail('call-unreadable', 'the fork has no name')
-  return { shape: NO_SHAPE, named }
 }
 
 const DATABASE = keys('name')

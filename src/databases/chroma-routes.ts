@@ -1,5 +1,5 @@
 /** Every endpoint of Chroma 1.5.9's server (v2 API), served or refused on purpose (rust/frontend/src/server.rs). */
-import { readChange, readCreate, readCreateDatabase, readFork } from './chroma-collections.ts'
+import { readChange, readCreate, readCreateDatabase } from './chroma-collections.ts'
 import { type BodyFacts, readDelete, readGet, readQuery, readUpdate, readWrite } from './chroma-records.ts'
 import { readSearch } from './chroma-search.ts'
 import type { RefusedRoute, ServedRoute } from './dialect.ts'
@@ -68,15 +68,7 @@ export const CHROMA_ROUTES: readonly (ChromaRoute | RefusedRoute)[] = [
   { name: 'collection.drop', method: 'DELETE', template: BY_NAME, operation: 'drop', about: 'name' },
   { name: 'collection.change', method: 'PUT', template: BY_ID, operation: 'define', about: 'id', body: readChange, names: 'collection' },
   { name: 'collection.get-by-id', method: 'GET', template: `${COLLECTIONS}/by-id/{id}`, operation: 'observe', about: 'id' },
-  {
-    name: 'collection.fork',
-    method: 'POST',
-    template: `${BY_ID}/fork`,
-    operation: 'define',
-    about: 'id',
-    body: readFork,
-    names: 'collection'
-  },
+  { name: 'collection.fork', method: 'POST', template: `${BY_ID}/fork`, refused: 'a fork copies every record unseen', remedy: OUT_OF_BAND },
   { name: 'collection.fork-count', method: 'GET', template: `${BY_ID}/fork_count`, operation: 'observe', about: 'id' },
   { name: 'collection.indexing-status', method: 'GET', template: `${BY_ID}/indexing_status`, operation: 'observe', about: 'id' },
 

@@ -4,9 +4,9 @@
  */
 
 /** Entries kept; one is some KiB, and each caller has two. */
-const ENTRIES_MAX = 4_096
-/** Shorter text is cheaper to decode than to look for. */
-const BYTES_MIN = 256
+const ENTRIES_MAX = 1_024
+/** Shorter text is cheaper to decode than to look for; longer text than a chain of three is not worth its memory (16 MiB in all). */
+const [BYTES_MIN, BYTES_MAX] = [256, 8 * 1024]
 
 interface Known {
   readonly bytes: Buffer
@@ -17,7 +17,7 @@ const known = new Map<number, Known>()
 
 /** `bytes[start, end)` as latin1 text, one for one. */
 export function latin1Text(bytes: Buffer, start: number, end: number): string {
-  if (end - start < BYTES_MIN) return bytes.toString('latin1', start, end)
+  if (end - start < BYTES_MIN || end - start > BYTES_MAX) return bytes.toString('latin1', start, end)
   const place = sample(bytes, start, end)
   const found = known.get(place)
   // The sample only says where to look; every byte is compared before anything is believed.

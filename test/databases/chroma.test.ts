@@ -364,8 +364,7 @@ const rows: Readonly<Record<string, readonly Row[]>> = {
       body: '["manual",null,null]',
       want: 'call-unreadable'
     },
-    { name: 'a fork', target: to('fork'), body: { new_name: 'copy' }, want: 'allowed' },
-    { name: 'a fork without a name', target: to('fork'), body: {}, want: 'call-unreadable' },
+    { name: 'a fork, which copies every record unseen', target: to('fork'), body: { new_name: 'copy' }, want: 'operation-unknown' },
     { name: 'a database', target: `${API}/tenants/acme/databases`, body: { name: 'rag2' }, want: 'allowed' },
     { name: 'a database of two letters', target: `${API}/tenants/acme/databases`, body: { name: 'ra' }, want: 'call-unreadable' },
     {
@@ -509,11 +508,6 @@ describe('a call that is read', () => {
       name: 'a change without rename is about one',
       call: { method: 'PUT', target: COLLECTION, body: { new_metadata: { a: 1 } } },
       want: { operation: 'define', targets: [byId] }
-    },
-    {
-      name: 'a fork is about both',
-      call: { target: to('fork'), body: { new_name: 'copy' } },
-      want: { operation: 'define', targets: [byId, named('copy')] }
     },
     {
       name: 'a creation is about the new name',

@@ -133,7 +133,6 @@ async function record(port: number): Promise<void> {
     ])
   )
   await step('modify', () => books.modify({ name: 'handbook-2', metadata: { owner: 'team' } }))
-  await step('fork', () => books.fork({ name: 'handbook-3' }))
   await step('delete', () => books.delete({ ids: ['a'] }))
   await step('delete-where', () => books.delete({ where: { page: { $lt: 9 } } }))
   await step('delete-collection', () => client.deleteCollection({ name: 'handbook-2' }))
