@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -15,6 +15,7 @@ function load(settings: string, policy: string): string[] {
   writeFileSync(join(folder, 'settings.yaml'), settings)
   writeFileSync(join(folder, 'policy.yaml'), policy)
   const loaded = loadAll(join(folder, 'settings.yaml'), ['chroma'], compilePolicy)
+  rmSync(folder, { recursive: true })
   return loaded.ok ? [] : loaded.faults.map((fault) => printFault({ ...fault, file: fault.file.slice(folder.length + 1) }))
 }
 

@@ -1,8 +1,10 @@
 /** Attacks through the real Envoy to the real Chroma: each refused for its reason, nothing of it reaches Chroma, its neighbour passes. */
+import { connect, type IncomingHttpHeaders } from 'node:http2'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HOST } from '../../demo/identities.ts'
 import { type Stack, startStack } from '../../demo/stack.ts'
-import { hitsOf, runStep, type Scene, sceneOf } from '../../demo/step.ts'
+import { collectionPath, hitsOf, runStep, type Scene, sceneOf } from '../../demo/step.ts'
 import { STEPS } from '../../demo/steps.ts'
 import { ATTACKS } from './support/attack-rows.ts'
 
@@ -44,6 +46,26 @@ describe('attacks', () => {
     expect(stack.recorder.seen()).toHaveLength(1)
     expect(ownDocuments(neighbour.body)).toBeGreaterThan(0)
   })
+})
+
+it('a gRPC caller is told in its own words: an explicit grpc-status, with the sentence as message', async () => {
+  const session = connect(`https://127.0.0.1:${stack.door.port}`, { ca: stack.door.ca, servername: HOST, ...scene.who.support })
+  const headers = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
+    const path = collectionPath('acme', stack.collections['acme'] ?? '', 'query')
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': path,
+      ':authority': HOST,
+      'content-type': 'application/grpc',
+      te: 'trailers'
+    })
+    stream.on('response', resolve)
+    stream.on('error', reject)
+    stream.end(Buffer.from([0, 0, 0, 0, 0]))
+  })
+  session.destroy()
+  expect(headers).toMatchObject({ ':status': 200, 'grpc-status': '3' })
+  expect(decodeURIComponent(String(headers['grpc-message']))).toContain('call-ambiguous')
 })
 
 /** Documents in an answer, of a search (a list for each query) or a read; none may be another tenant's. */
