@@ -124,6 +124,7 @@ describe('a chain', () => {
     { name: 'a private key', text: deep.keyPem, want: { code: 1, rule: 'X-27' } },
     { name: 'a damaged first line', text: deep.pem.replace('BEGIN', 'BEGlN'), want: { code: 1, rule: 'X-27' } },
     { name: 'no end', text: leafPem.replace(/-----END.*\n/, ''), want: { code: 1, rule: 'X-27' } },
+    { name: 'a second one without an end', text: leafPem + midPem.replace(/-----END.*\n/, ''), want: { code: 1, rule: 'X-27' } },
     { name: 'a character that is not base64', text: leafPem.replace('\nMII', '\nM*I'), want: { code: 1, rule: 'X-27' } },
     {
       name: 'a byte of the certificate changed',
@@ -186,6 +187,12 @@ describe('a token', () => {
     expect(await of('--jwks', file('twice.json', '{"trust_domains":{},"trust_domains":{}}'))).toMatchObject({ code: 2, rule: 'B-13' })
   })
 
+  it('for several audiences is remarked on', async () => {
+    const of = async (aud: readonly string[]) => (await verify('--token', file('aud.jwt', makeToken({ claims: { aud } })), ...byKeys)).out
+    expect(await of([AUDIENCE, 'billing'])).toContain('for 2 audiences')
+    expect(await of([AUDIENCE])).not.toContain('audiences')
+  })
+
   it('for whom, has to be said', async () => {
     const of = (...more: readonly string[]) => json('--token', files.token, '--jwks', files.keys, '--trust-domain', 'vec.test', ...more)
     expect(await of()).toMatchObject({ code: 2, reason: 'unreadable', rule: 'J-14' })
@@ -231,6 +238,7 @@ describe('what cannot be answered', () => {
     { name: 'a file that is not there', args: ['--chain', join(folder, 'nope'), ...byAnchors], says: 'There is no file' },
     { name: 'a folder', args: ['--chain', folder, ...byAnchors], says: 'cannot be read' },
     { name: 'DER', args: ['--chain', file('leaf.der', deep.der), ...byAnchors], says: 'not a text' },
+    { name: 'more than 4 MiB', args: ['--chain', file('big.pem', ' '.repeat(4 * 1024 * 1024 + 1)), ...byAnchors], says: 'are the most' },
     { name: 'an option that is none', args: ['--chian', files.chain], says: "Unknown option '--chian'; see --help." },
     { name: 'an option without its value', args: ['--chain'], says: 'see --help' },
     { name: 'a stray word', args: ['chain.pem'], says: '"chain.pem" is not an option' }
@@ -303,6 +311,50 @@ describe('lines', () => {
       AUDIENCE
     )
     expect(whole.answers.map(({ ok, rule }) => (ok ? 'yes' : rule))).toEqual(['yes', 'yes', 'X-20'])
+  })
+
+  it('that say more than they may are not read', async () => {
+    const { answers } = await lines([chainLine, { ...chainLine, leeway: '5' }, { ...chainLine, 'trust-domain': 'vec.test' }])
+    expect(answers.map(({ ok, detail }) => (ok ? 'yes' : detail))).toEqual([
+      'yes',
+      'The line has the unknown name "leeway".',
+      'The line has the name "trust-domain" in two spellings.'
+    ])
+  })
+
+  it('may each come with trust of their own', async () => {
+    const many = Array.from({ length: 70 }, (_, at) => ({
+      ...chainLine,
+      bundle: `${at % 2 === 0 ? root.pem : partner.pem}${'\n'.repeat(at)}`
+    }))
+    const { answers } = await lines([...many, ...many])
+    expect(answers.map(({ ok }) => ok)).toEqual([...many, ...many].map((_, at) => at % 2 === 0))
+  })
+
+  it('bring their trust whole, whatever the options say', async () => {
+    const elsewhere = JSON.stringify({ keys: [jwkOf(partnerKey, { use: 'jwt-svid' })] })
+    const chains = await lines(
+      [
+        { chain: deep.pem, spiffe_bundle: JSON.stringify(spiffeBundle) },
+        { chain: deep.pem, spiffe_bundle: elsewhere }
+      ],
+      ...byAnchors
+    )
+    expect(chains.answers.map(({ ok, rule }) => (ok ? 'yes' : rule))).toEqual(['yes', 'X-22'])
+    const tokens = await lines([{ token, spiffe_bundle: elsewhere }, { token }, { token, jwks: elsewhere }], ...byKeys)
+    expect(tokens.answers.map(({ ok, rule }) => (ok ? 'yes' : rule))).toEqual(['J-9', 'yes', 'J-9'])
+    const documents = await lines([{ 'spiffe-bundle': elsewhere }], '--spiffe-bundle', files.map)
+    expect(documents.answers[0].detail).toMatch(/^0 X.509 anchors, 1 JWT key/)
+  })
+
+  it('have their name back, whatever comes of them', async () => {
+    const { answers } = await lines([{ name: 'a', id: ID }, { name: 'b', id: 'x' }, { name: 'c' }, { name: 'd', at: 7 }])
+    expect(answers.map(({ name, ok, reason }) => [name, ok ? 'yes' : reason])).toEqual([
+      ['a', 'yes'],
+      ['b', 'id-invalid'],
+      ['c', 'unreadable'],
+      ['d', 'unreadable']
+    ])
   })
 
   it('may come in any pieces, with and without an end', async () => {

@@ -60,6 +60,10 @@ describe('what is refused', () => {
     ['a comma at the end of an object', '{"a":1,}', 'malformed'],
     ['a name without quotes', '{a:1}', 'malformed'],
     ['a missing colon', '{"a" 1}', 'malformed'],
+    ['members without a comma', '{"a":1 "b":2}', 'malformed'],
+    ['elements without a comma', '[1 2]', 'malformed'],
+    ['a word that is none', 'trux', 'malformed'],
+    ['a word that is cut', '[nul]', 'malformed'],
     ['an object without an end', '{"a":1', 'malformed'],
     ['an array without an end', '[1', 'malformed'],
     ['a text without an end', '"a', 'malformed'],
@@ -97,5 +101,6 @@ describe('what is refused', () => {
 
 it('what is shown of a text is short and printable', () => {
   expect(shown('a\n\u00e9"')).toBe('"a\\n\\u00e9\\""')
-  expect(shown('x'.repeat(1000))).toBe(`"${'x'.repeat(64)}..."`)
+  expect(shown('x'.repeat(64))).toBe(`"${'x'.repeat(64)}"`)
+  expect(shown('x'.repeat(65))).toBe(`"${'x'.repeat(64)}..."`)
 })

@@ -176,6 +176,12 @@ describe('the header', () => {
       keys: only(jwkOf(es256, { kid: undefined }))
     },
     {
+      name: 'J-8 no kid, and two keys without one',
+      want: 'valid',
+      token: { by: other, header: { kid: undefined } },
+      keys: only(jwkOf(es256, { kid: undefined }), jwkOf(other, { kid: undefined }))
+    },
+    {
       name: 'J-8 no kid, and the 16th key',
       want: 'valid',
       token: { by: last, header: { kid: undefined } },
@@ -232,6 +238,8 @@ describe('the claims', () => {
       token: withRaw('"exp":1e999', { exp: undefined })
     },
     { name: 'J-15 an exp beyond the calendar', want: 'J-15', token: withRaw('"exp":1e300', { exp: undefined }) },
+    { name: 'J-15 an exp at the end of the calendar', want: 'valid', token: { claims: { exp: 8.64e12 } } },
+    { name: 'J-15 an exp a second after the end of the calendar', want: 'J-15', token: { claims: { exp: 8.64e12 + 1 } } },
     { name: 'J-15 an exp with a fraction', want: 'valid', token: withRaw(`"exp":${NOW_S + 1}.5e0`, { exp: undefined }) },
     { name: 'J-15 an exp 90 seconds ago', want: 'J-15 expired', token: { claims: { exp: NOW_S - 90 } } },
     { name: 'J-15 an exp 4 seconds ago, within the leeway', want: 'valid', token: { claims: { exp: NOW_S - 4 } } },
