@@ -1,0 +1,51 @@
+/** A whole world for decisions in one process: a real CA, the shared policy, the real dialect, memory, names from a table. */
+import type { Served, World } from '../../src/authorize.ts'
+import { accept, refuse } from '../../src/core/deny-reason.ts'
+import type { ResolvedTarget } from '../../src/core/vector-call.ts'
+import { chroma } from '../../src/databases/chroma.ts'
+import { createCallerCache } from '../../src/identity/identify.ts'
+import { createMemory } from '../../src/state/memory.ts'
+import { type Authority, bundlesOf, makeAuthority } from './ca.ts'
+import { policyOf } from './policy.ts'
+
+export const HANDBOOK = '11111111-2222-4333-8444-555555555555'
+export const NAMES: Readonly<Record<string, string>> = { [HANDBOOK]: 'handbook' }
+
+export interface TestWorld {
+  readonly root: Authority
+  readonly world: World
+  readonly forgotten: readonly ResolvedTarget[][]
+}
+
+export async function testWorld(change: Partial<World> = {}, pauseMs?: number): Promise<TestWorld> {
+  const root = await makeAuthority({ trustDomain: 'demo.vecauthz.test' })
+  const forgotten: ResolvedTarget[][] = []
+  const served: Served = {
+    id: 'demo',
+    dialect: chroma,
+    resolve: (_, call, tenant) => {
+      const targets = call.targets.map((target) => {
+        if (target.collection.kind !== 'id') return { tenant, namespace: target.namespace, collection: target.collection }
+        const name = NAMES[target.collection.id]
+        return name === undefined
+          ? undefined
+          : { tenant, namespace: target.namespace, collection: { kind: 'name' as const, name, id: target.collection.id } }
+      })
+      const known = targets.filter((one) => one !== undefined)
+      const resolved = known.length === targets.length ? accept(known) : refuse('collection-not-allowed', 'no such collection there')
+      return pauseMs === undefined ? resolved : new Promise((resolve) => setTimeout(() => resolve(resolved), pauseMs))
+    },
+    forget: (targets) => void forgotten.push([...targets])
+  }
+  const world: World = {
+    trust: bundlesOf([root]),
+    trustAgeMs: 0,
+    trustAgeMsMax: 60_000,
+    policy: policyOf(),
+    served: (authority) => (authority === 'chroma.demo.vecauthz.test' ? served : undefined),
+    callers: createCallerCache(100),
+    memory: createMemory(),
+    ...change
+  }
+  return { root, world, forgotten }
+}
