@@ -42,10 +42,32 @@ export function answer(question: Question, shelf: Shelf): Answer {
       return aboutChain(question.text, materialOf(question.trust, shelf), question.at)
     case 'token': {
       const { text, trust, audience, at } = question
-      return aboutToken(text, materialOf(trust, shelf), audience, at)
+      return aboutToken(text, materialOf(ownKeySet(trust, text), shelf), audience, at)
     }
   }
 }
+
+/**
+ * Whoever hands over a plain key set without a name says: these are the keys that this token must be signed with. It is then the
+ * key set of the trust domain that the token names, and of no other; the server itself never reads a key set that way.
+ */
+function ownKeySet(trust: Trust, token: string): Trust {
+  if (trust.form !== 'jwks' || trust.trustDomain !== undefined) return trust
+  return { ...trust, trustDomain: claimedTrustDomain(token) }
+}
+
+/** Unverified, and so good for nothing but choosing a key set; a token that cannot be read fails by its own rule afterwards. */
+function claimedTrustDomain(token: string): string {
+  try {
+    const { sub } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { sub?: unknown }
+    const parsed = parseSpiffeId(String(sub))
+    return parsed.ok ? parsed.id.trustDomain : UNNAMED
+  } catch {
+    return UNNAMED
+  }
+}
+
+const UNNAMED = 'unnamed.invalid'
 
 function aboutId(text: string): Answer {
   const parsed = parseSpiffeId(text)

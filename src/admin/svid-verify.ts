@@ -10,7 +10,7 @@ const HELP = `vecauthz svid verify: is this identity document good, by which rul
 Usage: vecauthz svid verify WHAT BY-WHAT [options]
 
   an X.509-SVID     --chain FILE --bundle FILE --trust-domain NAME [--at TIME]
-  a JWT-SVID        --token FILE --jwks FILE --trust-domain NAME --audience NAME [--at TIME]
+  a JWT-SVID        --token FILE --jwks FILE --audience NAME [--trust-domain NAME] [--at TIME]
   a SPIFFE bundle   --spiffe-bundle FILE
   a SPIFFE ID       --id TEXT
   many of these     --jsonl, or - : one JSON object a line on standard input
@@ -20,8 +20,8 @@ Usage: vecauthz svid verify WHAT BY-WHAT [options]
   --token FILE           the compact token (a file, since arguments are seen by other users of the machine)
   --jwks FILE            the JWT bundle as the Workload API gives it, or a bundle map
   --spiffe-bundle FILE   a SPIFFE bundle or a bundle map; with --chain or --token in the place of --bundle or --jwks
-  --trust-domain NAME    whose bundle or key set that is. They vouch for no other trust domain, and only a bundle map
-                         says whose its bundles are: without it, a token is never taken at its own word
+  --trust-domain NAME    whose bundle or key set that is; it vouches for no other trust domain. A bundle map says whose
+                         its bundles are. A plain key set without a name is that of the domain the token names
   --audience NAME        who the token must be for
   --at TIME              the moment to judge, such as 2026-11-20T12:00:00Z; now, if it is not given
   --json                 one JSON object instead of text: { "ok", "spiffe_id"?, "reason"?, "rule"?, "detail"? }

@@ -175,9 +175,12 @@ describe('a token', () => {
     expect(await json('--token', file('two.jwt', `${token}\n\n`), ...byKeys)).toMatchObject({ code: 1, rule: 'J-2' })
   })
 
-  it('is never taken at its own word about its trust domain', async () => {
+  it('is judged by the key set of its own trust domain: named, in a map, or the one that was handed over without a name', async () => {
     const of = (...trust: readonly string[]) => json('--token', files.token, '--audience', AUDIENCE, ...trust)
-    expect(await of('--jwks', files.keys)).toMatchObject({ code: 2, reason: 'unreadable' })
+    expect(await of('--jwks', files.keys)).toMatchObject({ code: 0 })
+    expect(await of('--jwks', file('none.json', '{"keys":[]}'))).toMatchObject({ code: 1, rule: 'J-20' })
+    const nobody = file('nobody.jwt', makeToken({ claims: { sub: 'alice' } }))
+    expect(await json('--token', nobody, '--audience', AUDIENCE, '--jwks', files.keys)).toMatchObject({ code: 1, rule: 'J-10' })
     expect(await of('--jwks', files.keys, '--trust-domain', 'partner.test')).toMatchObject({ code: 1, rule: 'J-19' })
     expect(await of('--jwks', files.map)).toMatchObject({ code: 0 })
     expect(await of('--spiffe-bundle', files.map)).toMatchObject({ code: 0 })
