@@ -74,6 +74,16 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
     )
     .min(1)
     .describe('What may be called; a collection that is not listed is denied'),
+  revoked: z
+    .strictObject({
+      spiffe_ids: z.array(z.string()).optional().describe('SPIFFE IDs or patterns'),
+      serials: z
+        .array(z.string().regex(/^[0-9a-f]{1,40}$/, 'must be a serial number in lower-case hex, as the audit record shows it'))
+        .optional()
+        .describe('Serial numbers of single certificates; the workload goes on with its next one')
+    })
+    .optional()
+    .describe('Identities refused at once, whatever else says yes; in force as soon as the file is saved'),
   limits: z.strictObject(limits).describe('Common limits; all are required, so that none is unlimited by silence'),
   budget: budget.describe('Common rate budget of each workload')
 })

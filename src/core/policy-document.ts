@@ -54,12 +54,21 @@ export interface CollectionsDocument {
   readonly allow: readonly AllowDocument[]
 }
 
+/** Identities that are refused at once, whatever else says yes: effective when the file is saved. */
+export interface RevokedDocument {
+  /** SPIFFE IDs or patterns. */
+  readonly spiffe_ids?: readonly string[] | undefined
+  /** Serial numbers of certificates, lower-case hex as the audit record shows them. */
+  readonly serials?: readonly string[] | undefined
+}
+
 export interface PolicyDocument {
   readonly version: 1
   readonly trust_domains: readonly string[]
   readonly tenants: readonly { readonly id: string }[]
   readonly workloads: readonly WorkloadDocument[]
   readonly collections: readonly CollectionsDocument[]
+  readonly revoked?: RevokedDocument | undefined
   readonly limits: Required<LimitsDocument>
   readonly budget: BudgetDocument
 }

@@ -11,7 +11,7 @@ import type {
   PolicyDocument
 } from '../core/policy-document.ts'
 import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
-import type { Limits, NamedRules, Policy, Rule, Workload } from './policy.ts'
+import type { Limits, NamedRules, Policy, Revoked, Rule, Workload } from './policy.ts'
 
 export type Compiled = { readonly ok: true; readonly policy: Policy } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
 
@@ -36,9 +36,10 @@ export function compilePolicy(
   checkRepeats(work)
   const { exact, patterns } = compileWorkloads(work)
   const compiled = compileCollections(work)
+  const revoked = compileRevoked(work)
   if (faults.length > 0) return { ok: false, faults }
   const trustDomains = new Set(document.trust_domains)
-  return { ok: true, policy: { revision, trustDomains, exactWorkloads: exact, workloadPatterns: patterns, databases: compiled } }
+  return { ok: true, policy: { revision, trustDomains, revoked, exactWorkloads: exact, workloadPatterns: patterns, databases: compiled } }
 }
 
 function fault(work: Work, path: DocumentPath, says: string, remedy: string): void {
@@ -102,6 +103,12 @@ function compileWorkloads(work: Work): { exact: Map<string, Workload>; patterns:
   }
   checkOverlaps(work)
   return { exact, patterns }
+}
+
+function compileRevoked(work: Work): Revoked {
+  const { spiffe_ids = [], serials = [] } = work.document.revoked ?? {}
+  const ids = spiffe_ids.flatMap((text, at) => compilePattern(work, text, ['revoked', 'spiffe_ids', at]) ?? [])
+  return { ids, serials: new Set(serials) }
 }
 
 /** Two patterns that one ID could match are two answers to "whose is it": refused unless their segments differ somewhere. */

@@ -12,11 +12,15 @@ import { matchesId } from '../core/spiffe-id.ts'
 import type { Operation, ResolvedTarget, Shape, VectorCall } from '../core/vector-call.ts'
 import { type NamedRules, type Policy, type Rule, type Workload, workloadOf } from './policy.ts'
 
-/** The workload entry of a proven caller, or `caller-unknown`. */
+/** The workload entry of a proven caller, `identity-revoked`, or `caller-unknown`. */
 export function knownWorkload(caller: Caller, policy: Policy): Result<Workload> {
   if (!policy.trustDomains.has(caller.id.trustDomain)) {
     return refuse('caller-unknown', `trust domain ${caller.id.trustDomain} is not in the policy's trust_domains`)
   }
+  const { ids, serials } = policy.revoked
+  if (serials.has(caller.serial)) return refuse('identity-revoked', `certificate ${caller.serial} is on the policy's revoked list`)
+  const revoked = ids.find((pattern) => matchesId(pattern, caller.id))
+  if (revoked !== undefined) return refuse('identity-revoked', `${caller.id.text} matches ${revoked.text} on the policy's revoked list`)
   const workload = workloadOf(policy, caller.id)
   return workload === undefined ? refuse('caller-unknown', `no workloads entry matches ${caller.id.text}`) : accept(workload)
 }

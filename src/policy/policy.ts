@@ -31,10 +31,16 @@ export interface NamedRules {
 /** Namespace (Chroma: database) to its rules, in the order of the file. */
 export type Namespaces = ReadonlyMap<string, readonly NamedRules[]>
 
+export interface Revoked {
+  readonly ids: readonly IdPattern[]
+  readonly serials: ReadonlySet<string>
+}
+
 export interface Policy {
   /** Content hash of the file, hex: which policy decided. */
   readonly revision: string
   readonly trustDomains: ReadonlySet<string>
+  readonly revoked: Revoked
   readonly exactWorkloads: ReadonlyMap<string, Workload>
   readonly workloadPatterns: readonly { readonly pattern: IdPattern; readonly workload: Workload }[]
   /** Database id to its namespaces. */

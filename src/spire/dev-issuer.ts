@@ -26,11 +26,13 @@ import {
 /**
  * Certificates that a verifier must refuse, or whose bearer policy must not know:
  * - `two-uri-sans`: well signed, names `id` and `second`;
+ * - `uri-with-more`: well signed, its one URI is `id` with `more` behind it;
  * - `foreign-authority`: names `id`, signed by an authority that has our trust domain's name and is in no bundle;
  * - `unknown-agent`: well signed, for an `id` that has no entry.
  */
 type OddRequest =
   | { readonly kind: 'two-uri-sans'; readonly id: string; readonly second: string }
+  | { readonly kind: 'uri-with-more'; readonly id: string; readonly more: string }
   | { readonly kind: 'foreign-authority'; readonly id: string }
   | { readonly kind: 'unknown-agent'; readonly id: string }
 
@@ -179,6 +181,8 @@ function issueOdd(issuer: Issuer, request: OddRequest): IssuedSvid {
   switch (request.kind) {
     case 'two-uri-sans':
       return issueFrom(issuer, authority, [request.id, request.second], {})
+    case 'uri-with-more':
+      return issueFrom(issuer, authority, [request.id + request.more], {})
     case 'foreign-authority':
       return issueFrom(issuer, issuer.foreign(trustDomain), [request.id], {})
     case 'unknown-agent':

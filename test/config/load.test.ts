@@ -37,6 +37,7 @@ const WANT: Record<string, RegExp[]> = {
   'budget-of-zero.yaml': [/^policy.yaml:16:23: budget.per_second: /],
   'broken-yaml.yaml': [/^policy.yaml:\d+:\d+: /],
   'three-faults.yaml': [/collections.0.names/, /collections.0.name: unknown key/, /actions.0/, /per_second/],
+  'serial-in-another-spelling.yaml': [/^policy.yaml:17:22: revoked.serials.0: must be a serial number in lower-case hex/],
   'wildcard-in-the-middle.yaml': [/^policy.yaml:5:16: .* is not a SPIFFE ID or pattern/]
 }
 

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { call } from '../../demo/client.ts'
+import { call, keptOpen } from '../../demo/client.ts'
 import { GATEWAY_ENVOY, GATEWAY_SERVER, SUPPORT, TRUST_DOMAIN } from '../../demo/identities.ts'
 import { type Stack, startServerProcess, startStack } from '../../demo/stack.ts'
 import { namedPath, type Scene, sceneOf, supportSearch } from '../../demo/step.ts'
@@ -121,6 +121,24 @@ describe('policy', () => {
     await until('the refusal', async () => (await supportSearch(scene)).reason === 'caller-unknown')
     writeFileSync(stack.policyFile, good)
     await until('the allow', async () => (await supportSearch(scene)).status === 200)
+  })
+})
+
+describe('revocation', () => {
+  it('of an identity takes force when the policy is saved, on connections that stay open too', async () => {
+    const good = readFileSync(stack.policyFile, 'utf8')
+    const agent = keptOpen()
+    try {
+      expect((await supportSearch(scene, { agent })).status).toBe(200)
+      writeFileSync(stack.policyFile, `${good}revoked: { spiffe_ids: [${SUPPORT}] }\n`)
+      const saved = performance.now()
+      await until('the refusal', async () => (await supportSearch(scene, { agent })).reason === 'identity-revoked')
+      expect(performance.now() - saved).toBeLessThan(2_000)
+      writeFileSync(stack.policyFile, good)
+      await until('the allow', async () => (await supportSearch(scene, { agent })).status === 200)
+    } finally {
+      agent.destroy()
+    }
   })
 })
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Operation, ResolvedTarget, Shape } from '../../src/core/vector-call.ts'
 import { grantFor, grantProbe, knownWorkload, tenantOf } from '../../src/policy/grant.ts'
 import { callerOf, callOf, targetOf } from '../support/grants.ts'
-import { policyOf } from '../support/policy.ts'
+import { POLICY, policyOf } from '../support/policy.ts'
 
 const TD = 'spiffe://demo.vecauthz.test'
 const policy = policyOf()
@@ -201,6 +201,20 @@ describe('grant', () => {
       ok: false,
       reason: { kind: 'caller-unknown' }
     })
+  })
+
+  it('a revoked ID, pattern or certificate is refused at once, its neighbours are not', () => {
+    const revoking = (revoked: object) => policyOf(`${POLICY}revoked: ${JSON.stringify(revoked)}\n`)
+    const kindFor = (who: string, revoked: object, serial = '01') => {
+      const known = knownWorkload({ ...callerOf(TD + who), serial }, revoking(revoked))
+      return known.ok ? 'known' : known.reason.kind
+    }
+    expect(kindFor('/acme/support', { spiffe_ids: [`${TD}/acme/support`] })).toBe('identity-revoked')
+    expect(kindFor('/acme/indexer', { spiffe_ids: [`${TD}/acme/support`] })).toBe('known')
+    expect(kindFor('/globex/trial', { spiffe_ids: [`${TD}/globex/*`] })).toBe('identity-revoked')
+    expect(kindFor('/acme/support', { serials: ['5f3a'] }, '5f3a')).toBe('identity-revoked')
+    expect(kindFor('/acme/support', { serials: ['5f3a'] }, '5f3b')).toBe('known')
+    expect(kindFor('/acme/support', {})).toBe('known')
   })
 
   it('a probe grant is for probes only, and a tenant grant never for a probe', () => {
