@@ -31,6 +31,10 @@ export interface StackOptions {
   /** Changes the policy document before it is written. */
   // biome-ignore lint/suspicious/noExplicitAny: the document as YAML gives it
   readonly policy?: (document: any) => void
+  /** `svid_ttl_seconds` of the server's settings, for tests of a wrong one; the SVIDs' own lifetime unless told. */
+  readonly claimedSvidSeconds?: number
+  /** SPIFFE IDs in trust domains of their own, with whose bundles the gateway's Envoy and vecauthz federate. */
+  readonly partners?: readonly string[]
 }
 
 export interface Stack {
@@ -85,13 +89,13 @@ async function build(
 ): Promise<Stack> {
   const seconds = options.svidSeconds ?? 600
   const [issuer, chroma] = await together(
-    startIssuer(folder, seconds, say).then(pushing(stops, (one) => one.close())),
+    startIssuer(folder, seconds, options.partners ?? [], say).then(pushing(stops, (one) => one.close())),
     timed(say, 'Chroma', startChroma({ folder: join(folder, 'chroma') })).then(pushing(stops, (one) => one.stop()))
   )
   const collections = await timed(say, 'tenants and embeddings', seed(chroma.url))
   const recorder = await startRecorder({ host: '127.0.0.1', port: chroma.port })
   stops.push(recorder.stop)
-  const files = writeConfig(folder, issuer, chroma.url, seconds, options.policy)
+  const files = writeConfig(folder, issuer, chroma.url, options.claimedSvidSeconds ?? seconds, options.policy)
   const server = await timed(say, 'vecauthz', startServerProcess(folder, files.settings))
   stops.push(server.stop)
   const envoyFolder = join(folder, 'gateway')
@@ -143,18 +147,19 @@ async function timed<T>(say: (line: string) => void, what: string, work: Promise
   return done
 }
 
-function startIssuer(folder: string, seconds: number, say: (line: string) => void): Promise<DevIssuer> {
+function startIssuer(folder: string, seconds: number, partners: readonly string[], say: (line: string) => void): Promise<DevIssuer> {
   // A unix socket's path has at most 107 bytes; a checkout may lie deeper than that.
   const short = join(tmpdir(), `vecauthz-${process.pid}-${Math.random().toString(36).slice(2, 8)}`)
+  const federatesWith = [...new Set(partners.map((id) => new URL(id).hostname))]
   const home = join(folder, 'issuer').length < 60 ? join(folder, 'issuer') : short
   return startDevIssuer({
     folder: home,
-    trustDomains: [TRUST_DOMAIN],
+    trustDomains: [TRUST_DOMAIN, ...federatesWith],
     entries: [
-      { id: GATEWAY_ENVOY, dns: [HOST] },
+      { id: GATEWAY_ENVOY, dns: [HOST], federatesWith },
       { id: OTHER_ENVOY },
-      { id: GATEWAY_SERVER },
-      ...[SUPPORT, TRIALS, PAYROLL, INDEXER].map((id) => ({ id }))
+      { id: GATEWAY_SERVER, federatesWith },
+      ...[SUPPORT, TRIALS, PAYROLL, INDEXER, ...partners].map((id) => ({ id }))
     ],
     ttlMs: seconds * 1000,
     environment: process.env,
