@@ -37,11 +37,12 @@ export interface Edges {
   readonly pendingMax: number
 }
 
+/** The Envoy that asks, proven by its connection, or why it is not. */
+export type Asking = { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }
+
 export interface Decider {
-  readonly decide: (
-    message: Buffer,
-    envoy: { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }
-  ) => Buffer | Promise<Buffer>
+  /** @param askedUntil ms since the epoch after which Envoy no longer waits: then nothing is decided any more */
+  readonly decide: (message: Buffer, envoy: Asking, askedUntil?: number) => Buffer | Promise<Buffer>
   /** Decisions that wait for a name at this moment. */
   readonly pending: () => number
 }
@@ -51,11 +52,13 @@ export function createDecider(edges: Edges): Decider {
   const encodeAllow = createAllowEncoder()
   return {
     pending: () => pending,
-    decide(message, envoy) {
+    decide(message, envoy, askedUntil = Number.POSITIVE_INFINITY) {
       const check = begin(edges, envoy.ok ? envoy.id : '', encodeAllow)
       try {
         if (!envoy.ok)
           return finish(check, deny({ kind: 'trust-unavailable', because: `the asking Envoy is not proven: ${envoy.because}` }))
+        // Under overload, work for those who have left would keep those who wait waiting until they leave too.
+        if (check.at >= askedUntil) return finish(check, deny({ kind: 'deadline', because: 'Envoy no longer waits for this decision' }))
         const inbound = readCheckRequest(message)
         if (!inbound.ok) return finish(check, deny(inbound.reason))
         check.inbound = inbound.value

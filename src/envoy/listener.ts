@@ -43,6 +43,11 @@ export interface Listener {
   readonly close: () => void
 }
 
+/** An Envoy on the same network needs milliseconds; who needs longer holds a connection open on purpose. */
+const HANDSHAKE_MS = 5_000
+/** Each worker thread of each Envoy keeps one or two. */
+const CONNECTIONS_MAX = 1_024
+
 interface Peer {
   readonly chain: readonly Uint8Array[]
   id: string
@@ -52,7 +57,14 @@ interface Peer {
 
 export async function listen(own: OwnPem, options: ListenerOptions): Promise<Listener> {
   const peers = new Map<string, Peer>()
-  const server = createServer({ ...contextOf(own), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+  const server = createServer({
+    ...contextOf(own),
+    requestCert: true,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: HANDSHAKE_MS
+  })
+  server.maxConnections = CONNECTIONS_MAX
   server.on('secureConnection', (socket) => admit(socket, peers, options))
   // A handshake that fails is the peer's problem; without a listener it would be ours.
   server.on('tlsClientError', (cause, socket) => options.onRefused(socket.remoteAddress ?? '', `TLS handshake failed: ${cause.message}`))
@@ -81,7 +93,7 @@ function portOf(server: TlsServer): number {
 function admit(socket: TLSSocket, peers: Map<string, Peer>, options: ListenerOptions): void {
   const address = `${socket.remoteAddress}:${socket.remotePort}`
   socket.on('error', () => socket.destroy())
-  const judged = judge(chainOf(socket), options)
+  const judged = judgeSocket(socket, options)
   if (!judged.ok) {
     options.onRefused(address, judged.because)
     socket.destroy()
@@ -95,6 +107,15 @@ function admit(socket: TLSSocket, peers: Map<string, Peer>, options: ListenerOpt
   peers.set(address, judged.peer)
   socket.once('close', () => peers.delete(address))
   options.accept(socket)
+}
+
+/** Whatever node makes of a strange certificate, it must end this connection and not the process. */
+function judgeSocket(socket: TLSSocket, options: ListenerOptions): ReturnType<typeof judge> {
+  try {
+    return judge(chainOf(socket), options)
+  } catch {
+    return { ok: false, because: 'the certificate cannot be read' }
+  }
 }
 
 function judge(chain: readonly Uint8Array[], options: ListenerOptions): { ok: true; peer: Peer } | { ok: false; because: string } {

@@ -47,7 +47,7 @@ export async function startServer(own: OwnPem, options: ServerOptions): Promise<
   server.addService(authorization, {
     check: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
       const envoy = listener?.peerOf(call.getPeer()) ?? { ok: false as const, because: 'the port is not open yet' }
-      const verdict = options.decider.decide(call.request, envoy)
+      const verdict = options.decider.decide(call.request, envoy, Number(call.getDeadline()))
       if (verdict instanceof Promise) void verdict.then((bytes) => callback(null, bytes))
       else callback(null, verdict)
     }

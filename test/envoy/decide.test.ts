@@ -179,6 +179,14 @@ describe('what fails is a written denial', () => {
     expect(response.deniedResponse?.body).toContain('trust-unavailable')
   })
 
+  it('a check that Envoy no longer waits for is not decided', async () => {
+    const { decider } = deciderOf({ now: () => 1_000 })
+    const late = CheckResponse.decode(await decider.decide(messageOf(svids.support, search()), ENVOY, 1_000))
+    expect(late.deniedResponse?.body).toContain('deadline')
+    const asked = CheckResponse.decode(await deciderOf().decider.decide(messageOf(svids.support, search()), ENVOY, Date.now() + 1_000))
+    expect(asked.status?.code).toBe(0)
+  })
+
   it('a fault of ours: 500, and the operator hears of it', async () => {
     const broken: World = { ...test.world, served: () => { throw new Error('boom') } } // biome-ignore format: one line
     const { reason, faults, response } = await ask(svids.support, search(), { world: broken })
