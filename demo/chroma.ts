@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chromaCommand } from '../setup/components.ts'
+import { endProcess, gone } from './process.ts'
 
 const START_MS_MAX = 30_000
 const STOP_MS_MAX = 5_000
@@ -43,7 +43,7 @@ export async function startChroma(options: { folder: string; port?: number }): P
   process.once('exit', atExit)
   const stop = async () => {
     process.off('exit', atExit)
-    await end(child)
+    await endProcess(child, STOP_MS_MAX)
   }
   const url = `http://127.0.0.1:${port}`
   try {
@@ -75,19 +75,6 @@ async function answers(child: ChildProcess, url: string): Promise<void> {
 async function assertVersion(url: string): Promise<void> {
   const said: unknown = await (await fetch(`${url}/api/v2/version`)).json()
   if (said !== API_VERSION) throw new Error(`its interface is version ${JSON.stringify(said)}, not ${API_VERSION}`)
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || gone(child)) return
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
-  await exited
-  clearTimeout(late)
-}
-
-function gone(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
 }
 
 /** The port itself when nothing listens there; for 0 any free one. */

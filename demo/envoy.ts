@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { basename, extname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { applyOverrides, type EnvoyOverrides, readBootstrap, renderBootstrap } from './envoy-config.ts'
+import { endProcess, gone } from './process.ts'
 
 const START_MS_MAX = 20_000
 const STOP_MS_MAX = 5_000
@@ -69,7 +70,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
   process.once('exit', atExit)
   const stop = async () => {
     process.off('exit', atExit)
-    await end(child)
+    await endProcess(child, STOP_MS_MAX)
   }
   try {
     const ports = await ready(child, files.admin, listeners)
@@ -154,19 +155,6 @@ async function readStat(adminUrl: string, name: string): Promise<number> {
   const answer = await fetch(`${adminUrl}/stats?format=json&filter=${filter}`)
   const { stats } = (await answer.json()) as { stats: { name?: string; value?: number }[] }
   return stats.find((one) => one.name === name)?.value ?? 0
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || gone(child)) return
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
-  await exited
-  clearTimeout(late)
-}
-
-function gone(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
 }
 
 function known(ports: Readonly<Record<string, number>>, name: string): number {

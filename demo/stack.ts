@@ -2,7 +2,7 @@
  * The whole demo on loopback: dev issuer, Chroma with three tenants' handbooks, `vecauthz serve` as a process of its own, and
  * the gateway Envoy, with a recorder between Envoy and Chroma. The integration tests run on this same stack.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,11 +14,13 @@ import type { Credentials, Door } from './client.ts'
 import { type RunningEnvoy, startEnvoy } from './envoy.ts'
 import type { EnvoyOverrides } from './envoy-config.ts'
 import { GATEWAY_ENVOY, GATEWAY_SERVER, HOST, INDEXER, OTHER_ENVOY, PAYROLL, SUPPORT, TRIALS, TRUST_DOMAIN } from './identities.ts'
+import { endProcess } from './process.ts'
 import { type Recorder, startRecorder } from './recorder.ts'
 import { seed } from './seed.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const SERVE_MS_MAX = 20_000
+const STOP_MS_MAX = 15_000
 
 export interface StackOptions {
   /** Where everything is written; emptied first. */
@@ -197,7 +199,7 @@ export async function startServerProcess(folder: string, settingsFile: string): 
   process.once('exit', atExit)
   const stop = async () => {
     process.off('exit', atExit)
-    return await ended(child, 'SIGTERM')
+    return await endProcess(child, STOP_MS_MAX)
   }
   const until = performance.now() + SERVE_MS_MAX
   while (performance.now() < until && child.exitCode === null) {
@@ -214,14 +216,4 @@ export async function startServerProcess(folder: string, settingsFile: string): 
 
 function linesOf(file: string): string[] {
   return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []
-}
-
-async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
-  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
-  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
-  child.kill(signal)
-  const late = setTimeout(() => child.kill('SIGKILL'), 15_000)
-  const code = await exit
-  clearTimeout(late)
-  return code
 }

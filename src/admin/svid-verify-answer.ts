@@ -71,7 +71,7 @@ const UNNAMED = 'unnamed.invalid'
 
 function aboutId(text: string): Answer {
   const parsed = parseSpiffeId(text)
-  if (!parsed.ok) return { ok: false, reason: 'id-invalid', rule: parsed.rule, detail: `it ${parsed.detail}` }
+  if (!parsed.ok) return { ok: false, reason: 'id-invalid', rule: parsed.rule, detail: parsed.detail }
   const named = parsed.id.path === '' ? 'a trust domain, which is never a workload (ID-20)' : `a workload of ${parsed.id.trustDomain}`
   return { ok: true, spiffe_id: text, detail: `the ID of ${named}` }
 }
