@@ -29,6 +29,8 @@ export interface SoakResult {
   readonly requests: number
   /** By reason: the kind of a denial, an HTTP status, or how the connection failed. */
   readonly refused: Readonly<Record<string, number>>
+  /** Calls sent twice, because the first time they met the end of their connection. */
+  readonly repeated: number
   /** New SVIDs after the first, as seen in use. */
   readonly rotations: { readonly caller: number; readonly envoy: number; readonly vecauthz: number }
   /** Opened in all: by callers to Envoy, and by Envoy to vecauthz. */
@@ -43,9 +45,12 @@ const ANSWER_MS_MAX = 10_000
 /** What is tested is who calls, not Chroma: one call in this many is a search, the others count. */
 const SEARCH_EVERY = 10
 
+type Pool = (ClientHttp2Session | undefined)[]
+
 interface Tally {
   requests: number
   readonly refused: Record<string, number>
+  repeated: number
   readonly times: number[]
   readonly callerSerials: Set<string>
   readonly envoySerials: Set<string>
@@ -79,13 +84,14 @@ export function wrongWith(result: SoakResult, { control, svidSeconds }: Pick<Soa
   return result.requests > 0 ? undefined : 'NO REQUESTS were made.'
 }
 
-export function printed({ seconds, requests, refused, rotations, connections, p50, p99 }: SoakResult): string {
+export function printed({ seconds, requests, refused, repeated, rotations, connections, p50, p99 }: SoakResult): string {
   const reasons = Object.entries(refused).map(([reason, count]) => `${count} ${reason}`)
   const { caller, envoy, vecauthz } = rotations
   return [
     `${Math.round(seconds)} s`,
     `${requests} requests`,
     `refused: ${reasons.length === 0 ? 'none' : reasons.join(', ')}`,
+    `sent twice: ${repeated}`,
     `rotations: caller ${caller}, Envoy ${envoy}, vecauthz ${vecauthz}`,
     `connections: ${connections.callers} to Envoy, ${connections.vecauthz} to vecauthz`,
     `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`
@@ -99,8 +105,16 @@ function withoutAge(bootstrap: Bootstrap): void {
 }
 
 async function run(stack: Stack, options: SoakOptions): Promise<SoakResult> {
-  const tally: Tally = { requests: 0, refused: {}, times: [], callerSerials: new Set(), envoySerials: new Set(), connections: 0 }
-  const pool: (ClientHttp2Session | undefined)[] = Array.from({ length: POOL }, () => undefined)
+  const tally: Tally = {
+    requests: 0,
+    refused: {},
+    repeated: 0,
+    times: [],
+    callerSerials: new Set(),
+    envoySerials: new Set(),
+    connections: 0
+  }
+  const pool: Pool = Array.from({ length: POOL }, () => undefined)
   const under = new Set<Promise<void>>()
   const began = performance.now()
   const elapsed = () => (performance.now() - began) / 1000
@@ -108,7 +122,7 @@ async function run(stack: Stack, options: SoakOptions): Promise<SoakResult> {
   while (elapsed() < options.seconds) {
     for (const due = elapsed() * options.rate; tally.requests < due; ) {
       const at = tally.requests++
-      const asked = ask(sessionOf(pool, at % POOL, stack, tally), stack, at, tally)
+      const asked = ask(pool, stack, at, tally)
       under.add(asked)
       void asked.finally(() => under.delete(asked))
     }
@@ -126,7 +140,7 @@ async function run(stack: Stack, options: SoakOptions): Promise<SoakResult> {
 }
 
 /** A connection is used until its other side says goodbye, then made anew with the SVID that is current by then. */
-function sessionOf(pool: (ClientHttp2Session | undefined)[], at: number, stack: Stack, tally: Tally): ClientHttp2Session {
+function sessionOf(pool: Pool, at: number, stack: Stack, tally: Tally): ClientHttp2Session {
   const known = pool[at]
   if (known !== undefined && !known.closed && !known.destroyed) return known
   // The link is followed once: chain and key are then of one revision whatever happens next.
@@ -142,11 +156,22 @@ function sessionOf(pool: (ClientHttp2Session | undefined)[], at: number, stack: 
   return session
 }
 
-async function ask(session: ClientHttp2Session, stack: Stack, at: number, tally: Tally): Promise<void> {
+/**
+ * A call that crosses its connection's GOAWAY ends with REFUSED_STREAM, which promises that nobody has seen it: clients send it
+ * again on a new connection (RFC 9113 §8.7). Once is enough, and it is counted.
+ */
+async function ask(pool: Pool, stack: Stack, at: number, tally: Tally): Promise<void> {
   const began = performance.now()
-  const refusal = await outcome(session, stack.collections['acme'] ?? '', at % SEARCH_EVERY === 0).catch((cause: NodeJS.ErrnoException) => {
-    return cause.code ?? cause.message
-  })
+  const collection = stack.collections['acme'] ?? ''
+  const send = () => outcome(sessionOf(pool, at % POOL, stack, tally), collection, at % SEARCH_EVERY === 0)
+  const again = (cause: Error) => {
+    if (!cause.message.includes('NGHTTP2_REFUSED_STREAM')) throw cause
+    tally.repeated++
+    return send()
+  }
+  const refusal = await send()
+    .catch(again)
+    .catch((cause: Error) => cause.message)
   if (refusal === undefined) tally.times.push(performance.now() - began)
   else tally.refused[refusal] = (tally.refused[refusal] ?? 0) + 1
 }
@@ -189,6 +214,7 @@ async function resultOf(stack: Stack, tally: Tally, seconds: number): Promise<So
     seconds,
     requests: tally.requests,
     refused: tally.refused,
+    repeated: tally.repeated,
     rotations: { caller: tally.callerSerials.size - 1, envoy: tally.envoySerials.size - 1, vecauthz: renewed - 1 },
     connections: { callers: tally.connections, vecauthz: await stack.envoy.stats('cluster.vecauthz.upstream_cx_total') },
     p50: at(0.5),

@@ -49,8 +49,8 @@ function read(args: string[]): { minutes: number; rate: number; svid: number; co
     })
     if (values.help) return HELP
     const [minutes, rate, svid] = [Number(values.minutes), Number(values.rate), Number(values.svid)]
-    // Below 15 s Envoy's shortest connection age (5 s) is no longer below half of the lifetime.
-    if (!(minutes > 0 && rate > 0 && svid >= 15)) return 'minutes and rate must be above 0, svid at least 15. See --help.'
+    // The shortest lifetime that the server's settings take.
+    if (!(minutes > 0 && rate > 0 && svid >= 20)) return 'minutes and rate must be above 0, svid at least 20. See --help.'
     return { minutes, rate, svid, control: values.control }
   } catch (cause) {
     return `${(cause as Error).message.split('\n')[0]} See --help.`

@@ -381,6 +381,12 @@ describe("the demo's odd certificates", () => {
     expect(verify(odd.chain)).toMatchObject({ ok: false, rule: 'X-1' })
   })
 
+  it('more behind the ID in its one URI, well signed', () => {
+    const odd = issuer.issueOdd({ kind: 'uri-with-more', id: A, more: ',URI=spiffe://vec.test/admin' })
+    expect(new X509Certificate(odd.chainPem).subjectAltName).toBe(`URI:"${A}\\u002cURI=spiffe://vec.test/admin"`)
+    expect(verify(odd.chain)).toMatchObject({ ok: false, rule: 'X-3' })
+  })
+
   it('a foreign authority: the right names, the wrong keys', () => {
     const odd = issuer.issueOdd({ kind: 'foreign-authority', id: A })
     expect(new X509Certificate(odd.chainPem).subjectAltName).toBe(`URI:${A}`)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect as connectHttp2, constants, type IncomingHttpHeaders } from 'node:http2'
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import { type ConnectionOptions, connect } from 'node:tls'
 
 /** Clients that can say what no ordinary client would: raw HTTP/1.1 and HTTP/2 with chosen frames, over mutual TLS. */
 
@@ -49,8 +50,8 @@ export async function http1(port: number, identity: Identity | undefined, reques
   return http1On(socket, request)
 }
 
-/** The same on a connection that is there; it is closed afterwards unless the request keeps it open. */
-export async function http1On(socket: TLSSocket, request: Http1Request): Promise<Heard> {
+/** The same on a connection that is there, with TLS or without; it is closed afterwards unless the request keeps it open. */
+export async function http1On(socket: Socket, request: Http1Request): Promise<Heard> {
   const chunks: Buffer[] = []
   const { promise, resolve, reject } = Promise.withResolvers<Heard>()
   const late = setTimeout(() => socket.destroy(new Error(`no answer within ${WAIT_MS} ms`)), WAIT_MS)

@@ -1,0 +1,37 @@
+/** Rotation under load, the short form of `npm run soak`: no good caller is refused, and without limits on the age of connections one is. */
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { type SoakResult, soak, wrongWith } from '../../bench/rotation.ts'
+
+const RUN = join(import.meta.dirname, '../../.run')
+const SVID_SECONDS = 20
+
+const run = (name: string, control: boolean, rate: number): Promise<SoakResult> =>
+  soak({ folder: join(RUN, name), seconds: 25, rate, svidSeconds: SVID_SECONDS, control, everyMs: 60_000, say: () => undefined })
+
+it('SVIDs of 20 s: no call of a good caller is refused, and with connections of any age calls are, for the SVID of the connection', async () => {
+  const [limited, ageless] = await Promise.all([run('test-rotation', false, 40), run('test-rotation-control', true, 10)])
+  expect(limited.refused).toEqual({})
+  expect(wrongWith(limited, { control: false, svidSeconds: SVID_SECONDS })).toBeUndefined()
+  expect(ageless.refused['svid-expired']).toBeGreaterThan(0)
+  expect(wrongWith(ageless, { control: true, svidSeconds: SVID_SECONDS })).toBeUndefined()
+})
+
+it('the verdict on a run can fail: a refusal, a run without rotation, a control without refusals', () => {
+  const good: SoakResult = {
+    seconds: 25,
+    requests: 1000,
+    refused: {},
+    repeated: 0,
+    rotations: { caller: 1, envoy: 1, vecauthz: 2 },
+    connections: { callers: 24, vecauthz: 4 },
+    p50: 5,
+    p99: 12
+  }
+  const judge = (change: Partial<SoakResult>, control = false) => wrongWith({ ...good, ...change }, { control, svidSeconds: SVID_SECONDS })
+  expect(judge({})).toBeUndefined()
+  expect(judge({ refused: { 'svid-expired': 1 } })).toContain('REFUSED: 1')
+  expect(judge({ rotations: { caller: 1, envoy: 0, vecauthz: 2 } })).toContain('TOO FEW ROTATIONS of envoy')
+  expect(judge({}, true)).toContain('NO REFUSALS')
+  expect(judge({ refused: { 'svid-expired': 1 } }, true)).toBeUndefined()
+})
