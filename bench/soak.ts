@@ -16,6 +16,8 @@ const HELP = `npm run soak: rotation under load, through the real Envoy to the r
 `
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
+// Through `exit`, which takes the started programs down too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<number> {

@@ -28,6 +28,8 @@ const FORGERIES = {
   /** Certificates are no secret: everything in it is true, of somebody else. */
   "the indexer's element": () => xfccFor(stack.issuer.issueX509(INDEXER), GATEWAY_ENVOY),
   'its own element with the name of the indexer': () => xfccFor({ ...own, id: INDEXER }, GATEWAY_ENVOY),
+  "its own element with the hash of the indexer's": () =>
+    xfccFor(own, GATEWAY_ENVOY).replace(sha256(own.chain[0]), sha256(stack.issuer.issueX509(INDEXER).chain[0])),
   'its own element': () => xfccFor(own, GATEWAY_ENVOY)
 }
 type Forgery = keyof typeof FORGERIES
@@ -97,6 +99,7 @@ function ownBundle(folder: string): string {
   return named(domains, TRUST_DOMAIN).trust_bundle.inline_string
 }
 
+const sha256 = (der: Uint8Array = new Uint8Array()) => createHash('sha256').update(der).digest('hex')
 const target = () => collectionPath('acme', stack.collections['acme'] ?? '', 'count')
 const identity = (svid: { chainPem: string; keyPem: string }): Identity => ({ pem: svid.chainPem, keyPem: svid.keyPem })
 
@@ -134,14 +137,14 @@ function recordOf({ headers }: Heard): Promise<AuditRecord> {
 }
 
 describe('x-forwarded-client-cert', () => {
-  const every = (verdict: Verdict) => [verdict, verdict, verdict, verdict] as const
+  const every = (verdict: Verdict) => Array<Verdict>(5).fill(verdict)
   /** For each forgery in the order of FORGERIES. SVIDs come with an intermediate, which only a `Chain` that Envoy wrote, or that is true, has. */
   const MTLS: Record<Mode, readonly Verdict[]> = {
     SANITIZE: every('svid-untrusted'),
     SANITIZE_SET: every('allow'),
-    APPEND_FORWARD: ['allow', 'identity-conflict', 'identity-conflict', 'identity-conflict'],
-    FORWARD_ONLY: ['svid-untrusted', 'identity-conflict', 'identity-conflict', 'allow'],
-    ALWAYS_FORWARD_ONLY: ['svid-untrusted', 'identity-conflict', 'identity-conflict', 'allow']
+    APPEND_FORWARD: ['allow', 'identity-conflict', 'identity-conflict', 'identity-conflict', 'identity-conflict'],
+    FORWARD_ONLY: ['svid-untrusted', 'identity-conflict', 'identity-conflict', 'identity-conflict', 'allow'],
+    ALWAYS_FORWARD_ONLY: ['svid-untrusted', 'identity-conflict', 'identity-conflict', 'identity-conflict', 'allow']
   }
   /** Without TLS there is nobody to be; the nearest allows are the same calls above. */
   const PLAIN: Record<Mode, readonly Verdict[]> = {
@@ -149,7 +152,7 @@ describe('x-forwarded-client-cert', () => {
     SANITIZE_SET: every('no-identity'),
     APPEND_FORWARD: every('no-identity'),
     FORWARD_ONLY: every('no-identity'),
-    ALWAYS_FORWARD_ONLY: ['no-identity', 'identity-conflict', 'identity-conflict', 'identity-conflict']
+    ALWAYS_FORWARD_ONLY: ['no-identity', 'identity-conflict', 'identity-conflict', 'identity-conflict', 'identity-conflict']
   }
   const rows = Object.entries({ mTLS: MTLS, 'plain HTTP': PLAIN }).flatMap(([kind, table]) =>
     MODES.flatMap((mode) =>
@@ -197,10 +200,7 @@ describe('a certificate that nobody verified', () => {
 
 describe('a partner whose bundle is there', () => {
   const injected = () => {
-    const hash = createHash('sha256')
-      .update(own.chain[0] ?? '')
-      .digest('hex')
-    const more = `,By=${GATEWAY_ENVOY};Hash=${hash};URI=${SUPPORT}`
+    const more = `,By=${GATEWAY_ENVOY};Hash=${sha256(own.chain[0])};URI=${SUPPORT}`
     return identity(stack.issuer.issueOdd({ kind: 'uri-with-more', id: PARTNER, more }))
   }
 
