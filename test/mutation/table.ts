@@ -1,0 +1,461 @@
+/**
+ * For each rule of `src/identity/rules.ts` what switches it off: one source text, and what stands there instead. `run.ts` makes one
+ * change after the other and looks whether the tests that are named for the rule fail, and no others.
+ */
+import type { RuleNumber } from '../../src/identity/rules.ts'
+
+export interface Mutation {
+  readonly rule: RuleNumber
+  /** From the root of the repository. */
+  readonly file: string
+  /** Stands in the file exactly once. */
+  readonly source: string
+  readonly instead: string
+  /** Other rules whose tests fail with it, and why one piece of code serves both. */
+  readonly also: Also
+}
+
+type Also = Readonly<Partial<Record<RuleNumber, string>>>
+
+/** Rules that are no single check, and why there is nothing to switch off. */
+export const NO_MUTATION: Readonly<Partial<Record<RuleNumber, string>>> = {
+  'ID-21': 'No source calls a URL parser: there is no line to take away, and the grammar of ID-1 to ID-19 is what stands in its place.',
+  'J-25': 'Replay is not tracked: the rule is that code is absent.',
+  'J-26': 'Whose call it is never depends on a token: identify.ts does not read the authorization header, so there is no check.'
+}
+
+const SPIFFE_ID = 'src/core/spiffe-id.ts'
+const LEAF = 'src/identity/x509-leaf.ts'
+const ISSUER = 'src/identity/x509-issuer.ts'
+const PATH = 'src/identity/x509-path.ts'
+const ANCHORS = 'src/identity/x509-anchors.ts'
+const SVID = 'src/identity/x509-svid.ts'
+const DER = 'src/identity/der.ts'
+const EXTENSIONS = 'src/identity/x509-extensions.ts'
+const CERTIFICATE = 'src/identity/x509-certificate.ts'
+const ALGORITHMS = 'src/identity/x509-algorithms.ts'
+const TOKEN = 'src/identity/jwt-svid.ts'
+const HEADER = 'src/identity/jwt-header.ts'
+const CLAIMS = 'src/identity/jwt-claims.ts'
+const JWT_KEYS = 'src/identity/jwt-keys.ts'
+const BEARER = 'src/identity/jwt-bearer.ts'
+const JSON_READER = 'src/identity/json.ts'
+const DOCUMENT = 'src/identity/bundle-document.ts'
+const BUNDLE_KEYS = 'src/identity/bundle-keys.ts'
+const JWK = 'src/identity/jwk.ts'
+const IDENTIFY = 'src/identity/identify.ts'
+const XFCC = 'src/identity/xfcc.ts'
+
+const off = (rule: RuleNumber, file: string, source: string, instead: string, also: Also = {}): Mutation => ({
+  rule,
+  file,
+  source,
+  instead,
+  also
+})
+
+const IN_SAN: Also = { 'X-3': 'the URI SAN of a leaf is read by the same grammar' }
+const IN_SUB: Also = { 'J-10': 'the sub of a token is read by the same grammar' }
+
+const IDS: readonly Mutation[] = [
+  off('ID-1', SPIFFE_ID, 'if (!text.startsWith(PREFIX)) return', 'if (/^spiffe:\\/\\//i.test(text) && !text.startsWith(PREFIX)) return', {
+    ...IN_SAN,
+    ...IN_SUB
+  }),
+  off('ID-2', SPIFFE_ID, "if (from === to) return fault('ID-2', 'has no trust domain')", ''),
+  off(
+    'ID-3',
+    SPIFFE_ID,
+    "if (code === 0x3f) return fault('ID-3', 'has a query')\n    if (code === 0x23) return fault('ID-4', 'has a fragment')\n    if (code === 0x40)",
+    "if (code === 0x3f) continue\n    if (code === 0x23) return fault('ID-4', 'has a fragment')\n    if (code === 0x40)"
+  ),
+  off(
+    'ID-3',
+    SPIFFE_ID,
+    "'the path is percent-encoded')\n    if (code === 0x3f) return fault('ID-3', 'has a query')",
+    "'the path is percent-encoded')\n    if (code === 0x3f) continue",
+    IN_SAN
+  ),
+  off(
+    'ID-4',
+    SPIFFE_ID,
+    "if (code === 0x23) return fault('ID-4', 'has a fragment')\n    if (code === 0x40)",
+    'if (code === 0x23) continue\n    if (code === 0x40)'
+  ),
+  off(
+    'ID-4',
+    SPIFFE_ID,
+    "if (code === 0x23) return fault('ID-4', 'has a fragment')\n    return",
+    'if (code === 0x23) continue\n    return',
+    IN_SAN
+  ),
+  off('ID-5', SPIFFE_ID, "if (code === 0x40) return fault('ID-5', 'has user information')", 'if (code === 0x40) continue', IN_SAN),
+  off('ID-6', SPIFFE_ID, "if (code === 0x3a) return fault('ID-6', 'has a port')", 'if (code === 0x3a) continue', IN_SAN),
+  off('ID-7', SPIFFE_ID, "if (isUpper(code)) return fault('ID-7'", "if (isUpper(code)) continue\n    if (code < 0) return fault('ID-7'", {
+    ...IN_SAN,
+    'B-13': 'the names in a bundle map are read by the same grammar'
+  }),
+  off('ID-8', SPIFFE_ID, "return fault('ID-8'", "continue\n    return fault('ID-8'"),
+  off('ID-9', SPIFFE_ID, "if (code === 0x25) return fault('ID-9', 'the trust domain is percent-encoded')", 'if (code === 0x25) continue'),
+  off(
+    'ID-10',
+    SPIFFE_ID,
+    "if (from === to) return fault('ID-2', 'has no trust domain')",
+    "if (from === to) return fault('ID-2', 'has no trust domain')\n  if (/^[0-9.]+$/.test(text.slice(from, to))) return fault('ID-8', 'is an address')",
+    { 'X-17': 'it has a row with an address as trust domain, which is an ID and which no constraint permits' }
+  ),
+  off('ID-11', SPIFFE_ID, "if (code === 0x25) return fault('ID-11', 'the path is percent-encoded')", 'if (code === 0x25) continue', IN_SAN),
+  off('ID-12', SPIFFE_ID, "if (length === 0) return fault('ID-12', 'has an empty segment')", ''),
+  off('ID-13', SPIFFE_ID, "return fault('ID-13', 'has a dot segment')", 'start = at', {
+    ...IN_SAN,
+    ...IN_SUB,
+    'ID-21': 'dots are what a URL parser would resolve'
+  }),
+  off('ID-14', SPIFFE_ID, "return fault('ID-14', 'ends in a slash')", 'continue', IN_SAN),
+  off('ID-15', SPIFFE_ID, "return fault('ID-15'", "continue\n    return fault('ID-15'", {
+    ...IN_SAN,
+    'ID-21': 'a tab is what a URL parser would drop'
+  }),
+  off('ID-16', SPIFFE_ID, 'if (text.length > ID_BYTES_MAX)', 'if (text.length < 0)', IN_SAN),
+  off('ID-17', SPIFFE_ID, 'if (to - from > TRUST_DOMAIN_BYTES_MAX)', 'if (to < from)'),
+  off('ID-18', SPIFFE_ID, 'return a.text === b.text', 'return a.text.toLowerCase() === b.text.toLowerCase()'),
+  off('ID-19', SPIFFE_ID, 'if (!text.startsWith(PREFIX)) return', 'if (!text.toLowerCase().startsWith(PREFIX)) return', {
+    ...IN_SAN,
+    ...IN_SUB
+  }),
+  off('ID-20', LEAF, "if (parsed.id.path === '') return", "if (parsed.id.path === '/') return", {
+    'X-4': 'it is this rule, asked of a leaf'
+  })
+]
+
+const X509: readonly Mutation[] = [
+  off('X-1', LEAF, 'if (uri === undefined || uris.length > 1) return', 'if (uri === undefined) return', {
+    'P-1': 'its row about the sentence of a refusal takes two URI SANs'
+  }),
+  off('X-2', LEAF, 'uris.length > 1)', '(san?.names.length ?? 0) > 2)'),
+  off(
+    'X-3',
+    LEAF,
+    "if (!parsed.ok) return fault('X-3'",
+    "if (!parsed.ok) return { ok: true, id: { trustDomain: 'vec.test', path: '/x', text: uri.text } }\n  if (!parsed.ok) return fault('X-3'"
+  ),
+  off('X-4', LEAF, "if (parsed.id.path === '') return", "if (parsed.id.path === '/') return", {
+    'ID-20': 'it is this rule, for any use of an ID'
+  }),
+  off('X-5', LEAF, 'if (leaf.subject === EMPTY_NAME && san?.critical !== true)', 'if (leaf.subject === undefined)'),
+  off('X-6', LEAF, "fault('X-6', 'a leaf that is a CA')", 'undefined'),
+  off('X-7', LEAF, "if (has(KEY_USAGE.keyCertSign)) return fault('X-7', 'a leaf with keyCertSign')", ''),
+  off('X-8', LEAF, "if (has(KEY_USAGE.cRLSign)) return fault('X-8', 'a leaf with cRLSign')", ''),
+  off(
+    'X-9',
+    LEAF,
+    "if (keyUsage === undefined) return fault('X-9', 'a leaf without key usage')",
+    'if (keyUsage === undefined) return undefined'
+  ),
+  off('X-9', LEAF, "if (!keyUsage.critical) return fault('X-9', 'a leaf whose key usage is not critical')", ''),
+  off('X-9', LEAF, "if (!has(KEY_USAGE.digitalSignature)) return fault('X-9', 'a leaf without digitalSignature')", ''),
+  off('X-10', LEAF, 'if (extendedKeyUsage !== undefined && !', 'if (extendedKeyUsage === null && !'),
+  off('X-10', ISSUER, 'if (!usages.includes(any) && !', 'if (usages === null && !'),
+  off('X-11', LEAF, "fault('X-11', 'a signing certificate in the place of a leaf')", 'undefined'),
+  off('X-12', ISSUER, 'if (basicConstraints?.ca !== true) return', 'if (extensions === null) return', {
+    'X-26': 'an anchor that is no CA is refused by the same line'
+  }),
+  off('X-12', ISSUER, '& KEY_USAGE.keyCertSign) === 0)', '& KEY_USAGE.keyCertSign) < 0)'),
+  off('X-13', ISSUER, "if (!parsed.ok) return fault('X-13'", "if (!parsed.ok) continue\n    if (!parsed.ok) return fault('X-13'"),
+  off('X-13', ISSUER, "if (parsed.id.path !== '') return", "if (parsed.id.path === '/') return"),
+  off('X-14', PATH, '&& signatureVerifies(issued, key)) return true', ') return true', {
+    'X-16': 'its self-issued intermediate has the name of the root, and only the signature tells the two apart',
+    'X-25': 'its bound on work counts signatures that do not verify'
+  }),
+  off('X-15', ISSUER, 'if (at > notAfter) return', 'if (at > Number.MAX_VALUE) return', {
+    'X-29': 'it says when validity is asked',
+    'P-10': 'a verdict is kept no longer than the path is valid'
+  }),
+  off('X-15', ISSUER, 'if (at + CLOCK_SKEW_MS < notBefore) return', 'if (at > Number.MAX_VALUE) return', {
+    'X-29': 'it says when validity is asked',
+    'P-10': 'its row about a refusal takes a certificate that begins later'
+  }),
+  off('X-16', ISSUER, 'intermediates > longest', 'intermediates < 0'),
+  off('X-17', ISSUER, 'if (name !== undefined) return', 'if (name === null) return'),
+  off('X-18', LEAF, "if (unknownCritical !== undefined) return fault('X-18'", "if (unknownCritical === null) return fault('X-18'"),
+  off('X-18', ISSUER, 'if (unknownCritical !== undefined) {', 'if (unknownCritical === null) {'),
+  off('X-19', PATH, 'certificate.subject === issued.issuer', 'certificate.subject !== null', {
+    'X-20': 'issuers of another trust domain are told apart by name first',
+    'X-23': 'the nearest deny row has an issuer of the wrong name',
+    'X-25': 'an intermediate that is left out is missed by its name',
+    'P-3': 'an intermediate that is not sent is missed by its name',
+    'P-10': 'its row about another XFCC leaves the intermediate out'
+  }),
+  off(
+    'X-20',
+    ANCHORS,
+    'bundles.x509.get(trustDomain)?.map(readCertificate)',
+    'bundles.x509.get(trustDomain) && [...bundles.x509.values()].flat().map(readCertificate)'
+  ),
+  off(
+    'X-21',
+    PATH,
+    'const anchors = anchorsOf(trustDomain, bundles)',
+    'const anchors = anchorsOf(trustDomain, bundles) ?? [...bundles.x509.keys()].flatMap((other) => anchorsOf(other, bundles) ?? [])',
+    { 'X-20': 'its row about other bundles takes the bundle away', 'P-10': 'its row about other bundles takes the bundle away' }
+  ),
+  off(
+    'X-22',
+    PATH,
+    'if (anchors.length === 0) return',
+    'if (anchors.length === 0) return { ok: true, path: [leaf] }\n  if (anchors === null) return'
+  ),
+  off(
+    'X-23',
+    ANCHORS,
+    '(result.ok ? [result.certificate]',
+    '(result.ok && result.certificate.subject === result.certificate.issuer ? [result.certificate]',
+    { 'X-26': 'the leaf that is listed as its own anchor is not self-signed' }
+  ),
+  off('X-24', PATH, 'of candidates(search.anchors, issued))', 'of candidates(search.anchors, issued).slice(0, 1))', {
+    'X-25': 'its bound on work is reached with anchors of one name'
+  }),
+  off('X-25', SVID, 'if (chain.length > CHAIN_CERTIFICATES_MAX)', 'if (chain.length < 0)'),
+  off('X-25', SVID, 'if (bytes > CHAIN_BYTES_MAX) return', 'if (bytes < 0) return'),
+  off('X-25', PATH, 'if (search.signaturesLeft === 0) {', 'if (search.signaturesLeft < -1000) {'),
+  off('X-25', PATH, 'of candidates(search.hints, issued))', 'of candidates(search.hints.slice(0, 1), issued))', {
+    'X-14': 'the chain of OpenSSL is sent with its root',
+    'X-16': 'paths of several intermediates need several hints',
+    'X-17': 'its row with a constraint two levels up needs two hints'
+  }),
+  off(
+    'X-26',
+    PATH,
+    "return fault('X-26', 'the leaf itself is listed as an anchor, and an anchor is a CA')",
+    'return { ok: true, path: [leaf] }'
+  ),
+  off('X-27', DER, 'element?.tag === tag && element.to === bytes.length', 'element?.tag === tag', {
+    'B-15': 'the certificate in x5c is read by the same reader'
+  }),
+  off('X-27', EXTENSIONS, 'if (seen.has(oid)) return', 'if (seen.has(oid)) continue\n    if (oid === null) return'),
+  off('X-27', CERTIFICATE, 'if (outer !== body.algorithm) return', 'if (outer === null) return'),
+  off('X-28', LEAF, 'return key.ok ? undefined :', 'return key !== null ? undefined :'),
+  off('X-28', ISSUER, 'return algorithm === undefined ? undefined :', 'return algorithm !== null ? undefined :'),
+  off('X-28', ALGORITHMS, 'RSA_BITS_MIN = 2048', 'RSA_BITS_MIN = 1024', { 'J-4': 'keys for tokens are held to the same strength' }),
+  off('X-29', ISSUER, 'if (at + CLOCK_SKEW_MS < notBefore)', 'if (at < notBefore)', {
+    'P-10': 'its row about a refusal waits for the certificate to begin'
+  }),
+  off('X-29', IDENTIFY, 'now >= one.from && now <= one.until', 'now >= one.from && now <= one.until + 5000', {
+    'P-10': 'it keeps a verdict no longer than the path is valid, and a refusal for a second'
+  })
+]
+
+const TOKENS: readonly Mutation[] = [
+  off('J-1', TOKEN, "if (parts.length !== 3 || parts.includes(''))", 'if (parts.length < 0)'),
+  off('J-1', TOKEN, "return object ?? fault('J-1'", "return object ?? new Map() ?? fault('J-1'"),
+  off('J-2', TOKEN, 'parts.map(strictBase64Url)', "parts.map((part) => Buffer.from(part, 'base64url'))"),
+  off('J-3', HEADER, 'JWT_ALGORITHMS.get(alg) : undefined', "(JWT_ALGORITHMS.get(alg) ?? JWT_ALGORITHMS.get('ES256')) : undefined"),
+  off('J-4', JWT_KEYS, 'named.filter((key) => key.algorithms.includes(name))', 'named', {
+    'J-8': 'without a kid, the keys that fit are the ones to try'
+  }),
+  off('J-5', HEADER, "if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE') return", 'if (typ === false) return'),
+  off('J-6', HEADER, "if (name !== 'alg' && name !== 'kid' && name !== 'typ') return", "if (name === '') return"),
+  off('J-7', HEADER, "if (members.has('crit')) return fault('J-7', 'its header has crit, and no extension is known here')", ''),
+  off('J-8', JWT_KEYS, 'fitting.slice(0, KEYS_TRIED_MAX)', 'fitting.slice(0, 1)', {
+    'J-18': 'what no key has signed is said to be so only when every key was tried'
+  }),
+  off('J-8', JWT_KEYS, 'fitting.slice(0, KEYS_TRIED_MAX)', 'fitting'),
+  off('J-9', JWT_KEYS, 'kid === undefined ? keys : keys.filter((key) => key.kid === kid)', 'keys', {
+    'J-4': 'whether the key fits is asked of those that have the kid',
+    'J-15': 'its stranger signs with a key whose kid is another',
+    'J-18': 'a key of another trust domain is missed by its kid first'
+  }),
+  off(
+    'J-9',
+    HEADER,
+    "if (kid !== undefined && typeof kid !== 'string') return",
+    "if (kid !== undefined && typeof kid !== 'string') return { ok: true, algorithm, kid: undefined }\n  if (kid === false) return"
+  ),
+  off(
+    'J-10',
+    CLAIMS,
+    'const parsed = parseSpiffeId(sub)',
+    "const read = parseSpiffeId(sub)\n  const parsed = read.ok ? read : { ok: true, id: { trustDomain: 'vec.test', path: '/x', text: sub } }"
+  ),
+  off('J-11', CLAIMS, "if (parsed.id.path === '') return", "if (parsed.id.path === '/') return"),
+  off('J-12', CLAIMS, "readAudiences(claims.get('aud'))", "(readAudiences(claims.get('aud')) ?? ['vecauthz'])"),
+  off('J-13', TOKEN, 'if (!audiences.includes(audience)) return', 'if (audiences.length === 0) return'),
+  off('J-14', TOKEN, "if (audience === '') return", 'if (audience === null) return'),
+  off('J-15', CLAIMS, "instant(claims.get('exp'))", "(instant(claims.get('exp')) ?? INSTANT_MAX)"),
+  off('J-15', TOKEN, 'if (!(now < expiresAt + leeway)) return', 'if (expiresAt === null) return'),
+  off('J-15', TOKEN, 'Math.min(Math.max(leewayMs, 0), LEEWAY_MS_MAX)', 'leewayMs'),
+  off('J-16', TOKEN, 'if (notBefore !== undefined && !(now >= notBefore - leeway)) return', 'if (notBefore === null) return'),
+  off('J-16', CLAIMS, "if (notBefore === undefined && claims.has('nbf')) return", 'if (notBefore === null) return'),
+  off(
+    'J-17',
+    CLAIMS,
+    "const notBefore = instant(claims.get('nbf'))",
+    "if (claims.has('iat') && instant(claims.get('iat')) === undefined) return fault('J-17', '')\n  const notBefore = instant(claims.get('nbf'))"
+  ),
+  off(
+    'J-18',
+    JWT_KEYS,
+    'if (tried.some(({ key }) => signatureVerifies(key, hash, pss, signed, signature))) return',
+    'if (tried.length > 0) return',
+    {
+      'J-4': 'the padding of RSA, PS or RS, shows only in the signature',
+      'J-8': 'the keys that are tried are asked for the signature',
+      'J-9': 'the kid of another key ends at the signature',
+      'J-15': 'an expired token is expired only when it is signed',
+      'J-21': 'the key of a CA is no key of the signature',
+      'B-6': 'a wit-svid key is no key of the signature'
+    }
+  ),
+  off('J-18', TOKEN, 'keySets.get(id.trustDomain)', 'keySets.get(id.trustDomain) && [...keySets.values()].flat()', {
+    'J-20': 'with the keys of all, no bundle is empty'
+  }),
+  off('J-19', TOKEN, 'keySets.get(id.trustDomain)', '(keySets.get(id.trustDomain) ?? [...keySets.values()].flat())'),
+  off(
+    'J-20',
+    TOKEN,
+    'if (keys.length === 0) return',
+    'if (keys.length === 0) return { ok: true, id, audiences, expiresAt }\n  if (keys === null) return',
+    { 'J-4': 'a key that is no use leaves an empty bundle', 'J-21': 'without the key of the CA its bundle is empty' }
+  ),
+  off(
+    'J-21',
+    BUNDLE_KEYS,
+    'return readAnchor(entry, draft)',
+    'return readAnchor(entry, draft) ?? addJwtKey(entry, draft)',
+    Object.fromEntries(
+      (['B-1', 'B-2', 'B-4', 'B-5', 'B-7', 'B-12', 'B-14', 'B-15'] as const).map((rule) => [
+        rule,
+        'its rows count the keys for tokens in a document'
+      ])
+    )
+  ),
+  off('J-22', JSON_READER, 'if (members.has(name)) refuse', 'if (members === null) refuse', {
+    'B-13': 'bundle maps are read by the same reader of JSON'
+  }),
+  off('J-23', BEARER, '/^bearer ([A-Za-z0-9_~+/.=-]+)$/i', '/^\\s*bearer\\s+(.+)$/i'),
+  off('J-24', TOKEN, 'if (token.length > TOKEN_CHARS_MAX) return', 'if (token.length < 0) return'),
+  off('J-24', TOKEN, 'CLAIM_DEPTH_MAX = 8', 'CLAIM_DEPTH_MAX = 80'),
+  off('J-24', JSON_READER, "if (name === '__proto__') refuse", 'if (name === null) refuse'),
+  off(
+    'J-27',
+    TOKEN,
+    'return { ok: true, id, audiences, expiresAt }',
+    'return { ...Object.fromEntries(read.claims), ok: true, id, audiences, expiresAt }'
+  ),
+  off('W-1', HEADER, "if (typ === 'wit+jwt') return", 'if (typ === false) return'),
+  off('W-2', CLAIMS, "if (claims.has('cnf')) return", 'if (claims.size < 0) return')
+]
+
+const BUNDLES: readonly Mutation[] = [
+  off('B-1', DOCUMENT, "return arrayOf(root.get('keys')) ?? fault", "return arrayOf(root.get('keys')) ?? [] ?? fault", {
+    'B-16': 'the plain JWK sets of the Workload API have the same member keys'
+  }),
+  off('B-1', DOCUMENT, 'if (document.length > DOCUMENT_BYTES_MAX) return', 'if (document.length < 0) return'),
+  off('B-2', JWK, "if (kty !== 'EC' && kty !== 'OKP') return fault('B-2', ", "if (kty !== 'EC' && kty !== 'OKP') throw new Error(", {
+    'B-16': 'the entries of plain JWK sets are read by the same code'
+  }),
+  off('B-3', BUNDLE_KEYS, "return fault('B-3', useDetail(use))", 'return addJwtKey(entry, draft)'),
+  off('B-3', JWT_KEYS, 'if (operations !== undefined && !', 'if (operations === null && !'),
+  off('B-4', BUNDLE_KEYS, "if (first === undefined) return fault('B-4', 'it has no certificate in x5c')", ''),
+  off('B-5', BUNDLE_KEYS, "const [first] = arrayOf(entry.get('x5c')) ?? []", "const first = arrayOf(entry.get('x5c'))?.at(-1)"),
+  off('B-6', BUNDLE_KEYS, "return fault('B-6', 'it is for WIT-SVIDs, which are not accepted here')", 'return addJwtKey(entry, draft)'),
+  off('B-7', BUNDLE_KEYS, "return entry.has('kid') ? addJwtKey(entry, draft) :", 'return entry !== null ? addJwtKey(entry, draft) :'),
+  off('B-7', JWT_KEYS, "if (kid !== undefined && (typeof kid !== 'string' || kid === '')) return", 'if (kid === false) return'),
+  off('B-8', JWT_KEYS, 'if (other !== undefined && !sameKey(other, key)) ambiguous', 'if (other === null) ambiguous', {
+    'B-16': 'the entries of plain JWK sets are read by the same code'
+  }),
+  off('B-8', BUNDLE_KEYS, 'if (ids.has(kid)) remark', 'if (ids === null) remark', {
+    'B-6': 'its wit-svid key has the kid of another',
+    'B-16': 'the entries of plain JWK sets are read by the same code'
+  }),
+  off(
+    'B-9',
+    DOCUMENT,
+    "const sequence = integerOf(root.get('spiffe_sequence'))",
+    "const exact = integerOf(root.get('spiffe_sequence'))\n  const sequence = exact && BigInt(Number(exact))"
+  ),
+  off('B-9', DOCUMENT, "if (root.has('spiffe_sequence') && (sequence === undefined || sequence < 0n)) {", 'if (sequence === null) {'),
+  off('B-10', DOCUMENT, '&& fetched.sequence < held.sequence)', '&& fetched.sequence < -1n)'),
+  off('B-11', DOCUMENT, 'const seconds = hint <', 'const seconds = hint !== null ? hint : hint <'),
+  off(
+    'B-11',
+    DOCUMENT,
+    "if (hint === undefined) return fault('B-11'",
+    "if (hint === undefined) return 300_000\n  if (hint === null) return fault('B-11'",
+    { 'B-13': 'the hint of a map is read by the same code' }
+  ),
+  off(
+    'B-12',
+    DOCUMENT,
+    "const sequence = integerOf(root.get('spiffe_sequence'))",
+    "for (const name of root.keys()) if (!/^keys$|^spiffe_/.test(name)) return fault('B-12', name)\n  const sequence = integerOf(root.get('spiffe_sequence'))"
+  ),
+  off(
+    'B-13',
+    DOCUMENT,
+    "const domains = objectOf(root.get('trust_domains'))",
+    "const domains = objectOf(root.get('trust_domains')) ?? new Map()"
+  ),
+  off('B-13', DOCUMENT, "if (!parsed.ok) return fault('B-13'", "if (parsed === null) return fault('B-13'"),
+  off('B-14', DOCUMENT, 'if (fetched.trustDomain !== held.trustDomain) {', 'if (fetched === null) {'),
+  off('B-15', BUNDLE_KEYS, 'if (extensions.basicConstraints?.ca !== true) return', 'if (extensions === null) return'),
+  off('B-15', BUNDLE_KEYS, 'if (!key.spki.equals(spki)) return', 'if (spki === null) return', {
+    'B-5': 'its nearest deny row has the fitting certificate second'
+  }),
+  off('B-15', BUNDLE_KEYS, 'strictBase64(first)', "Buffer.from(first, 'base64')"),
+  off('B-15', JWK, 'if (secret !== undefined) return', 'if (secret === null) return'),
+  off('B-15', JWK, 'strictBase64Url(value)', "Buffer.from(value, 'base64url')"),
+  off('B-16', BUNDLE_KEYS, "return use === undefined || use === 'jwt-svid' || use === 'sig' ?", 'return use !== false ?', {
+    'J-21': 'the keys of X.509-SVIDs are told apart by their use'
+  }),
+  off('B-16', BUNDLE_KEYS, " || use === 'sig' ?", ' ?')
+]
+
+const PEERS: readonly Mutation[] = [
+  off('P-1', IDENTIFY, 'decodeUrlPem(certificate, 1)', 'decodeUrlPem(certificate, 8)'),
+  off(
+    'P-1',
+    IDENTIFY,
+    'if (!verdict.ok) return verdict\n',
+    'if (!verdict.ok) return principal === undefined ? verdict : accept({ id: { text: principal } } as Caller)\n',
+    { 'P-10': 'what is remembered is asked with a principal too', 'X-29': 'what is remembered is asked with a principal too' }
+  ),
+  off('P-2', IDENTIFY, 'if (principal === undefined || principal === verdict.value.id.text) return verdict', 'return verdict', {
+    'P-10': 'a verdict that is remembered is held against the principal anew'
+  }),
+  off('P-3', IDENTIFY, 'if (element.chain === undefined) return []', 'return []', {
+    'P-4': 'whose Chain it is can be asked only where it is read',
+    'X-25': 'its bound holds for what Chain brings',
+    'P-10': 'its rows have an intermediate that Chain brings'
+  }),
+  off('P-4', IDENTIFY, "if (element.hash !== createHash('sha256').update(leaf).digest('hex'))", 'if (element.hash === null)'),
+  off('P-4', IDENTIFY, 'if (element.cert !== undefined) {', 'if (element.cert === null) {'),
+  off('P-4', IDENTIFY, 'return sameBytes(first, leaf) ? hints :', 'return first !== null ? hints :'),
+  off('P-4', IDENTIFY, 'element?.element.uri.some((uri) => uri !== id.text) === true', 'element === null'),
+  off(
+    'P-5',
+    XFCC,
+    "if (text[value.end] === ',') return",
+    "if (text[value.end] === ',') return { ok: true, element: { ...single, ...repeated } }\n    if (text === null) return",
+    { 'P-10': 'its row about another XFCC takes one of two elements' }
+  ),
+  off('P-6', IDENTIFY, 'if (xfcc !== undefined)', 'if (xfcc === null)'),
+  off('P-7', XFCC, "if (text.startsWith('[')) return fault('P-7', 'XFCC is in its JSON form; set its format to TEXT')", ''),
+  off('P-7', XFCC, 'if (/[^\\x20-\\x7e]/.test(text)) return', 'if (text === null) return'),
+  off('P-7', XFCC, 'else if (single[key] !== undefined) return', 'else if (single[key] === null) return'),
+  off('P-7', XFCC, "if (next !== undefined && next !== ';' && next !== ',') return undefined", ''),
+  off(
+    'P-9',
+    IDENTIFY,
+    "return refuse('no-identity', ",
+    "return accept({ id: { text: principal ?? '' } } as Caller) ?? refuse('no-identity', ",
+    { 'J-26': 'a token alone identifies nobody, by the same line' }
+  ),
+  off('P-10', IDENTIFY, 'if (cache.generation !== trust.generation) restart(cache, trust.generation)', ''),
+  off('P-10', IDENTIFY, 'one.xfcc === xfcc && ', ''),
+  off('P-10', IDENTIFY, 'until: judged.notAfter,', 'until: Number.MAX_VALUE,', {
+    'X-29': 'a caller that is remembered ends with its certificate'
+  })
+]
+
+export const MUTATIONS: readonly Mutation[] = [...IDS, ...X509, ...TOKENS, ...BUNDLES, ...PEERS]
