@@ -132,7 +132,9 @@ const X509: readonly Mutation[] = [
   off('X-1', LEAF, 'if (uri === undefined || uris.length > 1) return', 'if (uri === undefined) return', {
     'P-1': 'its row about the sentence of a refusal takes two URI SANs'
   }),
-  off('X-2', LEAF, 'uris.length > 1)', '(san?.names.length ?? 0) > 2)'),
+  off('X-2', LEAF, 'uris.length > 1)', 'uris.length > 1 || (san?.names.length ?? 0) > 2)', {
+    'X-17': 'one of its valid rows has DNS names beside the URI'
+  }),
   off(
     'X-3',
     LEAF,
