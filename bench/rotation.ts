@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import { type Bootstrap, httpOf, upstreamHttpOf } from '../demo/envoy-config.ts'
-import { HOST, SUPPORT } from '../demo/identities.ts'
+import { HOST, SUPPORT, TRUST_DOMAIN } from '../demo/identities.ts'
 import { type Stack, startStack } from '../demo/stack.ts'
 import { collectionPath, searchBody } from '../demo/step.ts'
 
@@ -31,8 +31,8 @@ export interface SoakResult {
   readonly refused: Readonly<Record<string, number>>
   /** Calls sent twice, because the first time they met the end of their connection. */
   readonly repeated: number
-  /** New SVIDs after the first, as seen in use. */
-  readonly rotations: { readonly caller: number; readonly envoy: number; readonly vecauthz: number }
+  /** New SVIDs after the first, as seen in use; new roots and intermediates. */
+  readonly rotations: { readonly caller: number; readonly envoy: number; readonly vecauthz: number; readonly authority: number }
   /** Opened in all: by callers to Envoy, and by Envoy to vecauthz. */
   readonly connections: { readonly callers: number; readonly vecauthz: number }
   readonly p50: number
@@ -42,6 +42,8 @@ export interface SoakResult {
 const POOL = 8
 const TICK_MS = 10
 const ANSWER_MS_MAX = 10_000
+/** Of an SVID's life; SVIDs are renewed at half, so that these fall between. */
+const AUTHORITY_EVERY = 0.75
 /** What is tested is who calls, not Chroma: one call in this many is a search, the others count. */
 const SEARCH_EVERY = 10
 
@@ -54,6 +56,7 @@ interface Tally {
   readonly times: number[]
   readonly callerSerials: Set<string>
   readonly envoySerials: Set<string>
+  authorities: number
   connections: number
 }
 
@@ -77,8 +80,8 @@ export function wrongWith(result: SoakResult, { control, svidSeconds }: Pick<Soa
   const refused = Object.values(result.refused).reduce((sum, one) => sum + one, 0)
   if (control) return refused > 0 ? undefined : 'NO REFUSALS: the limits on the age of connections are not what keeps good callers good.'
   if (refused > 0) return `REFUSED: ${refused} calls of good callers.`
-  // Renewed at half of their life, with one missed at either end of the run.
-  const least = Math.max(1, Math.floor(result.seconds / (svidSeconds / 2)) - 2)
+  // SVIDs are renewed at half of their life, authorities less often; one may be missed at either end of the run.
+  const least = Math.max(1, Math.floor(result.seconds / (svidSeconds * AUTHORITY_EVERY)) - 2)
   const few = Object.entries(result.rotations).find(([, seen]) => seen < least)
   if (few !== undefined) return `TOO FEW ROTATIONS of ${few[0]}: ${few[1]}, at least ${least} belong to this time.`
   return result.requests > 0 ? undefined : 'NO REQUESTS were made.'
@@ -86,13 +89,13 @@ export function wrongWith(result: SoakResult, { control, svidSeconds }: Pick<Soa
 
 export function printed({ seconds, requests, refused, repeated, rotations, connections, p50, p99 }: SoakResult): string {
   const reasons = Object.entries(refused).map(([reason, count]) => `${count} ${reason}`)
-  const { caller, envoy, vecauthz } = rotations
+  const { caller, envoy, vecauthz, authority } = rotations
   return [
     `${Math.round(seconds)} s`,
     `${requests} requests`,
     `refused: ${reasons.length === 0 ? 'none' : reasons.join(', ')}`,
     `sent twice: ${repeated}`,
-    `rotations: caller ${caller}, Envoy ${envoy}, vecauthz ${vecauthz}`,
+    `rotations: caller ${caller}, Envoy ${envoy}, vecauthz ${vecauthz}, authority ${authority}`,
     `connections: ${connections.callers} to Envoy, ${connections.vecauthz} to vecauthz`,
     `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`
   ].join('; ')
@@ -112,6 +115,7 @@ async function run(stack: Stack, options: SoakOptions): Promise<SoakResult> {
     times: [],
     callerSerials: new Set(),
     envoySerials: new Set(),
+    authorities: 0,
     connections: 0
   }
   const pool: Pool = Array.from({ length: POOL }, () => undefined)
@@ -130,6 +134,7 @@ async function run(stack: Stack, options: SoakOptions): Promise<SoakResult> {
       options.say(printed(await resultOf(stack, tally, elapsed())))
       nextLine += options.everyMs
     }
+    if (elapsed() > (tally.authorities + 1) * options.svidSeconds * AUTHORITY_EVERY) rotateAuthority(stack, tally)
     stack.recorder.clear()
     await sleep(TICK_MS)
   }
@@ -137,6 +142,12 @@ async function run(stack: Stack, options: SoakOptions): Promise<SoakResult> {
   await Promise.all(under)
   for (const session of pool) session?.destroy()
   return resultOf(stack, tally, seconds)
+}
+
+/** A new root, from which everything is new a second later, then a new intermediate below it, and so on. */
+function rotateAuthority({ issuer }: Stack, tally: Tally): void {
+  if (tally.authorities++ % 2 === 0) issuer.rotateRoot(TRUST_DOMAIN)
+  else issuer.rotateIntermediate(TRUST_DOMAIN)
 }
 
 /** A connection is used until its other side says goodbye, then made anew with the SVID that is current by then. */
@@ -148,7 +159,8 @@ function sessionOf(pool: Pool, at: number, stack: Stack, tally: Tally): ClientHt
   const [cert, key] = [readFileSync(join(folder, 'chain.pem'), 'utf8'), readFileSync(join(folder, 'key.pem'), 'utf8')]
   tally.callerSerials.add(new X509Certificate(cert).serialNumber)
   tally.connections++
-  const session = connect(`https://127.0.0.1:${stack.door.port}`, { ca: stack.door.ca, servername: HOST, cert, key, ALPNProtocols: ['h2'] })
+  const ca = stack.issuer.bundlePem(TRUST_DOMAIN)
+  const session = connect(`https://127.0.0.1:${stack.door.port}`, { ca, servername: HOST, cert, key, ALPNProtocols: ['h2'] })
   session.once('connect', (_, socket) => tally.envoySerials.add((socket as TLSSocket).getPeerCertificate().serialNumber))
   // Every call under way on it ends with the same error, and is counted there.
   session.on('error', () => session.destroy())
@@ -215,7 +227,12 @@ async function resultOf(stack: Stack, tally: Tally, seconds: number): Promise<So
     requests: tally.requests,
     refused: tally.refused,
     repeated: tally.repeated,
-    rotations: { caller: tally.callerSerials.size - 1, envoy: tally.envoySerials.size - 1, vecauthz: renewed - 1 },
+    rotations: {
+      caller: tally.callerSerials.size - 1,
+      envoy: tally.envoySerials.size - 1,
+      vecauthz: renewed - 1,
+      authority: tally.authorities
+    },
     connections: { callers: tally.connections, vecauthz: await stack.envoy.stats('cluster.vecauthz.upstream_cx_total') },
     p50: at(0.5),
     p99: at(0.99)

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `npm run soak`: good callers with short-lived SVIDs over pooled connections, for as long as asked; exit 1 when one call is
+ * `npm run soak`: good callers with short-lived SVIDs, under authorities that change, over pooled connections, for as long as asked; exit 1 when one call is
  * refused or lost. With `--control` the limits on the age of connections are off, and exit 1 means that nobody noticed.
  */
 import { join } from 'node:path'

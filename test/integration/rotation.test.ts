@@ -23,7 +23,7 @@ it('the verdict on a run can fail: a refusal, a run without rotation, a control 
     requests: 1000,
     refused: {},
     repeated: 0,
-    rotations: { caller: 1, envoy: 1, vecauthz: 2 },
+    rotations: { caller: 1, envoy: 1, vecauthz: 2, authority: 1 },
     connections: { callers: 24, vecauthz: 4 },
     p50: 5,
     p99: 12
@@ -31,7 +31,7 @@ it('the verdict on a run can fail: a refusal, a run without rotation, a control 
   const judge = (change: Partial<SoakResult>, control = false) => wrongWith({ ...good, ...change }, { control, svidSeconds: SVID_SECONDS })
   expect(judge({})).toBeUndefined()
   expect(judge({ refused: { 'svid-expired': 1 } })).toContain('REFUSED: 1')
-  expect(judge({ rotations: { caller: 1, envoy: 0, vecauthz: 2 } })).toContain('TOO FEW ROTATIONS of envoy')
+  expect(judge({ rotations: { caller: 1, envoy: 0, vecauthz: 2, authority: 1 } })).toContain('TOO FEW ROTATIONS of envoy')
   expect(judge({}, true)).toContain('NO REFUSALS')
   expect(judge({ refused: { 'svid-expired': 1 } }, true)).toBeUndefined()
 })
