@@ -29,7 +29,10 @@ async function main(args: string[]): Promise<number> {
   const { minutes, rate, svid: svidSeconds, control } = asked
   say(`${minutes} min of ${rate} requests/s, SVIDs of ${svidSeconds} s${control ? ', connections of any age' : ''}`)
   const folder = join(import.meta.dirname, control ? '../.run/soak-control' : '../.run/soak')
-  const result = await soak({ folder, seconds: minutes * 60, rate, svidSeconds, control, everyMs: 30_000, say })
+  const result = await soak({ folder, seconds: minutes * 60, rate, svidSeconds, control, everyMs: 30_000, say }).catch((cause: Error) => {
+    say(`The soak cannot run: ${cause.message}`)
+  })
+  if (result === undefined) return 2
   say(`FINAL  ${printed(result)}`)
   const wrong = wrongWith(result, { control, svidSeconds })
   say(wrong ?? (control ? 'As expected: refusals without the limits.' : 'No good caller was refused.'))
