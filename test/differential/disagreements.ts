@@ -51,9 +51,11 @@ export const LAXER: readonly Row[] = [
       'intermediate: excludes the host above',
       'intermediate: excludes hosts below ours',
       'intermediate: excludes an empty host',
-      'intermediate: permits some directory names'
+      'intermediate: permits some directory names',
+      'leaf: an IP SAN below an issuer that permits it',
+      'leaf: a DNS SAN with a NUL below an issuer that permits its end'
     ],
-    why: 'where a constraint has two readings, or one of a type that is not processed, we refuse; it processes directory names'
+    why: 'where a constraint has two readings, or a name is none, or its type is not processed, we refuse; it processes directory names and addresses'
   },
   {
     rule: 'X-18',
@@ -81,6 +83,7 @@ export const LAXER: readonly Row[] = [
     about: [
       'leaf: a written-out FALSE',
       'leaf: a path length without being a CA',
+      'leaf: key usage of an unused bit that is set',
       'leaf: an unknown extension twice',
       'leaf: a flag that says FALSE',
       'leaf: version 1 with extensions',
@@ -117,8 +120,12 @@ export const LAXER: readonly Row[] = [
   {
     rule: 'X-17',
     judge: 'go-spiffe',
-    about: ['intermediate: excludes hosts below ours', 'intermediate: permits an empty host'],
-    why: 'where a constraint has two readings, we take the one that allows less'
+    about: [
+      'intermediate: excludes hosts below ours',
+      'intermediate: permits an empty host',
+      'leaf: an IP SAN below an issuer that permits it'
+    ],
+    why: 'where a constraint has two readings, we take the one that allows less; it processes addresses'
   },
   {
     rule: 'X-18',
@@ -176,14 +183,22 @@ export const STRICTER: readonly Row[] = [
   {
     rule: 'X-24',
     judge: 'node',
-    about: ['leaf: the key identifier of another issuer', 'leaf: the serial number of another issuer'],
-    why: 'RFC 5280 has the identifier help to find the issuer, and the signature decide; OpenSSL takes only an issuer that it names'
+    about: [
+      'leaf: the key identifier of another issuer',
+      'leaf: the serial number of another issuer',
+      'leaf: the subject of its issuer, and no key identifier'
+    ],
+    why: 'RFC 5280 has the identifier help to find the issuer, and the signature decide; OpenSSL goes by identifiers and names first'
   },
   {
     rule: 'X-23',
     judge: 'node',
-    about: ['held: an intermediate instead of the root'],
-    why: 'X509-SVID §6.1 lets an anchor be signed by another; OpenSSL wants a self-signed end unless told otherwise'
+    about: [
+      'held: an intermediate instead of the root',
+      'held: the lower of two intermediates beside the root',
+      'held: an intermediate that nobody signed beside the root'
+    ],
+    why: 'X509-SVID §6.1 lets an anchor be signed by another, and who signed it is not asked; OpenSSL goes on to a self-signed end'
   },
   {
     rule: 'X-19',
@@ -194,8 +209,19 @@ export const STRICTER: readonly Row[] = [
   {
     rule: 'X-2',
     judge: 'go-spiffe',
-    about: ['leaf: an IP SAN of five bytes beside', 'leaf: a DNS SAN beyond ASCII beside'],
+    about: [
+      'leaf: an IP SAN of five bytes beside',
+      'leaf: a DNS SAN beyond ASCII beside',
+      'leaf: a DNS SAN with a NUL beside, below URI constraints',
+      'leaf: an e-mail SAN without an at sign beside, below URI constraints'
+    ],
     why: 'SANs of other types decide nothing here, so their content is not read unless a constraint reaches it'
+  },
+  {
+    rule: 'X-17',
+    judge: 'go-spiffe',
+    about: ['leaf: an empty subject, below an issuer that permits some directory names'],
+    why: 'a constraint that is not processed refuses names of its type, and there is none; it refuses whatever is below'
   },
   {
     rule: 'X-27',

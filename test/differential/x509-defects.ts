@@ -1,6 +1,6 @@
 /** What can be wrong with a chain, and what is unusual about one that is right, by the part of the chain that has it. */
 import type { RuleNumber } from '../../src/identity/rules.ts'
-import { EKU, EMPTY_NAME, EXTENSION, type Knobs, type RawExtension, sanExtension } from '../support/ca.ts'
+import { EKU, EMPTY_NAME, EXTENSION, type Knobs, type RawExtension, type San, sanExtension } from '../support/ca.ts'
 import { bits, bool, concat, int, name, nil, octets, oid, seq, set, time, tlv, utf8 } from '../support/der-write.ts'
 import { authorityAt, type Defect, type Draft, keyFor } from './x509-chains.ts'
 
@@ -28,16 +28,31 @@ function turn(part: Draft['leaf'] | Draft['root'], change: Change, now: number):
   if (edits.length > 0) part.editTbs = (tbs) => edits.reduce((bytes, edit) => edit(bytes), tbs)
 }
 
-const leaf = (place: string, named: string, rules: Rules, change: Change) =>
-  defect(`leaf ${place}`, `leaf: ${named}`, rules, (draft) => turn(draft.leaf, change, draft.now))
-const low = (place: string, named: string, rules: Rules, change: Change) =>
+const leaf = (place: string, named: string, rules: Rules, change: Change, options?: Options) =>
+  defect(`leaf ${place}`, `leaf: ${named}`, rules, (draft) => turn(draft.leaf, change, draft.now), options)
+const low = (place: string, named: string, rules: Rules, change: Change, options: Options = {}) =>
   defect(`low ${place}`, `intermediate: ${named}`, rules, (draft) => turn(draft.intermediates.at(-1) ?? {}, change, draft.now), {
-    needs: 1
+    needs: 1,
+    ...options
   })
 const root = (place: string, named: string, rules: Rules, change: Change, options?: Options) =>
   defect(`root ${place}`, `root: ${named}`, rules, (draft) => turn(draft.root, change, draft.now), options)
+/** Name constraints of an issuer mean something else to a certificate with another host, or with none. */
+const OTHER_HOST: Options = { hides: ['low names', 'root names'] }
 const uris = (named: string, rules: Rules, ...values: readonly (string | Uint8Array)[]) =>
-  leaf('san', named, rules, { uris: values } as Knobs)
+  leaf(
+    'san',
+    named,
+    rules,
+    { uris: values } as Knobs,
+    values.every((value) =>
+      Buffer.from(value as string)
+        .toString('latin1')
+        .startsWith('spiffe://vec.test/')
+    )
+      ? {}
+      : OTHER_HOST
+  )
 const raw = (type: string, value: Uint8Array, critical = false): RawExtension => ({ oid: type, critical, value })
 const ends =
   (notBefore: number, notAfter: number): Change =>
@@ -75,12 +90,15 @@ const VALIDITY: readonly Defect[] = [
   root('time', 'not yet valid', 'X-15', ends(HOUR, 2 * HOUR))
 ]
 
+const NUL: San = { type: 'dns', value: 'a.test\0.b.test' }
+const NOBODY: San = { type: 'email', value: 'nobody' }
+
 const NAMES: readonly Defect[] = [
   uris('two URI SANs', 'X-1', ID, 'spiffe://vec.test/admin'),
   uris('two URI SANs, the second https', 'X-1', ID, 'https://vec.test/admin'),
   uris('the same URI SAN twice', 'X-1', ID, ID),
-  leaf('san', 'no SAN', 'X-1', { sans: null }),
-  leaf('san', 'a DNS SAN that reads like an ID', 'X-1', { sans: [{ type: 'dns', value: ID }] }),
+  leaf('san', 'no SAN', 'X-1', { sans: null }, OTHER_HOST),
+  leaf('san', 'a DNS SAN that reads like an ID', 'X-1', { sans: [{ type: 'dns', value: ID }] }, OTHER_HOST),
   uris('an https URI', 'X-3', 'https://vec.test/a'),
   uris('one slash after the scheme', 'X-3', 'spiffe:/vec.test/a'),
   uris('no trust domain', 'X-3', 'spiffe:///a'),
@@ -111,27 +129,62 @@ const NAMES: readonly Defect[] = [
   uris('an ID of 2049 bytes', 'X-3', `spiffe://vec.test/${'a'.repeat(2049 - 18)}`),
   uris('an ID of 2048 bytes', undefined, `spiffe://vec.test/${'a'.repeat(2048 - 18)}`),
   uris('an ID of three dots and dashes', undefined, 'spiffe://vec.test/.../-_.A'),
-  uris('an ID of the partner', ['X-20', 'X-17'], 'spiffe://partner.test/a'),
-  uris('an ID of a stranger', ['X-21', 'X-17'], 'spiffe://stranger.test/a'),
+  uris('an ID of the partner', 'X-20', 'spiffe://partner.test/a'),
+  uris('an ID of a stranger', 'X-21', 'spiffe://stranger.test/a'),
   leaf('san', 'DNS SANs beside', undefined, { dns: ['a.vec.test', '*.vec.test'] } as Knobs),
-  leaf(
-    'san',
-    'e-mail and IP SANs beside',
-    undefined,
-    sansBeside({ type: 'email', value: 'a@vec.test' }, { type: 'ip', value: Uint8Array.of(10, 0, 0, 1) })
+  ...(
+    [
+      ['e-mail and IP SANs beside', { type: 'email', value: 'a@vec.test' }, { type: 'ip', value: Uint8Array.of(10, 0, 0, 1) }],
+      ['an IP SAN of five bytes beside', { type: 'ip', value: Uint8Array.of(1, 2, 3, 4, 5) }],
+      ['a DNS SAN beyond ASCII beside', { type: 'dns', value: 'é.test' }],
+      ['a DNS SAN with a NUL beside', NUL],
+      ['an e-mail SAN without an at sign beside', NOBODY]
+    ] as const
+  ).map(([named, ...others]) => leaf('san', named, undefined, sansBeside(...others), { hides: ['low names', 'root names'] })),
+  constrained('a DNS SAN with a NUL beside, below URI constraints', undefined, NUL, { permittedUris: ['vec.test'] }),
+  constrained('an e-mail SAN without an at sign beside, below URI constraints', undefined, NOBODY, { permittedUris: ['vec.test'] }),
+  constrained(
+    'an IP SAN below an issuer that permits it',
+    'X-17',
+    { type: 'ip', value: Uint8Array.of(10, 0, 0, 1) },
+    {
+      permittedRaw: [tlv(0x87, Uint8Array.of(10, 0, 0, 0, 255, 0, 0, 0))]
+    }
   ),
-  leaf('san', 'an IP SAN of five bytes beside', undefined, sansBeside({ type: 'ip', value: Uint8Array.of(1, 2, 3, 4, 5) })),
-  leaf('san', 'a DNS SAN beyond ASCII beside', undefined, sansBeside({ type: 'dns', value: 'é.test' })),
-  leaf('san', 'a DNS SAN with a NUL beside', undefined, sansBeside({ type: 'dns', value: 'a.test\0.b.test' })),
-  leaf('san', 'an e-mail SAN without an at sign beside', undefined, sansBeside({ type: 'email', value: 'nobody' })),
-  leaf('subject', 'an empty subject, the SAN not critical', 'X-5', { subject: EMPTY_NAME, sanCritical: false }),
-  leaf('subject', 'an empty subject, the SAN critical', undefined, { subject: EMPTY_NAME, sanCritical: true }),
+  constrained('a DNS SAN below an issuer that permits it', undefined, { type: 'dns', value: 'a.vec.test' }, { permittedDns: ['vec.test'] }),
+  constrained(
+    'a DNS SAN below an issuer that permits another',
+    'X-17',
+    { type: 'dns', value: 'a.vec.test' },
+    { permittedDns: ['other.test'] }
+  ),
+  constrained('a DNS SAN below an issuer that excludes it', 'X-17', { type: 'dns', value: 'a.vec.test' }, { excludedDns: ['vec.test'] }),
+  constrained('a DNS SAN with a NUL below an issuer that permits its end', 'X-17', NUL, { permittedDns: ['b.test'] }),
+  leaf('subject', 'an empty subject, the SAN not critical', 'X-5', { subject: EMPTY_NAME, sanCritical: false }, { hides: ['low names'] }),
+  leaf('subject', 'an empty subject, the SAN critical', undefined, { subject: EMPTY_NAME, sanCritical: true }, { hides: ['low names'] }),
+  defect(
+    'leaf subject',
+    'leaf: an empty subject, below an issuer that permits some directory names',
+    undefined,
+    (draft) => {
+      turn(draft.leaf, { subject: EMPTY_NAME, sanCritical: true }, draft.now)
+      turn(draft.intermediates.at(-1) ?? {}, { nameConstraints: { permittedRaw: [tlv(0xa4, name([['2.5.4.10', 'SPIRE']]))] } }, draft.now)
+    },
+    { needs: 1, hides: ['low names', 'leaf san'] }
+  ),
   leaf('subject', 'a subject, the SAN critical', undefined, { sanCritical: true }),
   leaf('subject', 'a subject that is an ID', undefined, { subject: name([['2.5.4.3', 'spiffe://vec.test/admin']]) }),
   leaf('subject', 'two attributes in one part of the subject', undefined, {
     subject: seq(set(seq(oid('2.5.4.3'), utf8('a')), seq(oid('2.5.4.10'), utf8('b'))))
   }),
-  leaf('subject', 'the subject of its issuer', undefined, { subject: name([['2.5.4.3', 'root']]) }),
+  leaf('subject', 'the subject of its issuer', undefined, { subject: name([['2.5.4.3', 'root']]) }, { hides: ['leaf key id'] }),
+  leaf(
+    'subject',
+    'the subject of its issuer, and no key identifier',
+    undefined,
+    { subject: name([['2.5.4.3', 'root']]), authorityKeyId: null },
+    { hides: ['leaf key id'] }
+  ),
   leaf('subject', 'an attribute without a value', 'X-27', { subject: seq(set(seq(oid('2.5.4.3')))) }),
   leaf('subject', 'a subject in Latin letters', undefined, { subject: seq(set(seq(oid('2.5.4.3'), tlv(0x14, Buffer.from('abc'))))) }),
   leaf('subject', 'a subject that is no UTF-8', 'X-27', { subject: seq(set(seq(oid('2.5.4.3'), tlv(0x0c, Uint8Array.of(0xff, 0xfe))))) }),
@@ -147,8 +200,17 @@ const NAMES: readonly Defect[] = [
   })
 ]
 
-function sansBeside(...others: NonNullable<Knobs['sans']>): Knobs {
+function sansBeside(...others: readonly San[]): Knobs {
   return { sans: [...others, { type: 'uri', value: ID }] }
+}
+
+/** A SAN below an issuer with constraints. */
+function constrained(named: string, rules: Rules, other: San, nameConstraints: NonNullable<Knobs['nameConstraints']>): Defect {
+  const change = (draft: Draft) => {
+    turn(draft.leaf, sansBeside(other), draft.now)
+    turn(draft.intermediates.at(-1) ?? {}, { nameConstraints }, draft.now)
+  }
+  return defect('leaf san', `leaf: ${named}`, rules, change, { needs: 1, hides: ['low names', 'root names'] })
 }
 
 const PURPOSES: readonly Defect[] = [
@@ -166,6 +228,14 @@ const PURPOSES: readonly Defect[] = [
   leaf('usage', 'key usage that is not critical', 'X-9', { keyUsageCritical: false }),
   leaf('usage', 'keyAgreement only', 'X-9', { keyUsages: ['keyAgreement'] }),
   leaf('usage', 'key usage without a bit', 'X-9', { keyUsages: [] }),
+  leaf('usage', 'key usage with bits that are not needed', undefined, {
+    keyUsages: null,
+    extensions: [raw(EXTENSION.keyUsage, bits(Uint8Array.of(0x80)), true)]
+  }),
+  leaf('usage', 'key usage of an unused bit that is set', 'X-27', {
+    keyUsages: null,
+    extensions: [raw(EXTENSION.keyUsage, bits(Uint8Array.of(0x81), 7), true)]
+  }),
   leaf('usage', 'digitalSignature only', undefined, { keyUsages: ['digitalSignature'] }),
   leaf('eku', 'serverAuth only', 'X-10', { eku: [EKU.serverAuth] }),
   leaf('eku', 'clientAuth only', 'X-10', { eku: [EKU.clientAuth] }),
@@ -204,7 +274,7 @@ const LIMITS: readonly Defect[] = [
       draft.root.pathLength = 0
       for (const intermediate of draft.intermediates) intermediate.name = 'root'
     },
-    { needs: 1, hides: ['root basic', 'root issuer', 'leaf issuer', 'sent'] }
+    { needs: 1, hides: ['root basic', 'low key', 'upper', 'leaf issuer', 'sent'] }
   ),
   defect(
     'upper path length',
@@ -242,11 +312,23 @@ const EXTENSIONS: readonly Defect[] = [
   leaf('extension', 'policies', undefined, { extensions: [raw('2.5.29.32', seq(seq(oid('2.5.29.32.0'))))] }),
   leaf('extension', 'an unknown extension', undefined, { extensions: [raw(UNKNOWN, nil())] }),
   leaf('extension', 'an unknown extension of junk', undefined, { extensions: [raw(UNKNOWN, Uint8Array.of(1, 2, 3))] }),
-  leaf('extension', 'the SAN extension twice', 'X-27', {
-    extensions: [raw(EXTENSION.subjectAltName, sanExtension([{ type: 'uri', value: 'spiffe://vec.test/admin' }]))]
-  }),
+  leaf(
+    'extension',
+    'the SAN extension twice',
+    'X-27',
+    {
+      extensions: [raw(EXTENSION.subjectAltName, sanExtension([{ type: 'uri', value: 'spiffe://vec.test/admin' }]))]
+    },
+    { hides: ['leaf san', 'leaf subject'] }
+  ),
   leaf('extension', 'an unknown extension twice', 'X-27', { extensions: [raw(UNKNOWN, nil()), raw(UNKNOWN, nil())] }),
-  leaf('extension', 'a second key usage', 'X-27', { extensions: [raw(EXTENSION.keyUsage, bits(Uint8Array.of(0x80), 7), true)] }),
+  leaf(
+    'extension',
+    'a second key usage',
+    'X-27',
+    { extensions: [raw(EXTENSION.keyUsage, bits(Uint8Array.of(0x80), 7), true)] },
+    { hides: ['leaf usage'] }
+  ),
   leaf('extension', 'a flag that says FALSE', 'X-27', { extensions: [{ oid: UNKNOWN, flag: bool(false), value: nil() }] }),
   leaf('extension', 'a flag of one', 'X-27', { extensions: [{ oid: UNKNOWN, flag: tlv(1, Uint8Array.of(1)), value: nil() }] }),
   leaf('extension', 'name constraints', undefined, { nameConstraints: { permittedUris: ['other.test'] } }),
@@ -268,8 +350,8 @@ const EXTENSIONS: readonly Defect[] = [
   low('extension', 'an unknown critical extension', 'X-18', { extensions: [raw(UNKNOWN, nil(), true)] }),
   low('extension', 'an unknown extension twice', 'X-27', { extensions: [raw(UNKNOWN, nil()), raw(UNKNOWN, nil())] }),
   low('extension', 'critical policies', 'X-18', { extensions: [raw('2.5.29.32', seq(seq(oid('2.5.29.32.0'))), true)] }),
-  low('id', 'the ID of a workload', ['X-13', 'X-17'], { id: 'spiffe://vec.test/ca' } as Knobs),
-  low('id', 'an ID with a port', ['X-13', 'X-17'], { id: 'spiffe://vec.test:1' } as Knobs),
+  low('id', 'the ID of a workload', 'X-13', { id: 'spiffe://vec.test/ca' } as Knobs),
+  low('id', 'an ID with a port', 'X-13', { id: 'spiffe://vec.test:1' } as Knobs),
   low('id', 'no ID', undefined, { id: null } as Knobs),
   low('id', 'the ID of an upstream trust domain', undefined, { id: 'spiffe://upstream.test' } as Knobs),
   root('extension', 'an unknown critical extension', 'X-18', { extensions: [raw(UNKNOWN, nil(), true)] }),
@@ -292,6 +374,17 @@ const SIGNATURES: readonly Defect[] = [
   low('key', 'RSA of 2048 bits', undefined, () => ({ key: keyFor('RSA-2048') })),
   low('key', 'another curve', 'X-28', { keyKind: 'secp256k1' }),
   low('key', 'P-521', undefined, { keyKind: 'P-521' }),
+  low('key', 'Ed25519', undefined, { keyKind: 'Ed25519' }, { hides: ['leaf signature'] }),
+  defect(
+    'low key',
+    'intermediate: RSA that signs with PSS',
+    undefined,
+    (draft) => {
+      turn(draft.intermediates.at(-1) ?? {}, { key: keyFor('RSA-2048') }, draft.now)
+      turn(draft.leaf, { pss: true }, draft.now)
+    },
+    { needs: 1, hides: ['leaf signature', 'signer'] }
+  ),
   low('signature', 'tampered with', 'X-14', { tampered: true }),
   low('signature', 'SHA-1', 'X-28', { hash: 'sha1' }),
   root('key', 'RSA of 1024 bits', 'X-28', () => ({ key: keyFor('RSA-1024') })),
@@ -342,9 +435,9 @@ const SHAPE: readonly Defect[] = [
       const twin = await authorityAt(made.now, { name: made.lowest.name, parent: made.intermediates.at(-2) ?? made.root })
       return [first, twin.der, ...rest]
     },
-    { needs: 1, hides: ['leaf key id'] }
+    { needs: 1, hides: ['leaf key id', 'low key'] }
   ),
-  sent('an intermediate left out', ['X-19', 'X-20'], (chain) => chain.toSpliced(1, 1), { needs: 1, hides: ['low'] }),
+  sent('an intermediate left out', ['X-19', 'X-20'], (chain) => chain.toSpliced(1, 1), { needs: 1, hides: ['low', 'held'] }),
   sent('nine certificates', 'X-25', (chain, made) => [...chain, ...Array.from({ length: 9 - chain.length }, () => made.partner.der)]),
   sent('eight certificates', undefined, (chain, made) => [...chain, ...Array.from({ length: 8 - chain.length }, () => made.partner.der)]),
   sent('bytes that are no certificate', 'X-27', (chain) => [...chain, seq(int(1))]),
@@ -368,7 +461,7 @@ const SHAPE: readonly Defect[] = [
   defect(
     'signer',
     'signed by the partner',
-    ['X-20', 'X-17'],
+    'X-20',
     (draft) => {
       draft.signer = ({ partner }) => partner
     },
@@ -419,14 +512,37 @@ const SHAPE: readonly Defect[] = [
   ),
   held('an intermediate instead of the root', undefined, (anchors, made) => void anchors.set('vec.test', [made.lowest.der]), {
     needs: 1,
-    hides: ['root', 'upper']
+    hides: ['root', 'upper', 'low signature']
   }),
-  held('an intermediate beside the root', undefined, (anchors, made) => void anchors.set('vec.test', [made.root.der, made.lowest.der]), {
-    needs: 1,
-    hides: ['root', 'upper']
-  }),
+  held(
+    'the lower of two intermediates beside the root',
+    undefined,
+    (anchors, made) => void anchors.set('vec.test', [made.root.der, made.lowest.der]),
+    { needs: 2, hides: ['root', 'upper', 'low signature'] }
+  ),
+  held(
+    'an intermediate beside the root',
+    undefined,
+    (anchors, made) => void anchors.set('vec.test', [made.root.der, ...made.intermediates.slice(0, 1).map(({ der }) => der)]),
+    {
+      needs: 1,
+      hides: ['root', 'upper', 'low signature']
+    }
+  ),
+  defect(
+    'held',
+    'held: an intermediate that nobody signed beside the root',
+    undefined,
+    (draft) => {
+      turn(draft.intermediates[0] ?? {}, { tampered: true }, draft.now)
+      draft.anchors.push(
+        (anchors, made) => void anchors.set('vec.test', [made.root.der, ...made.intermediates.slice(0, 1).map(({ der }) => der)])
+      )
+    },
+    { needs: 1, hides: ['root', 'upper', 'low signature'] }
+  ),
   held('the leaf instead of the root', ['X-26'], (anchors, made) => void anchors.set('vec.test', [made.leaf.der]), {
-    hides: ['low', 'root', 'upper', 'leaf issuer', 'sent', 'signer']
+    hides: ['low', 'root', 'upper', 'leaf issuer', 'leaf signature', 'sent', 'signer']
   })
 ]
 

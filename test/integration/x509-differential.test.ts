@@ -84,6 +84,9 @@ const nameOf = ({ defects }: Case): string => `[${defects.map(({ name }) => name
 function ownFault({ made, ours }: Judged): string | undefined {
   const rules = made.defects.flatMap((defect) => defect.rules)
   if (ours.ok ? rules.length === 0 : rules.includes(ours.rule)) return undefined
+  // An intermediate that the bundle holds as well is named as the anchor that it would be.
+  const asAnchor = !ours.ok && ours.rule === 'X-26' && rules.includes('X-12') && made.defects.some(({ place }) => place === 'held')
+  if (asAnchor) return undefined
   return `${nameOf(made)}: ${ours.ok ? 'accepted' : `${ours.rule}, ${ours.detail}`}`
 }
 
