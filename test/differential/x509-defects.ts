@@ -210,7 +210,7 @@ function constrained(named: string, rules: Rules, other: San, nameConstraints: N
     turn(draft.leaf, sansBeside(other), draft.now)
     turn(draft.intermediates.at(-1) ?? {}, { nameConstraints }, draft.now)
   }
-  return defect('leaf san', `leaf: ${named}`, rules, change, { needs: 1, hides: ['low names', 'root names'] })
+  return defect('leaf san', `leaf: ${named}`, rules, change, { needs: 1, hides: ['low names', 'root names', 'held'] })
 }
 
 const PURPOSES: readonly Defect[] = [
