@@ -1,7 +1,12 @@
 /** Rotation under load, the short form of `npm run soak`: no good caller is refused, and without limits on the age of connections one is. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { type SoakResult, soak, wrongWith } from '../../bench/rotation.ts'
+import { startRecorder } from '../../demo/recorder.ts'
 
 const RUN = join(import.meta.dirname, '../../.run')
 const SVID_SECONDS = 20
@@ -34,4 +39,18 @@ it('the verdict on a run can fail: a refusal, a run without rotation, a control 
   expect(judge({ rotations: { caller: 1, envoy: 0, vecauthz: 2, authority: 1 } })).toContain('TOO FEW ROTATIONS of envoy')
   expect(judge({}, true)).toContain('NO REFUSALS')
   expect(judge({ refused: { 'svid-expired': 1 } }, true)).toBeUndefined()
+})
+
+it('the recorder before Chroma does not close an idle connection, as Node would after 6 s: an allowed call could meet the end of it', async () => {
+  const database = createServer((_, answer) => answer.end('{}')).listen(0, '127.0.0.1')
+  await once(database, 'listening')
+  const recorder = await startRecorder({ host: '127.0.0.1', port: (database.address() as AddressInfo).port })
+  const socket = connect(recorder.port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nhost: chroma\r\n\r\n')
+  await once(socket, 'data')
+  await sleep(7_500)
+  expect(socket.readableEnded || socket.destroyed).toBe(false)
+  socket.destroy()
+  await recorder.stop()
+  database.close()
 })
