@@ -6,7 +6,7 @@
  */
 import type { Caller } from './core/caller.ts'
 import type { Decision, Grant, ProbeGrant } from './core/decision.ts'
-import { accept, type DenyReason, type Refused, type Result, refuse } from './core/deny-reason.ts'
+import { accept, type DenyReason, type Result, refuse } from './core/deny-reason.ts'
 import type { Inbound } from './core/inbound.ts'
 import type { Memory } from './core/memory.ts'
 import type { TrustBundles } from './core/trust.ts'
@@ -22,7 +22,7 @@ export interface Served {
   readonly id: string
   readonly dialect: Dialect
   /** Exchanges a collection id for its name, from memory or by asking the database. */
-  readonly resolve: (caller: Caller, call: VectorCall, tenant: string, now: number) => Resolved | Promise<Resolved>
+  readonly resolve: (caller: Caller, call: VectorCall, tenant: string) => Resolved | Promise<Resolved>
   /** Told of a granted rename or drop, so that an old name is not believed any longer. */
   readonly forget: (targets: readonly ResolvedTarget[]) => void
 }
@@ -105,7 +105,7 @@ function judge(its: Case, caller: Caller, workload: Workload): Decision | Promis
     account.targets = targets.value
     return settle(grantFor(caller, call.value, tenant.value, targets.value, served.id, policy), workload, its, served)
   }
-  const targets = served.resolve(caller, call.value, tenant.value, its.now)
+  const targets = served.resolve(caller, call.value, tenant.value)
   return targets instanceof Promise ? targets.then(grant) : grant(targets)
 }
 
@@ -113,7 +113,7 @@ export function deny(reason: DenyReason, retryAfterMs?: number): Decision {
   return retryAfterMs === undefined ? { verdict: 'deny', reason } : { verdict: 'deny', reason, retryAfterMs }
 }
 
-function usableTrust({ trust, trustAgeMs, trustAgeMsMax }: World): Result<TrustBundles> | Refused {
+function usableTrust({ trust, trustAgeMs, trustAgeMsMax }: World): Result<TrustBundles> {
   if (trust === undefined) return refuse('trust-unavailable', 'no trust bundle has come from the Workload API yet')
   if (trustAgeMs <= trustAgeMsMax) return accept(trust)
   const seconds = [trustAgeMs, trustAgeMsMax].map((ms) => Math.round(ms / 1000))

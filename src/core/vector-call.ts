@@ -52,9 +52,8 @@ export interface VectorCall {
   /** Name of the row of the dialect's route table, such as `collection.query`. */
   readonly endpoint: string
   readonly operation: Operation
-  /** At least one, but none for a probe. */
+  /** At least one, but none for a probe. A name that the call gives to a collection (create, rename) is a target too. */
   readonly targets: readonly Target[]
-  /** A name that this call will give to a collection (create, rename): granted like a target. */
   readonly shape: Shape
 }
 
