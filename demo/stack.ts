@@ -3,7 +3,7 @@
  * the gateway Envoy, with a recorder between Envoy and Chroma. The integration tests run on this same stack.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
@@ -149,30 +149,31 @@ async function timed<T>(say: (line: string) => void, what: string, work: Promise
   return done
 }
 
-function startIssuer(folder: string, seconds: number, partners: readonly string[], say: (line: string) => void): Promise<DevIssuer> {
-  // A unix socket's path has at most 107 bytes; a checkout may lie deeper than that.
-  const short = join(tmpdir(), `vecauthz-${process.pid}-${Math.random().toString(36).slice(2, 8)}`)
+async function startIssuer(folder: string, seconds: number, partners: readonly string[], say: (line: string) => void): Promise<DevIssuer> {
+  // A unix socket's path has at most 107 bytes, and a checkout may lie deeper than that: always in a short folder, not only there.
+  const home = mkdtempSync(join(tmpdir(), 'vecauthz-'))
+  symlinkSync(home, join(folder, 'issuer'))
+  const remove = () => rmSync(home, { recursive: true, force: true })
   const federatesWith = [...new Set(partners.map((id) => new URL(id).hostname))]
-  const home = join(folder, 'issuer').length < 60 ? join(folder, 'issuer') : short
-  return startDevIssuer({
-    folder: home,
-    trustDomains: [TRUST_DOMAIN, ...federatesWith],
-    entries: [
-      { id: GATEWAY_ENVOY, dns: [HOST], federatesWith },
-      { id: OTHER_ENVOY },
-      { id: GATEWAY_SERVER, federatesWith },
-      ...[SUPPORT, TRIALS, PAYROLL, INDEXER, ...partners].map((id) => ({ id }))
-    ],
-    ttlMs: seconds * 1000,
-    environment: process.env,
-    say
-  }).then((issuer) => ({
-    ...issuer,
-    close: async () => {
-      await issuer.close()
-      if (home === short) rmSync(short, { recursive: true, force: true })
-    }
-  }))
+  try {
+    const issuer = await startDevIssuer({
+      folder: home,
+      trustDomains: [TRUST_DOMAIN, ...federatesWith],
+      entries: [
+        { id: GATEWAY_ENVOY, dns: [HOST], federatesWith },
+        { id: OTHER_ENVOY },
+        { id: GATEWAY_SERVER, federatesWith },
+        ...[SUPPORT, TRIALS, PAYROLL, INDEXER, ...partners].map((id) => ({ id }))
+      ],
+      ttlMs: seconds * 1000,
+      environment: process.env,
+      say
+    })
+    return { ...issuer, close: () => issuer.close().finally(remove) }
+  } catch (cause) {
+    remove()
+    throw cause
+  }
 }
 
 /** The shipped demo/config with this run's ports, socket and lifetimes. */
