@@ -2,7 +2,7 @@
 import type { Served } from './authorize.ts'
 import type { Settings } from './config/settings-schema.ts'
 import { accept } from './core/deny-reason.ts'
-import type { DatabaseKind, ResolvedTarget, VectorCall } from './core/vector-call.ts'
+import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
 import type { Dialect } from './databases/dialect.ts'
 import { DIALECTS } from './databases/dialects.ts'
 import { createNames, type Names } from './state/names.ts'
@@ -14,7 +14,7 @@ export function serveDatabases(settings: Settings): (authority: string) => Serve
   const byAuthority = new Map<string, Served>()
   for (const database of settings.databases) {
     // Loading refused every kind that has no dialect.
-    const served = serveOne(database.id, DIALECTS[database.kind as DatabaseKind], database.url, names)
+    const served = serveOne(database.id, DIALECTS[database.kind as keyof typeof DIALECTS], database.url, names)
     for (const authority of database.authorities) byAuthority.set(authority, served)
   }
   return (authority) => byAuthority.get(authority) ?? byAuthority.get(hostOf(authority))

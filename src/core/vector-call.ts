@@ -2,13 +2,28 @@
  * A vector-database call as the database will read it. A call that cannot be read in full is not a VectorCall.
  */
 
-export type DatabaseKind = 'chroma'
+export type DatabaseKind = 'chroma' | 'qdrant' | 'weaviate' | 'milvus'
+
+/**
+ * How a collection keeps tenants apart.
+ * - `path`: the tenant is in the request path (Chroma). - `native`: the database's own tenants (Weaviate).
+ * - `database`: a database (namespace) for each tenant. - `collection`: a collection for each tenant, by its name.
+ * - `shard`: a shard key for each tenant. - `filter`: one collection, and a field of every record says whose it is.
+ */
+export type Tenancy = 'path' | 'native' | 'database' | 'collection' | 'shard' | 'filter'
 
 /** What a call does. `drop` is apart from `delete` because it cannot be undone; `probe` is the tenantless start-up call of a client. */
 export type Operation = 'search' | 'read' | 'write' | 'delete' | 'define' | 'drop' | 'export' | 'observe' | 'probe'
 
-/** Where the call names its tenant. `none` is a call without a tenant, allowed for probes only. */
-export type TenantClaim = { readonly kind: 'path'; readonly tenant: string } | { readonly kind: 'none' }
+/**
+ * The tenant that the database's own grammar names in the call.
+ * - `path`: a part of the request path (Chroma). - `native`: the database's tenant field (Weaviate).
+ * - `none`: the grammar has no place for it, or the call leaves it out: a name, a shard key or a filter may carry it (`Bounds`).
+ */
+export type TenantClaim =
+  | { readonly kind: 'path'; readonly tenant: string }
+  | { readonly kind: 'native'; readonly tenant: string }
+  | { readonly kind: 'none' }
 
 /**
  * How the call names its collection.
@@ -26,9 +41,28 @@ export type CollectionRef =
 /** One place that the call touches. */
 export interface Target {
   readonly tenant: TenantClaim
-  /** The database's own grouping inside a tenant (Chroma: database), or undefined where the call names none. */
+  /** The database's own grouping above collections (Chroma: database of a tenant; Milvus: database), or undefined where there is none. */
   readonly namespace: string | undefined
   readonly collection: CollectionRef
+  /** Undefined where the call cannot be confined to a part of the collection: then all of it is meant. */
+  readonly bounds?: Bounds
+}
+
+/**
+ * What the call itself proves about the records it touches in a collection that tenants share. Read as the database evaluates
+ * it; what is not proved is not here.
+ */
+export interface Bounds {
+  /** The only shard keys (Qdrant) or partitions (Milvus) that are touched; undefined: all of them. */
+  readonly shards: readonly string[] | undefined
+  /** Field to the one text value that it has in every record read, changed, deleted or written. */
+  readonly pins: ReadonlyMap<string, string>
+  /** Fields that the call changes in records that exist: their names, or `*` where it could be any. Empty for reads and whole new records. */
+  readonly changes: readonly string[]
+  /** Why `pins` do not bind everything (records named by id, a lookup into another collection): words for the record. */
+  readonly unpinned: string | undefined
+  /** The same for `shards`. */
+  readonly unsharded: string | undefined
 }
 
 /** What the call costs and gives away, and the vectors in it. */
@@ -65,6 +99,7 @@ export interface ResolvedTarget {
     | { readonly kind: 'name'; readonly name: string; readonly id?: string }
     | { readonly kind: 'every' }
     | { readonly kind: 'none' }
+  readonly bounds?: Bounds
 }
 
 export const NO_SHAPE: Shape = { queries: 0, topK: 0, records: 0, vectorsOut: false, dimensions: 0, vectors: [] }

@@ -24,7 +24,8 @@ export const chroma: Dialect = {
   // The first is what Chroma Cloud and older servers take, the second any proxy's.
   credentialHeaders: ['x-chroma-token', 'authorization'],
   meaningHeaders: [],
-  names: chromaNames
+  names: chromaNames,
+  tenancies: ['path']
 }
 
 function readCall(inbound: Inbound): Result<VectorCall> {

@@ -50,7 +50,10 @@ export const RULES = {
   'X-14': { level: 'must', title: "Each signature verifies with its issuer's key (RFC 5280 §6.1.3)." },
   'X-15': { level: 'must', title: 'Every certificate on the path is inside its validity (RFC 5280 §6.1.3).' },
   'X-16': { level: 'must', title: 'Path length constraints hold, for anchors and self-issued certificates too (RFC 5280 §6.1.4).' },
-  'X-17': { level: 'must', title: 'Name constraints hold, or the chain is refused (X509-SVID §4.2, RFC 5280 §4.2.1.10).' },
+  'X-17': {
+    level: 'must',
+    title: 'Name constraints hold; a critical one on names other than URI and DNS refuses the chain (X509-SVID §4.2, RFC 5280 §4.2.1.10).'
+  },
   'X-18': { level: 'must', title: 'A critical extension that is not processed here refuses the path (RFC 5280 §6.1.4).' },
   'X-19': { level: 'must', title: 'Issuer and subject names chain (RFC 5280 §6.1.3).' },
   'X-20': { level: 'must', title: "Only the bundle of the leaf's own trust domain vouches for it (Workload API §4.6, Federation §7.3)." },

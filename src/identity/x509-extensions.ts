@@ -8,12 +8,18 @@ export interface Extensions {
   readonly extendedKeyUsage: readonly string[] | undefined
   readonly basicConstraints: { readonly ca: boolean; readonly pathLength: number | undefined } | undefined
   readonly subjectAltName: { readonly critical: boolean; readonly names: readonly GeneralName[] } | undefined
-  readonly nameConstraints: { readonly permitted: readonly GeneralName[]; readonly excluded: readonly GeneralName[] } | undefined
+  readonly nameConstraints: NameConstraints | undefined
   /** Key identifiers in hex. */
   readonly subjectKeyId: string | undefined
   readonly authorityKeyId: string | undefined
   /** Dotted OID of the first critical extension that is not processed here. */
   readonly unknownCritical: string | undefined
+}
+
+export interface NameConstraints {
+  readonly critical: boolean
+  readonly permitted: readonly GeneralName[]
+  readonly excluded: readonly GeneralName[]
 }
 
 /** `keyUsage.bits` (RFC 5280 §4.2.1.3): bit n of the standard is `1 << n` here. */
@@ -115,11 +121,11 @@ function readSubjectAltName(value: Buffer, critical: boolean, draft: Draft): Rea
   return 'processed'
 }
 
-function readNameConstraints(value: Buffer, _critical: boolean, draft: Draft): Reading {
+function readNameConstraints(value: Buffer, critical: boolean, draft: Draft): Reading {
   const whole = wholeElement(value, TAG.sequence)
   const parts = whole && childrenOf(value, whole)
   if (parts === undefined || parts.length === 0 || parts.length > 2) return 'malformed'
-  const constraints: { permitted: readonly GeneralName[]; excluded: readonly GeneralName[] } = { permitted: [], excluded: [] }
+  const constraints = { critical, permitted: [] as readonly GeneralName[], excluded: [] as readonly GeneralName[] }
   let last = 0
   for (const part of parts) {
     const bases = part.tag > last && (part.tag === 0xa0 || part.tag === 0xa1) ? readSubtrees(value, part) : undefined

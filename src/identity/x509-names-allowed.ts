@@ -2,15 +2,18 @@ import type { Certificate } from './x509-certificate.ts'
 import { EMPTY_NAME, type GeneralName, NAME_TYPE } from './x509-name.ts'
 
 /**
- * Name constraints (RFC 5280 §4.2.1.10; rule X-17). URI and DNS names are processed; a constraint of another type refuses every
- * certificate that has a name of that type. Where the standard leaves two readings, the one that allows less is taken: self-issued
- * certificates are not exempt, a bare host excludes the hosts below it as well, and what is no host name constrains everything.
+ * Name constraints (RFC 5280 §4.2.1.10; rule X-17). URI and DNS names are processed. A constraint of another type refuses the path
+ * where it is critical, as any critical thing that is not processed does; the standard asks for less, that it refuses certificates
+ * which have a name of that type, and so it does here where it is not critical. Where the standard leaves two readings, the one
+ * that allows less is taken: self-issued certificates are not exempt, a bare host excludes the hosts below it as well, and what is
+ * no host name constrains everything.
  */
 export function forbiddenName(issuer: Certificate, below: readonly Certificate[]): string | undefined {
   const constraints = issuer.extensions.nameConstraints
   if (constraints === undefined) return undefined
-  const { permitted, excluded } = constraints
+  const { critical, permitted, excluded } = constraints
   for (const type of new Set([...permitted, ...excluded].map((base) => base.type))) {
+    if (critical && !PROCESSED.includes(type)) return `a critical constraint on names of type ${type}, which is not processed`
     const ofType = (base: GeneralName): boolean => base.type === type
     const [allow, deny] = [permitted.filter(ofType), excluded.filter(ofType)]
     for (const name of below.flatMap((certificate) => namesOf(certificate, type))) {
@@ -24,6 +27,8 @@ export function forbiddenName(issuer: Certificate, below: readonly Certificate[]
   }
   return undefined
 }
+
+const PROCESSED: readonly number[] = [NAME_TYPE.uri, NAME_TYPE.dns]
 
 function namesOf({ subject, extensions }: Certificate, type: number): readonly string[] {
   const names = (extensions.subjectAltName?.names ?? []).filter((name) => name.type === type).map((name) => name.text)

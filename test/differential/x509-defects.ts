@@ -147,9 +147,7 @@ const NAMES: readonly Defect[] = [
     'an IP SAN below an issuer that permits it',
     'X-17',
     { type: 'ip', value: Uint8Array.of(10, 0, 0, 1) },
-    {
-      permittedRaw: [tlv(0x87, Uint8Array.of(10, 0, 0, 0, 255, 0, 0, 0))]
-    }
+    { permittedRaw: [tlv(0x87, Uint8Array.of(10, 0, 0, 0, 255, 0, 0, 0))], critical: false }
   ),
   constrained('a DNS SAN below an issuer that permits it', undefined, { type: 'dns', value: 'a.vec.test' }, { permittedDns: ['vec.test'] }),
   constrained(
@@ -168,7 +166,8 @@ const NAMES: readonly Defect[] = [
     undefined,
     (draft) => {
       turn(draft.leaf, { subject: EMPTY_NAME, sanCritical: true }, draft.now)
-      turn(draft.intermediates.at(-1) ?? {}, { nameConstraints: { permittedRaw: [tlv(0xa4, name([['2.5.4.10', 'SPIRE']]))] } }, draft.now)
+      const permittedRaw = [tlv(0xa4, name([['2.5.4.10', 'SPIRE']]))]
+      turn(draft.intermediates.at(-1) ?? {}, { nameConstraints: { permittedRaw, critical: false } }, draft.now)
     },
     { needs: 1, hides: ['low names', 'leaf san'] }
   ),
@@ -299,8 +298,14 @@ const LIMITS: readonly Defect[] = [
   low('names', 'excludes an empty host', 'X-17', { nameConstraints: { excludedUris: [''] } }),
   low('names', 'permits a URI, not a host', 'X-17', { nameConstraints: { permittedUris: ['spiffe://vec.test'] } }),
   low('names', 'permits some directory names', 'X-17', { nameConstraints: { permittedRaw: [tlv(0xa4, name([['2.5.4.10', 'SPIRE']]))] } }),
-  low('names', 'permits some addresses', undefined, {
+  low('names', 'permits some addresses', 'X-17', {
     nameConstraints: { permittedRaw: [tlv(0x87, Uint8Array.of(10, 0, 0, 0, 255, 0, 0, 0))] }
+  }),
+  low('names', 'permits some addresses, and is not critical', undefined, {
+    nameConstraints: { permittedRaw: [tlv(0x87, Uint8Array.of(10, 0, 0, 0, 255, 0, 0, 0))], critical: false }
+  }),
+  low('names', 'permits some directory names, and is not critical', 'X-17', {
+    nameConstraints: { permittedRaw: [tlv(0xa4, name([['2.5.4.10', 'SPIRE']]))], critical: false }
   }),
   low('names', 'a constraint without a base', 'X-27', { extensions: [raw(EXTENSION.nameConstraints, seq(tlv(0xa0)), true)] }),
   root('names', 'permits another host', 'X-17', { nameConstraints: { permittedUris: ['other.test'] } })

@@ -52,12 +52,27 @@ describe('name constraints', () => {
       want: 'X-17',
       chain: below({ permittedDns: ['vec.test'] }, { dns: ['dbvec.test'] })
     },
-    { name: 'X-17 addresses excluded, and a leaf without', want: 'valid', chain: below({ excludedRaw: [anyAddress] }) },
+    { name: 'X-17 addresses excluded, critical, and a leaf without', want: 'X-17', chain: below({ excludedRaw: [anyAddress] }) },
     {
-      name: 'X-17 addresses excluded, and a leaf with one',
+      name: 'X-17 addresses permitted, critical, and a leaf without',
+      want: 'X-17',
+      chain: below({ permittedRaw: [anyAddress] })
+    },
+    {
+      name: 'X-17 addresses excluded beside the host permitted, critical',
+      want: 'X-17',
+      chain: below({ permittedUris: ['vec.test'], excludedRaw: [anyAddress] })
+    },
+    {
+      name: 'X-17 addresses excluded, not critical, and a leaf without',
+      want: 'valid',
+      chain: below({ excludedRaw: [anyAddress], critical: false })
+    },
+    {
+      name: 'X-17 addresses excluded, not critical, and a leaf with one',
       want: 'X-17',
       chain: below(
-        { excludedRaw: [anyAddress] },
+        { excludedRaw: [anyAddress], critical: false },
         {
           sans: [
             { type: 'uri', value: ID },
@@ -66,13 +81,34 @@ describe('name constraints', () => {
         }
       )
     },
-    { name: 'X-17 subjects constrained, and a leaf with one', want: 'X-17', chain: below({ permittedRaw: [directory] }) },
     {
-      name: 'X-17 subjects constrained, and a leaf without',
+      name: 'X-17 subjects constrained, not critical, and a leaf with one',
+      want: 'X-17',
+      chain: below({ permittedRaw: [directory], critical: false })
+    },
+    {
+      name: 'X-17 subjects constrained, not critical, and a leaf without',
       want: 'valid',
+      chain: below({ permittedRaw: [directory], critical: false }, { subject: EMPTY_NAME, sanCritical: true })
+    },
+    {
+      name: 'X-17 subjects constrained, critical, and a leaf without',
+      want: 'X-17',
       chain: below({ permittedRaw: [directory] }, { subject: EMPTY_NAME, sanCritical: true })
     },
-    { name: 'X-17 mail constrained, which reaches into the subject', want: 'X-17', chain: below({ permittedRaw: [mail] }) },
+    {
+      name: 'X-17 mail constrained, not critical, which reaches into the subject',
+      want: 'X-17',
+      chain: below({ permittedRaw: [mail], critical: false })
+    },
+    {
+      name: 'X-17 addresses constrained two levels up, critical',
+      want: 'X-17',
+      chain: async () => {
+        const upper = await authority({ name: 'upper', parent: root, nameConstraints: { permittedRaw: [anyAddress] } })
+        return (await svid(await authority({ name: 'lower', parent: upper }))).chain
+      }
+    },
     {
       name: 'X-17 an intermediate below the constrained one, with an ID outside',
       want: 'X-17',

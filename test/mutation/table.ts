@@ -27,6 +27,7 @@ export const NO_MUTATION: Readonly<Partial<Record<RuleNumber, string>>> = {
 const SPIFFE_ID = 'src/core/spiffe-id.ts'
 const LEAF = 'src/identity/x509-leaf.ts'
 const ISSUER = 'src/identity/x509-issuer.ts'
+const NAMES = 'src/identity/x509-names-allowed.ts'
 const PATH = 'src/identity/x509-path.ts'
 const ANCHORS = 'src/identity/x509-anchors.ts'
 const SVID = 'src/identity/x509-svid.ts'
@@ -179,6 +180,8 @@ const X509: readonly Mutation[] = [
   }),
   off('X-16', ISSUER, 'intermediates > longest', 'intermediates < 0'),
   off('X-17', ISSUER, 'if (name !== undefined) return', 'if (name === null) return'),
+  off('X-17', NAMES, 'if (critical && !PROCESSED.includes(type)) return', 'if (critical && type < 0) return'),
+  off('X-17', NAMES, 'if (host === undefined) return', 'if (host === undefined) continue\n      if (host === null) return'),
   off('X-18', LEAF, "if (unknownCritical !== undefined) return fault('X-18'", "if (unknownCritical === null) return fault('X-18'"),
   off('X-18', ISSUER, 'if (unknownCritical !== undefined) {', 'if (unknownCritical === null) {'),
   off('X-19', PATH, 'certificate.subject === issued.issuer', 'certificate.subject !== null', {
