@@ -1,12 +1,9 @@
 /** Other judges of the chains: Node's TLS in this process, and go-spiffe where Go is on PATH. */
-import { execFile, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { duplexPair } from 'node:stream'
 import { connect, createServer, type TLSSocket } from 'node:tls'
-import { promisify } from 'node:util'
 import { issueSvid, makeAuthority, pemOf } from '../support/ca.ts'
+import { askGoSpiffe } from './go-spiffe.ts'
 import type { Case } from './x509-chains.ts'
 
 export interface Opinion {
@@ -58,52 +55,13 @@ function opinionOf(socket: TLSSocket): Opinion {
 
 const refused = (said: string): Opinion => ({ ok: false, said })
 
-const ROOT = join(import.meta.dirname, '../..')
-const HARNESS = join(import.meta.dirname, 'go-spiffe')
-const JUDGE = join(ROOT, '.run/go-spiffe-judge')
-const BUILD_MS = 240_000
-const ANSWERS_BYTES_MAX = 64 * 1024 * 1024
-
-/**
- * Builds the harness. A text says why this judge is missing: no Go, or no way to fetch go-spiffe. A harness that does not compile
- * throws.
- */
-export async function buildGoSpiffe(): Promise<string | undefined> {
-  const missing = (await fault('version')) ?? (await fault('mod', 'download'))
-  if (missing !== undefined) return `go-spiffe has no say: ${missing}`
-  await mkdir(join(ROOT, '.run'), { recursive: true })
-  const broken = await fault('build', '-o', JUDGE, '.')
-  if (broken !== undefined) throw new Error(`the go-spiffe harness does not build: ${broken}`)
-  return undefined
-}
-
-async function fault(...args: readonly string[]): Promise<string | undefined> {
-  const env = { ...process.env, GOTOOLCHAIN: 'local', GOFLAGS: '-buildvcs=false' }
-  try {
-    await promisify(execFile)('go', args, { cwd: HARNESS, env, timeout: BUILD_MS })
-    return undefined
-  } catch (cause) {
-    const { code, stderr = '' } = cause as { code?: unknown; stderr?: string }
-    return code === 'ENOENT' ? 'go is not on PATH' : `go ${args[0]} failed: ${stderr.trim()}`
-  }
-}
-
 /** What go-spiffe's x509svid.ParseAndVerify says of each. */
 export function goSpiffe(cases: readonly Case[]): readonly Opinion[] {
   const text = (der: Uint8Array): string => Buffer.from(der).toString('base64')
-  const lines = cases.map(({ chain, bundles, now }) =>
-    JSON.stringify({
-      chain: chain.map(text),
-      bundles: Object.fromEntries([...bundles.x509].map(([name, ders]) => [name, ders.map(text)])),
-      now
-    })
-  )
-  const run = spawnSync(JUDGE, { input: `${lines.join('\n')}\n`, encoding: 'utf8', maxBuffer: ANSWERS_BYTES_MAX })
-  if (run.status !== 0) throw new Error(`the go-spiffe harness failed: ${run.stderr}`)
-  const answers = run.stdout.trimEnd().split('\n')
-  if (answers.length !== cases.length) throw new Error(`${answers.length} answers of go-spiffe to ${cases.length} questions`)
-  return answers.map((line) => {
-    const { id, error } = JSON.parse(line) as { id?: string; error?: string }
-    return id === undefined ? refused(error ?? 'no reason') : { ok: true, said: id }
-  })
+  const questions = cases.map(({ chain, bundles, now }) => ({
+    chain: chain.map(text),
+    bundles: Object.fromEntries([...bundles.x509].map(([name, ders]) => [name, ders.map(text)])),
+    now
+  }))
+  return askGoSpiffe(questions).map(({ id, error }) => (id === undefined ? refused(error ?? 'no reason') : { ok: true, said: id }))
 }

@@ -6,9 +6,10 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { verifyX509Svid, type X509Verdict } from '../../src/identity/x509-svid.ts'
 import { type Judge, LAXER, listed, STRICTER } from '../differential/disagreements.ts'
+import { buildGoSpiffe } from '../differential/go-spiffe.ts'
 import { type Case, chainWith, type Defect } from '../differential/x509-chains.ts'
 import { DEFECTS } from '../differential/x509-defects.ts'
-import { buildGoSpiffe, goSpiffe, nodeTls, type Opinion } from '../differential/x509-judges.ts'
+import { goSpiffe, nodeTls, type Opinion } from '../differential/x509-judges.ts'
 
 const CHAINS = Number(process.env['CHAINS'] ?? 300)
 const SEED = Number(process.env['CHAINS_SEED'] ?? 26)

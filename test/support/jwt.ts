@@ -53,6 +53,7 @@ export function base64Url(text: string | Uint8Array): string {
 
 function signAs(alg: string, key: KeyObject, bytes: Buffer): Buffer {
   if (alg === 'EdDSA') return sign(null, bytes, key)
+  if (alg === 'DER') return sign('sha256', bytes, key)
   const hash = `sha${alg.slice(2, 5)}`
   if (alg.startsWith('ES')) return sign(hash, bytes, { key, dsaEncoding: 'ieee-p1363' })
   if (alg.startsWith('RS')) return sign(hash, bytes, key)
