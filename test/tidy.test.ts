@@ -46,8 +46,11 @@ const PACKAGES: Record<string, string> = {
 
 /** Folders that touch nothing outside the process: no I/O, clock or randomness. */
 const PURE = ['core', 'identity', 'databases', 'policy', 'risk', 'verdict']
-/** Pure functions of node: signatures and digests; whether bytes are UTF-8. */
-const PURE_NODE_MODULES: Record<string, readonly string[]> = { identity: ['node:crypto', 'node:buffer'], databases: ['node:buffer'] }
+/** Pure functions of node: signatures and digests; whether bytes are UTF-8; what a compressed gRPC message unpacks to. */
+const PURE_NODE_MODULES: Record<string, readonly string[]> = {
+  identity: ['node:crypto', 'node:buffer'],
+  databases: ['node:buffer', 'node:zlib']
+}
 
 const files = list(SRC)
 const edges = files.flatMap((file) => importsOf(file).map((target) => ({ file, target })))

@@ -49,3 +49,8 @@ export const CHECK_REPEATS_MAX = 50_000
 
 /** Clock difference tolerated for `notBefore`, in milliseconds; `notAfter` gets none. */
 export const CLOCK_SKEW_MS = 5_000
+
+/** Messages within messages of one protobuf message. Rust's decoder stops at 100; a Qdrant filter takes two levels for each of its own. */
+export const PROTO_DEPTH_MAX = 64
+/** Fields and elements of one protobuf message, floats not counted: a full body of short payload values has fewer. */
+export const PROTO_FIELDS_MAX = 131_072

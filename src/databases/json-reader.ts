@@ -1,5 +1,5 @@
 /** Where a JSON text is being read, and the few things that every reading function needs. */
-import { type DenyKind, refuse } from '../core/deny-reason.ts'
+import { type DenyKind, type Refused, refuse } from '../core/deny-reason.ts'
 
 export interface JsonReader {
   /** The body, and behind its end zeros, which are valid nowhere in JSON: no loop over it needs a bound. */
@@ -24,6 +24,11 @@ export function peek(json: JsonReader): number | undefined {
 /** Ends the reading: `readJson` gives this refusal as its result. */
 export function fail(kind: DenyKind, because: string, remedy?: string): never {
   throw refuse(kind, because, remedy)
+}
+
+/** Whether what was thrown is `fail`'s. */
+export function isRefused(cause: unknown): cause is Refused {
+  return typeof cause === 'object' && cause !== null && 'ok' in cause && cause.ok === false
 }
 
 /** A name out of a body for a reason's text: bounded, and nothing in it can break a line. */

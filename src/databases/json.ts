@@ -5,11 +5,11 @@
  * that differ in case only, no lone surrogates, bounded depth and key count. A fault is thrown as a `Refused` and becomes the
  * result of `readJson`, so that reading code shows the shape and not the plumbing.
  */
-import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
+import { accept, type Result, refuse } from '../core/deny-reason.ts'
 import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, JSON_KEYS_MAX } from '../core/limits.ts'
 import { foldCase, type Keys, matchKey } from './json-keys.ts'
 import { skipNumber } from './json-number.ts'
-import { fail, type JsonReader, peek, quote } from './json-reader.ts'
+import { fail, isRefused, type JsonReader, peek, quote } from './json-reader.ts'
 import { readString, skipString } from './json-text.ts'
 
 /** Zeros behind the body: number reading looks at up to 8 bytes beyond the one it stands on. */
@@ -37,10 +37,6 @@ export function readJson<T>(body: Uint8Array, read: (json: JsonReader) => T): Re
   } finally {
     spare = bytes
   }
-}
-
-function isRefused(cause: unknown): cause is Refused {
-  return typeof cause === 'object' && cause !== null && 'ok' in cause && cause.ok === false
 }
 
 /**
