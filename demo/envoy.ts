@@ -103,7 +103,7 @@ function launch(
 }
 
 /** setpriv becomes the binary (same process id) and has the kernel end it when this process is killed without a last word. */
-function dyingWithParent(binary: string): [string, string[]] {
+export function dyingWithParent(binary: string): [string, string[]] {
   const setpriv = '/usr/bin/setpriv'
   return existsSync(setpriv) ? [setpriv, ['--pdeathsig', 'KILL', '--', binary]] : [binary, []]
 }
