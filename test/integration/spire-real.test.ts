@@ -51,7 +51,7 @@ beforeAll(async () => {
     'Written by `test/integration/spire-real.test.ts` (its first lines say how); each section is one of its tests, and all of them run in',
     'this order against the same servers and agents. Times are seconds since the beginning of the section. In bold: the events of our own',
     'Workload API clients, as they reported them. `client` is at the first agent, `client below` at the one below an upstream root, where',
-    `SVIDs live for ${SHORT_SVID_SECONDS} s and are renewed while other things are tried.`,
+    `SVIDs live for ${SHORT_SVID_SECONDS} s and are renewed while other things are tried. A failure that repeats is shown once.`,
     '',
     `SPIRE ${spire.version}, Envoy ${ENVOY_VERSION}, Node ${process.versions.node}, ${availableParallelism()} cores, everything on loopback.`
   ])

@@ -27,8 +27,8 @@ export function watchWorkload(name: string, { address }: SpireAgent, transcript:
     verify: verifyX509Svid,
     now: Date.now,
     onEvent: (event) => {
+      if (!repeats(event, events.at(-1))) transcript.say(`${name}: ${told(event)}`)
       events.push(event)
-      transcript.say(`${name}: ${told(event)}`)
     }
   })
   const until = async (what: string, test: (snapshot: SvidSnapshot) => boolean, msMax = 30_000) => {
@@ -63,6 +63,11 @@ export function watchJwtBundles({ address }: SpireAgent, transcript: Transcript)
 function refused(event: { readonly kind: string; readonly because: string; readonly retryInMs?: number }): string {
   const retry = event.retryInMs === undefined ? '' : `; next try in ${event.retryInMs} ms`
   return `**${event.kind}** (${event.because}${retry})`
+}
+
+/** The same failure again, of a further try. */
+function repeats(event: WorkloadApiEvent, before: WorkloadApiEvent | undefined): boolean {
+  return event.kind !== 'updated' && before !== undefined && before.kind === event.kind && before.because === event.because
 }
 
 function told(event: WorkloadApiEvent): string {
