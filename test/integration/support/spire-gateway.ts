@@ -116,8 +116,8 @@ export function eventsIn({ logFile }: ServerProcess): readonly { readonly event:
   const events = readFileSync(logFile, 'utf8')
     .split('\n')
     .filter((line) => line.includes('"event":'))
-    .map((line) => JSON.parse(line) as { event: string; time: number })
-    .map(({ event, time }) => ({ event, at: time }))
+    .map((line) => JSON.parse(line) as { event: string; time: string })
+    .map(({ event, time }) => ({ event, at: Date.parse(time) }))
   return events.filter(({ event }, at) => event !== events[at - 1]?.event)
 }
 
