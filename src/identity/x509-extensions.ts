@@ -1,4 +1,16 @@
-import { childrenOf, contentOf, dottedOid, type Element, readBits, readBoolean, readOid, readSmall, TAG, wholeElement } from './der.ts'
+import {
+  childrenOf,
+  contentOf,
+  dottedOid,
+  type Element,
+  readBits,
+  readBoolean,
+  readOid,
+  readSmall,
+  readUnsigned,
+  TAG,
+  wholeElement
+} from './der.ts'
 import { type GeneralName, readGeneralName } from './x509-name.ts'
 
 /** The extensions that the rulebook processes (RFC 5280 §4.2.1), each as it stands in one certificate. */
@@ -159,7 +171,7 @@ function readAuthorityKeyId(value: Buffer, _critical: boolean, draft: Draft): Re
   let last = -1
   for (const part of parts) {
     const position = AUTHORITY_KEY_ID_TAGS.indexOf(part.tag)
-    if (position <= last) return 'malformed'
+    if (position <= last || (position > 0 && !isIssuerAndSerial(value, part))) return 'malformed'
     last = position
     if (position === 0) draft.authorityKeyId = contentOf(value, part).toString('hex')
   }
@@ -168,6 +180,12 @@ function readAuthorityKeyId(value: Buffer, _critical: boolean, draft: Draft): Re
 
 /** Key identifier, issuer names and serial number, each left out or in this order (RFC 5280 §4.2.1.1). */
 const AUTHORITY_KEY_ID_TAGS = [0x80, 0xa1, 0x82]
+
+/** Not used to choose an issuer, but names are names, and a number has its shortest form. */
+function isIssuerAndSerial(value: Buffer, part: Element): boolean {
+  if (part.tag === 0xa1) return listOf(value, part, readGeneralName) !== undefined
+  return readUnsigned(value, { ...part, tag: TAG.integer }) !== undefined
+}
 
 /** A SEQUENCE that is the whole value and holds at least one item, each of which can be read. */
 function listIn<T>(value: Buffer, read: (bytes: Buffer, item: Element) => T | undefined): readonly T[] | undefined {

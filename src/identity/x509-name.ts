@@ -62,11 +62,37 @@ export interface GeneralName {
 const CONSTRUCTED = [0, 3, 4, 5]
 const NAME_TYPES = 9
 
+/** Undefined for what is no GeneralName, also of a type that nothing here uses: a certificate is well formed as a whole. */
 export function readGeneralName(bytes: Buffer, element: Element | undefined): GeneralName | undefined {
   if (element === undefined) return undefined
   const type = element.tag & 0x1f
   const constructed = CONSTRUCTED.includes(type)
   if (type >= NAME_TYPES || element.tag !== ((constructed ? 0xa0 : 0x80) | type)) return undefined
-  if (constructed && childrenOf(bytes, element) === undefined) return undefined
+  if (constructed ? !isConstructedName(bytes, element, type) : type === REGISTERED_ID && !isRegisteredId(bytes, element)) return undefined
   return { type, text: bytes.toString('latin1', element.from, element.to) }
+}
+
+const OTHER_NAME = 0
+const EDI_PARTY_NAME = 5
+const REGISTERED_ID = 8
+
+function isRegisteredId(bytes: Buffer, element: Element): boolean {
+  return readOid(bytes, { ...element, tag: TAG.oid }) !== undefined
+}
+
+function isConstructedName(bytes: Buffer, element: Element, type: number): boolean {
+  const parts = childrenOf(bytes, element)
+  if (parts === undefined) return false
+  const [first, second, extra] = parts
+  if (type === NAME_TYPE.directory) return readName(bytes, first) !== undefined && second === undefined
+  if (type === OTHER_NAME) return readOid(bytes, first) !== undefined && wraps(bytes, second, 0xa0) && extra === undefined
+  // The assigner of an EDI name may be left out. What an X.400 address is made of, not even OpenSSL asks.
+  if (type === EDI_PARTY_NAME)
+    return wraps(bytes, parts.at(-1), 0xa1) && (parts.length === 1 || (wraps(bytes, first, 0xa0) && extra === undefined))
+  return true
+}
+
+/** Whether an element has this tag and holds exactly one other. */
+function wraps(bytes: Buffer, element: Element | undefined, tag: number): boolean {
+  return element?.tag === tag && childrenOf(bytes, element)?.length === 1
 }

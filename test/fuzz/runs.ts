@@ -17,7 +17,6 @@ export const place: fc.Arbitrary<number> = fc.noBias(fc.nat({ max: 2 ** 30 - 1 }
  */
 export async function catches<T>(property: fc.IProperty<T> | fc.IAsyncProperty<T>): Promise<boolean> {
   const details = await fc.check(property as fc.IAsyncProperty<T>, { numRuns: 100_000, seed: 1, endOnFailure: true })
-  console.error('CATCH', details.numRuns, String(details.errorInstance).slice(0, 300))
   return details.errorInstance instanceof Error && details.errorInstance.name === 'AssertionError'
 }
 

@@ -2,11 +2,12 @@ import { createPublicKey } from 'node:crypto'
 import { describe } from 'vitest'
 import { EXTENSION, sanExtension } from '../support/ca.ts'
 import { type Chain, check, HOUR, ID, leafBelow, leafOf, MINUTE, NOW, replaced, root, rsaKey, svid } from '../support/chains.ts'
-import { bool, concat, context, int, nil, octets, oid, seq, time, tlv } from '../support/der-write.ts'
+import { bool, concat, context, int, name, nil, octets, oid, seq, time, tlv } from '../support/der-write.ts'
+
+const one = (type: string, value: Uint8Array, critical = false) => ({ extensions: [{ oid: type, critical, value }] })
 
 describe('extensions', () => {
   const unknown = (critical: boolean) => ({ extensions: [{ oid: '1.3.6.1.4.1.99999.1', critical, value: octets(Uint8Array.of(1)) }] })
-  const one = (type: string, value: Uint8Array, critical = false) => ({ extensions: [{ oid: type, critical, value }] })
   const keyId = octets(Uint8Array.of(1, 2, 3))
   const subtrees = (kind: number, ...more: readonly Uint8Array[]): Uint8Array =>
     context(kind, true, seq(tlv(0x86, Buffer.from(kind === 0 ? 'vec.test' : 'other.test')), ...more))
@@ -158,6 +159,17 @@ describe('extensions', () => {
       want: 'X-27',
       chain: authorityKey(tlv(0x82, Uint8Array.of(1)), keyIdOf)
     },
+    {
+      name: 'X-27 an authority key identifier with the issuer of its issuer',
+      want: 'valid',
+      chain: authorityKey(tlv(0xa1, tlv(0xa4, name([['2.5.4.3', 'root']]))), tlv(0x82, Uint8Array.of(1)))
+    },
+    {
+      name: 'X-27 an authority key identifier with an issuer that is no name',
+      want: 'X-27',
+      chain: authorityKey(tlv(0xa1, int(1)), tlv(0x82, Uint8Array.of(1)))
+    },
+    { name: 'X-27 an authority key identifier without a digit in its serial number', want: 'X-27', chain: authorityKey(tlv(0x82)) },
     { name: 'X-27 an authority key identifier with a strange field', want: 'X-27', chain: authorityKey(tlv(0x01, Uint8Array.of(0xff))) },
     {
       name: 'X-27 a path length without cA',
@@ -169,6 +181,26 @@ describe('extensions', () => {
       want: 'X-27',
       chain: leafOf({ keyUsages: null, ...one(EXTENSION.keyUsage, tlv(3, Uint8Array.of(7, 0x81)), true) })
     }
+  ])
+})
+
+describe('names of types that nothing reads', () => {
+  const beside = (other: Uint8Array) => leafOf({ sans: null, ...one(EXTENSION.subjectAltName, seq(other, tlv(0x86, Buffer.from(ID)))) })
+  const text = tlv(0x0c, Buffer.from('a'))
+  check([
+    { name: 'X-27 another name beside', want: 'valid', chain: beside(tlv(0xa0, oid('1.2.3'), tlv(0xa0, text))) },
+    { name: 'X-27 another name without its type', want: 'X-27', chain: beside(tlv(0xa0, tlv(0xa0, text))) },
+    { name: 'X-27 another name of two values', want: 'X-27', chain: beside(tlv(0xa0, oid('1.2.3'), tlv(0xa0, text, text))) },
+    { name: 'X-27 another name with something behind', want: 'X-27', chain: beside(tlv(0xa0, oid('1.2.3'), tlv(0xa0, text), nil())) },
+    { name: 'X-27 a directory name beside', want: 'valid', chain: beside(tlv(0xa4, name([['2.5.4.3', 'a']]))) },
+    { name: 'X-27 a directory name that is a number', want: 'X-27', chain: beside(tlv(0xa4, int(1))) },
+    { name: 'X-27 two directory names in one', want: 'X-27', chain: beside(tlv(0xa4, name([['2.5.4.3', 'a']]), name([['2.5.4.3', 'b']]))) },
+    { name: 'X-27 an EDI name beside', want: 'valid', chain: beside(tlv(0xa5, tlv(0xa0, text), tlv(0xa1, text))) },
+    { name: 'X-27 an EDI name without an assigner', want: 'valid', chain: beside(tlv(0xa5, tlv(0xa1, text))) },
+    { name: 'X-27 an EDI name of an assigner only', want: 'X-27', chain: beside(tlv(0xa5, tlv(0xa0, text))) },
+    { name: 'X-27 an EDI name of three parts', want: 'X-27', chain: beside(tlv(0xa5, tlv(0xa0, text), nil(), tlv(0xa1, text))) },
+    { name: 'X-27 a registered ID beside', want: 'valid', chain: beside(tlv(0x88, Uint8Array.of(0x2a, 0x03))) },
+    { name: 'X-27 a registered ID that does not end', want: 'X-27', chain: beside(tlv(0x88, Uint8Array.of(0x2a, 0x83))) }
   ])
 })
 
