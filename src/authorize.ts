@@ -9,11 +9,14 @@ import type { Decision, Grant, ProbeGrant } from './core/decision.ts'
 import { accept, type DenyReason, type Result, refuse } from './core/deny-reason.ts'
 import type { Inbound } from './core/inbound.ts'
 import type { Memory } from './core/memory.ts'
+import type { SpiffeId } from './core/spiffe-id.ts'
 import type { TrustBundles } from './core/trust.ts'
 import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
 import type { Dialect } from './databases/dialect.ts'
-import { type CallerCache, identify } from './identity/identify.ts'
-import { grantFor, grantProbe, knownWorkload, tenantOf } from './policy/grant.ts'
+import { type CallerCaches, type Evidence, identifyCall, type TokenDoor } from './identity/identify-call.ts'
+import { identifySubject, SUBJECT_HEADER, type SubjectKeys } from './identity/identify-subject.ts'
+import type { VerdictCache } from './identity/verdict-cache.ts'
+import { grantFor, grantProbe, knownSubject, knownWorkload, tenantOf } from './policy/grant.ts'
 import type { Policy, Workload } from './policy/policy.ts'
 import { charge, chargeRefusal, overdrawn } from './risk/charge.ts'
 
@@ -34,10 +37,17 @@ export interface World {
   /** How long ago the Workload API was last known to stand by that snapshot; 0 while its stream is open. */
   readonly trustAgeMs: number
   readonly trustAgeMsMax: number
+  /** Undefined: this port takes no JWT-SVIDs. */
+  readonly tokens: TokenDoor | undefined
+  readonly subjectKeys: SubjectKeys
+  readonly subjectLeewayMs: number
   readonly policy: Policy | undefined
+  /** When the standing of a workload last changed, or the policy for all of them (milliseconds since the epoch): older evidence is verified again. */
+  readonly changedAt: (id: SpiffeId) => number
   /** Authority (`host` or `host:port`) to database. */
   readonly served: (authority: string) => Served | undefined
-  readonly callers: CallerCache
+  readonly callers: CallerCaches
+  readonly subjects: VerdictCache<Caller>
   readonly memory: Memory
 }
 
@@ -57,11 +67,15 @@ export function authorize(inbound: Inbound, check: string, now: number, world: W
   const { policy } = world
   if (policy === undefined) return deny({ kind: 'policy-unavailable', because: 'no policy is loaded' })
 
-  const caller = identify(inbound, trust.value, now, world.callers)
-  if (!caller.ok) return deny(caller.reason)
-  account.caller = caller.value
-  const workload = knownWorkload(caller.value, policy)
+  const evidence = { trust: trust.value, tokens: world.tokens, carriers: policy.carriers, since: Number.NEGATIVE_INFINITY }
+  const remembered = identifyCall(inbound, evidence, now, world.callers)
+  if (!remembered.ok) return deny(remembered.reason)
+  account.caller = remembered.value
+  const workload = knownWorkload(remembered.value, policy)
   if (!workload.ok) return deny(workload.reason)
+  const since = Math.max(now - workload.value.reverifyMs, world.changedAt(remembered.value.id))
+  const caller = provenSince(since, remembered.value, inbound, evidence, now, world)
+  if (!caller.ok) return deny(caller.reason)
 
   const { budget } = workload.value
   const spent = overdrawn(caller.value, budget, check, now, world.memory)
@@ -70,7 +84,7 @@ export function authorize(inbound: Inbound, check: string, now: number, world: W
     if (decision.verdict === 'deny') chargeRefusal(caller.value, budget, check, inbound.body?.length ?? 0, now, world.memory)
     return decision
   }
-  const decision = judge({ inbound, check, now, world, account, policy }, caller.value, workload.value)
+  const decision = judge({ inbound, check, now, since, world, account, policy }, caller.value, workload.value)
   return decision instanceof Promise ? decision.then(charged) : charged(decision)
 }
 
@@ -78,14 +92,34 @@ interface Case {
   readonly inbound: Inbound
   readonly check: string
   readonly now: number
+  readonly since: number
   readonly world: World
   readonly account: Account
   readonly policy: Policy
 }
 
+/** The caller again, by evidence that was verified since then: what is remembered may be older than its standing, or than its class allows. */
+function provenSince(since: number, caller: Caller, inbound: Inbound, evidence: Evidence, now: number, world: World): Result<Caller> {
+  return caller.provenAt >= since ? accept(caller) : identifyCall(inbound, { ...evidence, since }, now, world.callers)
+}
+
+/** The caller with the end user behind the call, if there is one. */
+function withSubject({ inbound, now, since, world, policy }: Case, caller: Caller): Result<Caller> {
+  const token = inbound.headers.get(SUBJECT_HEADER)
+  if (token === undefined) return accept(caller)
+  const { subjectKeys: keys, subjectLeewayMs: leewayMs } = world
+  return identifySubject(token, caller, { issuers: policy.subjects, revision: policy.revision, keys, leewayMs, since }, now, world.subjects)
+}
+
 /** What a known workload asks for, and whether it may. */
-function judge(its: Case, caller: Caller, workload: Workload): Decision | Promise<Decision> {
+function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision | Promise<Decision> {
   const { inbound, world, account, policy } = its
+  const user = withSubject(its, workloadCaller)
+  if (!user.ok) return deny(user.reason)
+  const caller = user.value
+  account.caller = caller
+  const known = knownSubject(caller, workload, policy)
+  if (!known.ok) return deny(known.reason)
   const served = world.served(inbound.authority)
   if (served === undefined) {
     return deny({ kind: 'operation-unknown', because: `authority ${JSON.stringify(inbound.authority)} is no database here` })
@@ -97,7 +131,7 @@ function judge(its: Case, caller: Caller, workload: Workload): Decision | Promis
   account.call = call.value
   if (call.value.operation === 'probe') return settle(grantProbe(caller, call.value), workload, its, served)
 
-  const tenant = tenantOf(call.value, workload)
+  const tenant = tenantOf(call.value, workload, caller.subject)
   if (!tenant.ok) return deny(tenant.reason)
   account.tenant = tenant.value
   const grant = (targets: Resolved) => {

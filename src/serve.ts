@@ -3,23 +3,26 @@ import { randomUUID } from 'node:crypto'
 import { unwatchFile, watchFile } from 'node:fs'
 import type { Logger } from 'pino'
 import { type HealthPort, startHealth } from './admin/health.ts'
+import { createMetrics, type MetricsPage } from './admin/metrics.ts'
 import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
 import type { World } from './authorize.ts'
 import { loadPolicy } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
+import type { Caller } from './core/caller.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_BYTES_MAX, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
 import { createDecider } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
 import { createCallerCache } from './identity/identify.ts'
+import { createVerdictCache } from './identity/verdict-cache.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
 import { serveDatabases } from './serve-databases.ts'
-import { readEndpointAddress } from './spire/endpoint-address.ts'
-import { connectWorkloadApi, type SvidSnapshot, type SvidSource } from './spire/workload-api.ts'
+import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
+import type { SvidSnapshot } from './spire/workload-api.ts'
 import { createMemory } from './state/memory.ts'
 
 export interface Serving {
@@ -34,13 +37,23 @@ const DRAIN_NOTICE_MS = 1_000
 const DRAIN_GRACE_MS = 5_000
 const FIRST_SVID_MS = 30_000
 const POLICY_POLL_MS = 500
+/** Issuers of end users' tokens are other people's machines. */
+const SUBJECT_LEEWAY_MS = 30_000
 /** grpc-js spreads connection ages by a tenth; 0.4 with that is still below half of the lifetime. */
 const CONNECTION_AGE_SHARE = 0.4
 
-export async function serve(settings: Settings, firstPolicy: Policy, policyFile: string, log: Logger): Promise<Serving> {
-  const source = connect(settings, log)
+export interface Loaded {
+  readonly settings: Settings
+  readonly settingsFile: string
+  readonly policy: Policy
+  readonly policyFile: string
+}
+
+export async function serve({ settings, settingsFile, policy: firstPolicy, policyFile }: Loaded, log: Logger): Promise<Serving> {
+  const evidence = openEvidence(settings, settingsFile, log)
+  const source = evidence.svid
   const first = await source.ready(FIRST_SVID_MS).catch((cause: Error) => {
-    source.close()
+    evidence.close()
     throw cause
   })
   checkLifetime(first, settings)
@@ -51,7 +64,7 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
     now: Date.now,
     tick: () => performance.now() * 1000,
     newDecisionId: randomUUID,
-    world: worldOf(settings, source, policy, databases),
+    world: worldOf(settings, evidence, policy, databases),
     record: (decided) => sink.write(auditLine(decided)),
     onFault: (decisionId, cause) =>
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
@@ -74,9 +87,12 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
   source.onChange((snapshot) => {
     if (snapshot !== undefined) server.renew(pemOf(snapshot))
   })
-  const readiness = () => notReady(source, settings)
+  const readiness = () => evidenceFault(evidence, settings)
   const stopReadiness = keepReadiness(server, readiness)
-  const health = settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness)
+  const health =
+    settings.health === undefined
+      ? undefined
+      : await startHealth(...splitAddress(settings.health), readiness, metricsOf(evidence, settings))
   log.info(
     { port: server.port, health_port: health?.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) },
     'serving'
@@ -84,26 +100,8 @@ export async function serve(settings: Settings, firstPolicy: Policy, policyFile:
   return {
     port: server.port,
     healthPort: health?.port,
-    drain: (reason) => drain(reason, { source, sink, server, health, stopReadiness, policyFile, log })
+    drain: (reason) => drain(reason, { evidence, sink, server, health, stopReadiness, policyFile, log })
   }
-}
-
-function connect(settings: Settings, log: Logger): SvidSource {
-  const address = readEndpointAddress(settings.workload_api, undefined)
-  if (!address.ok) throw new Error(`workload_api: ${address.detail}`)
-  return connectWorkloadApi({
-    address: address.address,
-    verify: verifyX509Svid,
-    now: Date.now,
-    onEvent: (event) => {
-      if (event.kind !== 'updated') return log.warn({ event: event.kind, because: event.because }, 'workload api')
-      const { svid, generation } = event.snapshot
-      return log.info(
-        { event: event.kind, generation, spiffe_id: svid.id.text, not_after: new Date(svid.notAfter).toISOString() },
-        'workload api'
-      )
-    }
-  })
 }
 
 /** A setting that claims longer-lived SVIDs than there are would keep connections open past their certificates. */
@@ -123,45 +121,67 @@ function pemOf({ svid }: SvidSnapshot): OwnPem {
   return { key: svid.key.export({ type: 'pkcs8', format: 'pem' }) as string, cert: cert.join('') }
 }
 
-function worldOf(settings: Settings, source: SvidSource, policy: () => Policy | undefined, served: World['served']): () => World {
+function worldOf(settings: Settings, evidence: EvidenceSources, policy: () => InForce, served: World['served']): () => World {
   const fixed = {
     trustAgeMsMax: settings.bundle_max_age_seconds * 1000,
+    subjectKeys: subjectKeys(evidence),
+    subjectLeewayMs: SUBJECT_LEEWAY_MS,
     served,
-    callers: createCallerCache(CALLERS_CACHED_MAX),
+    callers: { callers: createCallerCache(CALLERS_CACHED_MAX), tokens: createVerdictCache<Caller>(CALLERS_CACHED_MAX) },
+    subjects: createVerdictCache<Caller>(CALLERS_CACHED_MAX),
     memory: createMemory()
   }
   return () => {
-    const snapshot = source.current()
+    const snapshot = evidence.svid.current()
+    const inForce = policy()
     return {
       ...fixed,
       trust: snapshot?.bundles,
       trustAgeMs: snapshot === undefined ? 0 : Date.now() - snapshot.receivedAt,
-      policy: policy()
+      tokens: tokenDoor(evidence, settings),
+      policy: inForce.policy,
+      // A new policy can be a new standing for anybody.
+      changedAt: () => inForce.since
     }
   }
 }
 
+interface InForce {
+  readonly policy: Policy
+  /** Milliseconds since the epoch. */
+  readonly since: number
+}
+
 /** The policy in force: a better file replaces it whole, a bad one changes nothing and is shown with its faults. */
-function watchPolicy(first: Policy, file: string, settings: Settings, log: Logger): () => Policy {
-  let current = first
+function watchPolicy(first: Policy, file: string, settings: Settings, log: Logger): () => InForce {
+  let current: InForce = { policy: first, since: 0 }
   watchFile(file, { interval: POLICY_POLL_MS }, () => {
     const loaded = loadPolicy(file, settings, compilePolicy)
     if (!loaded.ok)
-      return log.error({ faults: loaded.faults.map(printFault), kept: current.revision.slice(0, 12) }, 'policy: the new file is not used')
-    if (loaded.policy.revision === current.revision) return undefined
-    current = loaded.policy
-    return log.info({ policy_revision: current.revision.slice(0, 12) }, 'policy: the new file is in force')
+      return log.error(
+        { faults: loaded.faults.map(printFault), kept: current.policy.revision.slice(0, 12) },
+        'policy: the new file is not used'
+      )
+    if (loaded.policy.revision === current.policy.revision) return undefined
+    // What was proven in this very millisecond may have been proven before.
+    current = { policy: loaded.policy, since: Date.now() + 1 }
+    return log.info({ policy_revision: current.policy.revision.slice(0, 12) }, 'policy: the new file is in force')
   })
   return () => current
 }
 
-function notReady(source: SvidSource, settings: Settings): string | undefined {
-  const snapshot = source.current()
-  if (snapshot === undefined) return `no SVID: ${source.state().because}`
-  const now = Date.now()
-  if (snapshot.svid.notAfter <= now) return 'our own SVID has expired'
-  const age = now - snapshot.receivedAt
-  return age > settings.bundle_max_age_seconds * 1000 ? `trust bundles are ${Math.round(age / 1000)} s old` : undefined
+function metricsOf({ svid, jwt, subjects }: EvidenceSources, { subject_issuers = [] }: Settings): MetricsPage {
+  const ageOf = (snapshot: { readonly receivedAt: number } | undefined) => snapshot && Date.now() - snapshot.receivedAt
+  return createMetrics(() => {
+    const own = svid.current()
+    return {
+      svidNotAfter: own?.svid.notAfter,
+      trustBundleAgeMs: ageOf(own),
+      jwtBundleAgeMs: ageOf(jwt?.current()),
+      generation: own?.generation,
+      subjectKeyAgesMs: subject_issuers.map(({ issuer }) => ({ issuer, ageMs: subjects.ageOf(issuer) }))
+    }
+  })
 }
 
 function keepReadiness(server: AuthzServer, readiness: () => string | undefined): () => void {
@@ -175,7 +195,7 @@ function keepReadiness(server: AuthzServer, readiness: () => string | undefined)
 }
 
 interface Parts {
-  readonly source: SvidSource
+  readonly evidence: EvidenceSources
   readonly sink: AuditSink
   readonly server: AuthzServer
   readonly health: HealthPort | undefined
@@ -191,7 +211,7 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
   await parts.server.drain(DRAIN_GRACE_MS)
   unwatchFile(parts.policyFile)
-  parts.source.close()
+  parts.evidence.close()
   parts.health?.close()
   await parts.sink.close()
   parts.log.info('stopped')

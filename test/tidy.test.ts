@@ -23,7 +23,21 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // `svid verify` asks the same rulebooks that judge a call, so that its answer is the server's.
   admin: ['core', 'authorize.ts', 'identity'],
   'serve-databases.ts': ['core', 'authorize.ts', 'config', 'databases', 'state'],
-  'serve.ts': ['core', 'authorize.ts', 'serve-databases.ts', 'audit', 'config', 'envoy', 'admin', 'identity', 'policy', 'spire', 'state'],
+  'serve-evidence.ts': ['core', 'config', 'identity', 'spire', 'state'],
+  'serve.ts': [
+    'core',
+    'authorize.ts',
+    'serve-databases.ts',
+    'serve-evidence.ts',
+    'audit',
+    'config',
+    'envoy',
+    'admin',
+    'identity',
+    'policy',
+    'spire',
+    'state'
+  ],
   // Commands that have nothing to do with a running server live in admin.
   'main.ts': ['config', 'databases', 'policy', 'serve.ts', 'admin']
 }
@@ -39,6 +53,7 @@ const PACKAGES: Record<string, string> = {
   '@peculiar/asn1-x509': 'the certificate structures that @peculiar/x509 is made of, signed here by node:crypto',
   'grpc-health-check': 'grpc.health.v1, from the grpc-js authors',
   pino: 'operational log and audit lines; fixed by the mission',
+  'prom-client': 'metrics in the Prometheus text format',
   'reflect-metadata': '@peculiar/x509 cannot be imported before it',
   yaml: 'settings and policy with line and column of each node',
   zod: 'strict schemas of settings and policy, and the reference page from them'

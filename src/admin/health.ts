@@ -1,5 +1,6 @@
-/** The plain HTTP health port: /livez says the process runs, /readyz says whether it may be asked, and why not. */
+/** The plain HTTP health port: /livez says the process runs, /readyz whether it may be asked and why not, /metrics the ages of what it trusts. */
 import { createServer } from 'node:http'
+import type { MetricsPage } from './metrics.ts'
 
 export interface HealthPort {
   readonly port: number
@@ -8,9 +9,21 @@ export interface HealthPort {
   readonly close: () => void
 }
 
-export async function startHealth(host: string, port: number, notReady: () => string | undefined): Promise<HealthPort> {
+export async function startHealth(
+  host: string,
+  port: number,
+  notReady: () => string | undefined,
+  metrics: MetricsPage
+): Promise<HealthPort> {
   let draining = false
   const server = createServer((request, response) => {
+    if (request.url === '/metrics') {
+      metrics.text().then(
+        (text) => response.writeHead(200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' }).end(text),
+        () => response.writeHead(500).end()
+      )
+      return
+    }
     const because = draining ? 'draining' : notReady()
     const [status, body] =
       request.url === '/livez'

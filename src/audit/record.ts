@@ -75,10 +75,24 @@ function reasonOf(decision: Decision): string {
 function callerOf(caller: Caller): string {
   const known = callers.get(caller)
   if (known !== undefined) return known
-  const until = new Date(caller.notAfter).toISOString()
-  const fields = `{"spiffe_id":${quote(caller.id.text)},"evidence":"${caller.evidence}","serial":${quote(caller.serial)},"not_after":"${until}"}`
-  callers.set(caller, `,"caller":${fields}`)
-  return `,"caller":${fields}`
+  const until = isoOf(caller.notAfter)
+  const proof = `${text('serial', caller.serial)}${text('jti', caller.tokenId)}${text('carrier', caller.carrier?.text)}`
+  const fields = `,"caller":{"spiffe_id":${quote(caller.id.text)},"evidence":"${caller.evidence}"${proof},"not_after":"${until}"}${chainOf(caller)}`
+  callers.set(caller, fields)
+  return fields
+}
+
+/** End user → agents → workload, the first mover first. */
+function chainOf({ id, subject }: Caller): string {
+  if (subject === undefined) return ''
+  const user = `{"issuer":${quote(subject.issuer)},"sub":${quote(subject.id)}${text('jti', subject.tokenId)},"expires":"${isoOf(subject.expiresAt)}"}`
+  const rest = [...[...subject.actors].reverse(), id.text].map(quote)
+  return `,"subject_chain":[${[user, ...rest].join(',')}]`
+}
+
+/** A token's end may lie outside of what a date can hold by the leeway only, but a record must never fail. */
+function isoOf(ms: number): string {
+  return Number.isFinite(ms) && Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : 'never'
 }
 
 /** The collections by the names they were resolved to, or as the call named them when it did not come to that. */

@@ -5,21 +5,22 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join } from 'node:path'
-import type { DocumentFault, DocumentPath, KnownDatabase, PolicyDocument } from '../core/policy-document.ts'
+import type { DocumentFault, DocumentPath, KnownDatabase, KnownServer, PolicyDocument } from '../core/policy-document.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
+import type { DatabaseKind } from '../core/vector-call.ts'
 import { policySchema } from './policy-schema.ts'
 import { type Fault, type Read, readYaml } from './read-yaml.ts'
 import { type Settings, settingsSchema } from './settings-schema.ts'
 
 export type Compile<P> = (
   document: PolicyDocument,
-  databases: readonly KnownDatabase[],
+  known: KnownServer,
   revision: string,
   place: (path: DocumentPath) => string
 ) => { readonly ok: true; readonly policy: P } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
 
 export type Loaded<P> =
-  | { readonly ok: true; readonly settings: Settings; readonly policy: P; readonly policyFile: string }
+  | { readonly ok: true; readonly settings: Settings; readonly settingsFile: string; readonly policy: P; readonly policyFile: string }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
 export function loadAll<P>(settingsFile: string, servedKinds: readonly string[], compile: Compile<P>): Loaded<P> {
@@ -28,7 +29,7 @@ export function loadAll<P>(settingsFile: string, servedKinds: readonly string[],
   const { policy: named } = settings.value
   const policyFile = isAbsolute(named) ? named : join(dirname(settingsFile), named)
   const policy = loadPolicy(policyFile, settings.value, compile)
-  return policy.ok ? { ok: true, settings: settings.value, policy: policy.policy, policyFile } : policy
+  return policy.ok ? { ok: true, settings: settings.value, settingsFile, policy: policy.policy, policyFile } : policy
 }
 
 export function loadPolicy<P>(
@@ -41,9 +42,10 @@ export function loadPolicy<P>(
   const read = readYaml(file, text, policySchema)
   if (!read.ok) return read
   const revision = createHash('sha256').update(text).digest('hex')
-  const databases = settings.databases.map((one): KnownDatabase => ({ id: one.id, kind: 'chroma' }))
+  const databases = settings.databases.map((one): KnownDatabase => ({ id: one.id, kind: one.kind as DatabaseKind }))
   const place = (path: DocumentPath) => `${basename(file)}:${read.placeOf(path).line} ${spell(path)}`
-  const compiled = compile(read.value, databases, revision, place)
+  const subjectIssuers = settings.subject_issuers?.map((one) => one.issuer) ?? []
+  const compiled = compile(read.value, { databases, subjectIssuers }, revision, place)
   if (compiled.ok) return compiled
   return { ok: false, faults: compiled.faults.map((one) => ({ file, ...read.placeOf(one.path), says: one.says, remedy: one.remedy })) }
 }
@@ -66,6 +68,7 @@ function settingsFaults(settings: Settings, servedKinds: readonly string[]): Doc
     if (!id.ok) faults.push({ path: ['envoys', at], says: `"${text}" is not a SPIFFE ID: ${id.detail} (${id.rule})`, remedy })
     else if (id.id.path === '') faults.push({ path: ['envoys', at], says: `"${text}" has no path: no workload has that ID`, remedy })
   }
+  faults.push(...subjectFaults(settings))
   const authorities = new Map<string, string>()
   const ids = new Set<string>()
   for (const [at, database] of settings.databases.entries()) {
@@ -86,6 +89,18 @@ function settingsFaults(settings: Settings, servedKinds: readonly string[]): Doc
     }
   }
   return faults
+}
+
+function subjectFaults({ subject_issuers = [] }: Settings): DocumentFault[] {
+  return subject_issuers.flatMap(({ issuer, jwks_url, jwks_file }, at): DocumentFault[] => {
+    const path = ['subject_issuers', at]
+    const both = (jwks_url === undefined) === (jwks_file === undefined)
+    const twice = subject_issuers.findIndex((one) => one.issuer === issuer) !== at
+    return [
+      ...(both ? [{ path, says: 'Either jwks_url or jwks_file is needed, and not both', remedy: 'Say once where the keys are.' }] : []),
+      ...(twice ? [{ path: [...path, 'issuer'], says: `Issuer "${issuer}" stands here twice`, remedy: 'Keep one of the two.' }] : [])
+    ]
+  })
 }
 
 function readText(file: string, remedy: string): string | Fault {

@@ -57,7 +57,17 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
       z.strictObject({
         spiffe_id: z.string().describe('SPIFFE ID; `*` is one whole path segment, a final `**` is one or more'),
         tenants: z.array(tenantId).min(1).describe('Tenants the workload may act for; each call names one of them'),
-        budget: budget.optional().describe('Rate budget where it differs from the common one')
+        budget: budget.optional().describe('Rate budget where it differs from the common one'),
+        delegated: z
+          .boolean()
+          .optional()
+          .describe("It acts for end users: the tenant must also be named by the user's token in `x-vecauthz-subject-token`"),
+        reverify_every_seconds: z
+          .int()
+          .min(1)
+          .max(86_400)
+          .optional()
+          .describe('Its evidence is verified again after so long, remembered verdict or not')
       })
     )
     .min(1)
@@ -74,13 +84,35 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
     )
     .min(1)
     .describe('What may be called; a collection that is not listed is denied'),
+  subjects: z
+    .array(
+      z.strictObject({
+        issuer: z
+          .string()
+          .regex(/^https?:\/\/[^\s?#]{1,500}$/, 'must be the issuer URL, exactly as tokens have it in `iss`')
+          .describe('Exact `iss` of the tokens'),
+        audience: z.string().min(1).max(255).describe('One `aud` of each token must be this'),
+        tenant_claim: z
+          .string()
+          .regex(/^[\x21-\x7e]{1,255}$/, 'must be the name of a claim')
+          .describe('Claim with the tenant, or an array of them'),
+        tenants: z.array(tenantId).min(1).describe('Tenants that this issuer may name; others in its tokens do not count')
+      })
+    )
+    .optional()
+    .describe('Who may vouch for end users'),
+  carriers: z
+    .array(z.string())
+    .optional()
+    .describe('SPIFFE IDs or patterns of workloads whose connection may carry the JWT-SVID of another, which is then the caller'),
   revoked: z
     .strictObject({
       spiffe_ids: z.array(z.string()).optional().describe('SPIFFE IDs or patterns'),
       serials: z
         .array(z.string().regex(/^[0-9a-f]{1,40}$/, 'must be a serial number in lower-case hex, as the audit record shows it'))
         .optional()
-        .describe('Serial numbers of single certificates; the workload goes on with its next one')
+        .describe('Serial numbers of single certificates; the workload goes on with its next one'),
+      token_ids: z.array(z.string().min(1).max(256)).optional().describe("`jti` of single JWT-SVIDs and end users' tokens")
     })
     .optional()
     .describe('Identities refused at once, whatever else says yes; in force as soon as the file is saved'),

@@ -34,6 +34,33 @@ export const settingsSchema = z.strictObject({
     .strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') })
     .describe('Where decisions are recorded'),
   health: address.optional().describe('Address of the plain HTTP health port (/livez, /readyz)'),
+  jwt_svid: z
+    .strictObject({
+      audience: z.string().min(1).max(255).describe('Who we are: one audience of each token must be exactly this'),
+      leeway_seconds: z.int().min(0).max(60).default(5).describe('Clock difference tolerated')
+    })
+    .optional()
+    .describe('This port takes JWT-SVIDs in `authorization`; without it they identify nobody'),
+  subject_issuers: z
+    .array(
+      z.strictObject({
+        issuer: z.string().min(1).max(512).describe('Exact `iss` of the tokens'),
+        jwks_url: z
+          .string()
+          .regex(
+            /^(https:\/\/|http:\/\/(127\.0\.0\.1|\[::1\]|localhost)[:/])[^\s?#@]+$/,
+            'must be an https:// URL (http:// for loopback only)'
+          )
+          .optional()
+          .describe('Where its keys are published'),
+        jwks_file: z.string().min(1).optional().describe('File with its keys (a JWK set) instead, relative to this file'),
+        ca_file: z.string().min(1).optional().describe('PEM of the authorities for that URL, instead of the public ones'),
+        refresh_seconds: z.int().min(5).max(86_400).default(300).describe('How often the keys are read again'),
+        max_age_seconds: z.int().min(60).max(604_800).default(86_400).describe('Keys older than this vouch for nobody')
+      })
+    )
+    .optional()
+    .describe("Issuers of end users' tokens, and where their keys are; what they may vouch for says the policy"),
   svid_ttl_seconds: z
     .int()
     .min(20)

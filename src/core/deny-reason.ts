@@ -22,16 +22,24 @@ export const DENIALS = {
     http: 401,
     grpc: 16,
     atlas: 'AML.T0012',
-    tells: 'The SVID of this connection has expired; reconnect with a fresh one.'
+    tells: 'The SVID of this call has expired; come back with a fresh one.'
   },
   'identity-revoked': { http: 401, grpc: 16, atlas: 'AML.T0012', tells: 'This workload identity has been revoked.' },
   'svid-untrusted': {
     http: 401,
     grpc: 16,
     atlas: 'AML.T0073',
-    tells: 'The certificate of this connection is not a valid X.509-SVID here.'
+    tells: 'The SVID of this call is not valid here.'
   },
   'identity-conflict': { http: 401, grpc: 16, atlas: 'AML.T0091.000', tells: 'The identities asserted by this call disagree.' },
+  'subject-required': {
+    http: 401,
+    grpc: 16,
+    atlas: 'AML.T0091.000',
+    tells: 'This workload acts for an end user, and no token of one came along.'
+  },
+  'subject-invalid': { http: 401, grpc: 16, atlas: 'AML.T0091.000', tells: "The end user's token is not valid here." },
+  'subject-expired': { http: 401, grpc: 16, atlas: 'AML.T0091.000', tells: "The end user's token has expired." },
   'caller-unknown': { http: 403, grpc: 7, atlas: 'AML.T0012', tells: 'This workload is not registered for any tenant.' },
   'call-unreadable': { http: 400, grpc: 3, atlas: null, tells: 'The call could not be read as the database would read it.' },
   'call-ambiguous': { http: 400, grpc: 3, atlas: 'AML.T0107', tells: 'The call can be read in two ways.' },

@@ -33,6 +33,18 @@ export interface WorkloadDocument {
   /** The tenants this workload may act for; the call names one of them. */
   readonly tenants: readonly string[]
   readonly budget?: BudgetDocument | undefined
+  /** It acts for end users: each call names a tenant that both the list above and the user's verified token have. */
+  readonly delegated?: boolean | undefined
+  /** Signatures are verified again after this many seconds, however long the evidence is valid. */
+  readonly reverify_every_seconds?: number | undefined
+}
+
+/** Who may vouch for end users. Where its keys are is a matter of the server's settings. */
+export interface SubjectDocument {
+  readonly issuer: string
+  readonly audience: string
+  readonly tenant_claim: string
+  readonly tenants: readonly string[]
 }
 
 export interface AllowDocument {
@@ -60,6 +72,8 @@ export interface RevokedDocument {
   readonly spiffe_ids?: readonly string[] | undefined
   /** Serial numbers of certificates, lower-case hex as the audit record shows them. */
   readonly serials?: readonly string[] | undefined
+  /** `jti` of JWT-SVIDs and of end users' tokens. */
+  readonly token_ids?: readonly string[] | undefined
 }
 
 export interface PolicyDocument {
@@ -68,6 +82,9 @@ export interface PolicyDocument {
   readonly tenants: readonly { readonly id: string }[]
   readonly workloads: readonly WorkloadDocument[]
   readonly collections: readonly CollectionsDocument[]
+  readonly subjects?: readonly SubjectDocument[] | undefined
+  /** SPIFFE IDs or patterns of workloads whose connection may carry the JWT-SVID of another one. */
+  readonly carriers?: readonly string[] | undefined
   readonly revoked?: RevokedDocument | undefined
   readonly limits: Required<LimitsDocument>
   readonly budget: BudgetDocument
@@ -87,4 +104,11 @@ export interface DocumentFault {
 export interface KnownDatabase {
   readonly id: string
   readonly kind: DatabaseKind
+}
+
+/** What policy needs to know of the server's settings. */
+export interface KnownServer {
+  readonly databases: readonly KnownDatabase[]
+  /** Issuers of end users' tokens whose keys the server can get. */
+  readonly subjectIssuers: readonly string[]
 }

@@ -42,13 +42,23 @@ export function createCallerCache(callersMax: number): CallerCache {
   return { generation: Number.NaN, callersMax, proven: new Map(), refused: new Map() }
 }
 
-/** The caller, or the first reason why there is none. `now` is milliseconds since the epoch; never throws. */
-export function identify(inbound: Inbound, trust: TrustBundles, now: number, cache: CallerCache): Result<Caller> {
+/**
+ * The caller, or the first reason why there is none. Never throws. `now` and `since` are milliseconds since the epoch: a verdict
+ * from before `since` is reached again.
+ */
+export function identify(
+  inbound: Inbound,
+  trust: TrustBundles,
+  now: number,
+  cache: CallerCache,
+  since = Number.NEGATIVE_INFINITY
+): Result<Caller> {
   const { peerCertificate: certificate, peerPrincipal: principal } = inbound
   const xfcc = inbound.headers.get('x-forwarded-client-cert')
   if (certificate === undefined) return withoutCertificate(xfcc, principal)
   if (cache.generation !== trust.generation) restart(cache, trust.generation)
-  const known = recall(cache.proven, certificate, xfcc, now) ?? recall(cache.refused, certificate, xfcc, now)
+  const proven = recall(cache.proven, certificate, xfcc, now)
+  const known = proven?.ok === true && proven.value.provenAt < since ? undefined : (proven ?? recall(cache.refused, certificate, xfcc, now))
   const verdict = known ?? learn(certificate, xfcc, trust, now, cache)
   if (!verdict.ok) return verdict
   if (principal === undefined || principal === verdict.value.id.text) return verdict
@@ -100,7 +110,9 @@ function prove(certificate: string, xfcc: string | undefined, trust: TrustBundle
   if (element?.element.uri.some((uri) => uri !== id.text) === true) {
     return no(refuse('identity-conflict', `P-4: XFCC has a URI that is not ${id.text}, the ID of the certificate`))
   }
-  const caller = { id, evidence: 'x509-svid', notAfter: judged.leaf.notAfter, serial } as Caller
+  const { notAfter } = judged.leaf
+  const none = { tokenId: undefined, carrier: undefined, subject: undefined }
+  const caller = { id, evidence: 'x509-svid', notAfter, serial, provenAt: now, ...none } as unknown as Caller
   return { from: judged.notBefore - CLOCK_SKEW_MS, until: judged.notAfter, verdict: accept(caller) }
 }
 

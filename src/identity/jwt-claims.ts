@@ -11,6 +11,7 @@ export interface JwtClaims {
   /** Milliseconds since the epoch. */
   readonly expiresAt: number
   readonly notBefore: number | undefined
+  readonly tokenId: string | undefined
 }
 
 /** JWT-SVID §3; rules W-2, J-10 to J-12, and of J-15 and J-16 whether there is a time. */
@@ -27,7 +28,8 @@ export function readClaims(claims: JsonObject): JwtClaims | Fault {
   if (expiresAt === undefined) return fault('J-15', claims.has('exp') ? 'its exp is not a time' : 'it has no exp')
   const notBefore = instant(claims.get('nbf'))
   if (notBefore === undefined && claims.has('nbf')) return fault('J-16', 'its nbf is not a time')
-  return { ok: true, id: parsed.id, audiences, expiresAt, notBefore }
+  const jti = claims.get('jti')
+  return { ok: true, id: parsed.id, audiences, expiresAt, notBefore, tokenId: typeof jti === 'string' ? jti : undefined }
 }
 
 function readAudiences(aud: Json | undefined): readonly string[] | undefined {
@@ -41,7 +43,7 @@ function readAudiences(aud: Json | undefined): readonly string[] | undefined {
 const INSTANT_MAX = 8.64e15
 
 /** Milliseconds since the epoch of a NumericDate (RFC 7519 §2), which counts seconds and may have a fraction. */
-function instant(value: Json | undefined): number | undefined {
+export function instant(value: Json | undefined): number | undefined {
   const seconds = numberOf(value)
   return seconds !== undefined && Math.abs(seconds * 1000) <= INSTANT_MAX ? seconds * 1000 : undefined
 }

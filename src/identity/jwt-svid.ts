@@ -29,6 +29,8 @@ export interface JwtAccepted {
   readonly audiences: readonly string[]
   /** Milliseconds since the epoch, the leeway not counted. */
   readonly expiresAt: number
+  /** `jti`, where the token has one: for the revocation list only (rule J-25). */
+  readonly tokenId: string | undefined
 }
 
 export interface JwtRefused {
@@ -53,7 +55,7 @@ export function verifyJwtSvid(token: string, keySets: JwtKeySets, { audience, no
   if (!header.ok) return untrusted(header)
   const claims = readClaims(read.claims)
   if (!claims.ok) return untrusted(claims)
-  const { id, audiences, expiresAt, notBefore } = claims
+  const { id, audiences, expiresAt, notBefore, tokenId } = claims
   if (audience === '') return untrusted(fault('J-14', 'no audience is configured here, so no token is for us'))
   if (!audiences.includes(audience)) return untrusted(fault('J-13', `none of its ${audiences.length} audiences is ours`))
   const keys = keySets.get(id.trustDomain)
@@ -65,7 +67,7 @@ export function verifyJwtSvid(token: string, keySets: JwtKeySets, { audience, no
   // Asked so that a time which is no number refuses.
   if (!(now < expiresAt + leeway)) return { ...fault('J-15', `it expired at ${iso(expiresAt)}`), kind: 'svid-expired' }
   if (notBefore !== undefined && !(now >= notBefore - leeway)) return untrusted(fault('J-16', `it is not valid before ${iso(notBefore)}`))
-  return { ok: true, id, audiences, expiresAt }
+  return { ok: true, id, audiences, expiresAt, tokenId }
 }
 
 interface TokenParts {
@@ -77,8 +79,8 @@ interface TokenParts {
   readonly signature: Buffer
 }
 
-/** Rules J-1, J-2, J-22, J-24. */
-function readToken(token: string): TokenParts | Fault {
+/** The three parts of a compact JWS, whatever they claim. Rules J-1, J-2, J-22, J-24. */
+export function readToken(token: string): TokenParts | Fault {
   if (token.length > TOKEN_CHARS_MAX) return fault('J-24', `${token.length} characters, and ${TOKEN_CHARS_MAX} are the most`)
   const parts = token.split('.')
   if (parts.length !== 3 || parts.includes(''))

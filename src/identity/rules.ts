@@ -144,7 +144,25 @@ export const RULES = {
   'P-6': { level: 'ours', title: 'XFCC without a certificate is refused.' },
   'P-7': { level: 'ours', title: 'XFCC is in the text form and fits its grammar exactly.' },
   'P-9': { level: 'ours', title: 'Without a certificate there is no peer identity.' },
-  'P-10': { level: 'ours', title: 'A verdict is kept for the same bytes and the same bundles only, and no longer than the path is valid.' }
+  'P-10': { level: 'ours', title: 'A verdict is kept for the same bytes and the same bundles only, and no longer than the path is valid.' },
+
+  'U-1': { level: 'ours', title: "An end user's token is one JWS in compact form, strictly encoded, without a name twice (RFC 7515)." },
+  'U-2': { level: 'ours', title: 'Its algorithm is one of those of JWT-SVIDs: never none, never a shared secret.' },
+  'U-3': { level: 'ours', title: 'Its type is that of an ID token or of an access token (RFC 9068).' },
+  'U-4': { level: 'ours', title: 'Its header names no key of its own and no extension: alg, kid, typ and thumbprints only.' },
+  'U-5': { level: 'must', title: 'Its issuer is one that the policy lists, byte for byte (OpenID Connect Core §3.1.3.7).' },
+  'U-6': { level: 'must', title: 'It has a subject of 1 to 255 printable characters (OpenID Connect Core §2).' },
+  'U-7': { level: 'must', title: 'It is for the audience that the policy names for its issuer (OpenID Connect Core §3.1.3.7).' },
+  'U-8': { level: 'must', title: 'It has an end, and that is not past (OpenID Connect Core §3.1.3.7).' },
+  'U-9': { level: 'must', title: 'Where it has a beginning, that is past (RFC 7519 §4.1.5).' },
+  'U-10': { level: 'must', title: 'A key of its own issuer signed it (OpenID Connect Core §3.1.3.7).' },
+  'U-11': { level: 'ours', title: 'A token that is bound to a key is not accepted without proof of possession (RFC 7800).' },
+  'U-12': { level: 'must', title: 'Where it names who acts or may act, that is the caller (RFC 8693 §4.1, §4.4).' },
+  'U-13': { level: 'ours', title: 'Of the tenants that it names, those count that its issuer may name.' },
+  'U-14': {
+    level: 'ours',
+    title: 'A verdict is kept for the same token, caller, keys and policy only, and no longer than the token is valid.'
+  }
 } as const satisfies Record<string, Rule>
 
 export type RuleNumber = keyof typeof RULES

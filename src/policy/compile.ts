@@ -1,12 +1,13 @@
 /**
  * Turns a policy document into lookups, or into every fault it has. Pure: the file was read, and its shape checked, elsewhere.
  */
+import type { SubjectIssuer } from '../core/caller.ts'
 import type {
   AllowDocument,
   CollectionsDocument,
   DocumentFault,
   DocumentPath,
-  KnownDatabase,
+  KnownServer,
   LimitsDocument,
   PolicyDocument
 } from '../core/policy-document.ts'
@@ -19,6 +20,7 @@ interface Work {
   readonly document: PolicyDocument
   readonly tenants: ReadonlySet<string>
   readonly databases: ReadonlySet<string>
+  readonly issuers: ReadonlySet<string>
   readonly faults: DocumentFault[]
   /** Names a place for people, such as `policy.yaml:31 collections[0]`. */
   readonly place: (path: DocumentPath) => string
@@ -26,20 +28,24 @@ interface Work {
 
 export function compilePolicy(
   document: PolicyDocument,
-  databases: readonly KnownDatabase[],
+  known: KnownServer,
   revision: string,
   place: (path: DocumentPath) => string
 ): Compiled {
   const faults: DocumentFault[] = []
-  const known = new Set(databases.map((one) => one.id))
-  const work: Work = { document, tenants: new Set(document.tenants.map((one) => one.id)), databases: known, faults, place }
+  const databases = new Set(known.databases.map((one) => one.id))
+  const issuers = new Set(known.subjectIssuers)
+  const work: Work = { document, tenants: new Set(document.tenants.map((one) => one.id)), databases, issuers, faults, place }
   checkRepeats(work)
   const { exact, patterns } = compileWorkloads(work)
   const compiled = compileCollections(work)
   const revoked = compileRevoked(work)
+  const subjects = compileSubjects(work)
+  const carriers = (document.carriers ?? []).flatMap((text, at) => compilePattern(work, text, ['carriers', at]) ?? [])
   if (faults.length > 0) return { ok: false, faults }
   const trustDomains = new Set(document.trust_domains)
-  return { ok: true, policy: { revision, trustDomains, revoked, exactWorkloads: exact, workloadPatterns: patterns, databases: compiled } }
+  const workloads = { exactWorkloads: exact, workloadPatterns: patterns }
+  return { ok: true, policy: { revision, trustDomains, revoked, subjects, carriers, ...workloads, databases: compiled } }
 }
 
 function fault(work: Work, path: DocumentPath, says: string, remedy: string): void {
@@ -96,7 +102,10 @@ function compileWorkloads(work: Work): { exact: Map<string, Workload>; patterns:
     const pattern = compilePattern(work, one.spiffe_id, [...path, 'spiffe_id'])
     checkTenants(work, one.tenants, [...path, 'tenants'])
     const budget = one.budget ?? work.document.budget
-    const workload: Workload = { tenants: new Set(one.tenants), budget, source: work.place(path) }
+    const reverifyMs = (one.reverify_every_seconds ?? Number.POSITIVE_INFINITY) * 1000
+    const delegated = one.delegated ?? false
+    const workload: Workload = { tenants: new Set(one.tenants), budget, delegated, reverifyMs, source: work.place(path) }
+    if (delegated) checkDelegation(work, one.tenants, path)
     if (pattern === undefined) continue
     if (pattern.exact) exact.set(one.spiffe_id, workload)
     else patterns.push({ pattern, workload })
@@ -105,10 +114,35 @@ function compileWorkloads(work: Work): { exact: Map<string, Workload>; patterns:
   return { exact, patterns }
 }
 
+/** A tenant that no issuer may name can never be acted for on behalf of a user. */
+function checkDelegation(work: Work, tenants: readonly string[], path: DocumentPath): void {
+  const named = new Set(work.document.subjects?.flatMap((one) => one.tenants))
+  for (const [at, tenant] of tenants.entries()) {
+    if (named.has(tenant)) continue
+    const says = `No issuer of subjects may name tenant "${tenant}", so this delegated workload can never act for it`
+    fault(work, [...path, 'tenants', at], says, "Add it to an issuer's tenants under subjects, or take it away here.")
+  }
+}
+
+function compileSubjects(work: Work): Map<string, SubjectIssuer> {
+  const subjects = new Map<string, SubjectIssuer>()
+  for (const [at, { issuer, audience, tenant_claim, tenants }] of (work.document.subjects ?? []).entries()) {
+    checkTenants(work, tenants, ['subjects', at, 'tenants'])
+    if (subjects.has(issuer))
+      fault(work, ['subjects', at, 'issuer'], `Issuer "${issuer}" stands here a second time`, 'Keep one of the two.')
+    if (!work.issuers.has(issuer)) {
+      const says = `The server's settings say nowhere how to get the keys of "${issuer}"`
+      fault(work, ['subjects', at, 'issuer'], says, 'Add it to subject_issuers in the settings, or correct the spelling.')
+    }
+    subjects.set(issuer, { issuer, audience, tenantClaim: tenant_claim, tenants: new Set(tenants) })
+  }
+  return subjects
+}
+
 function compileRevoked(work: Work): Revoked {
-  const { spiffe_ids = [], serials = [] } = work.document.revoked ?? {}
+  const { spiffe_ids = [], serials = [], token_ids = [] } = work.document.revoked ?? {}
   const ids = spiffe_ids.flatMap((text, at) => compilePattern(work, text, ['revoked', 'spiffe_ids', at]) ?? [])
-  return { ids, serials: new Set(serials) }
+  return { ids, serials: new Set(serials), tokenIds: new Set(token_ids) }
 }
 
 /** Two patterns that one ID could match are two answers to "whose is it": refused unless their segments differ somewhere. */

@@ -4,7 +4,7 @@
  * In two steps, because a name may have to be asked of the database in between, and nobody who may not act for the tenant
  * gets to cause that question: `tenantOf` first, then `grantFor` on resolved targets.
  */
-import type { Caller } from '../core/caller.ts'
+import type { Caller, Subject } from '../core/caller.ts'
 import type { Grant, ProbeGrant } from '../core/decision.ts'
 import { accept, type DenyKind, type Refused, type Result, refuse } from '../core/deny-reason.ts'
 import type { Action } from '../core/policy-document.ts'
@@ -17,16 +17,37 @@ export function knownWorkload(caller: Caller, policy: Policy): Result<Workload> 
   if (!policy.trustDomains.has(caller.id.trustDomain)) {
     return refuse('caller-unknown', `trust domain ${caller.id.trustDomain} is not in the policy's trust_domains`)
   }
-  const { ids, serials } = policy.revoked
-  if (serials.has(caller.serial)) return refuse('identity-revoked', `certificate ${caller.serial} is on the policy's revoked list`)
-  const revoked = ids.find((pattern) => matchesId(pattern, caller.id))
-  if (revoked !== undefined) return refuse('identity-revoked', `${caller.id.text} matches ${revoked.text} on the policy's revoked list`)
+  const revoked = revokedFor(caller, policy)
+  if (revoked !== undefined) return refuse('identity-revoked', revoked)
   const workload = workloadOf(policy, caller.id)
   return workload === undefined ? refuse('caller-unknown', `no workloads entry matches ${caller.id.text}`) : accept(workload)
 }
 
+/** What of the caller's evidence is on the revoked list; undefined when nothing is. */
+function revokedFor({ id, carrier, serial, tokenId }: Caller, { revoked }: Policy): string | undefined {
+  const { ids, serials, tokenIds } = revoked
+  if (serial !== undefined && serials.has(serial)) return `certificate ${serial} is on the policy's revoked list`
+  if (tokenId !== undefined && tokenIds.has(tokenId)) return "the jti of the JWT-SVID is on the policy's revoked list"
+  for (const one of carrier === undefined ? [id] : [id, carrier]) {
+    const pattern = ids.find((each) => matchesId(each, one))
+    if (pattern !== undefined) return `${one.text} matches ${pattern.text} on the policy's revoked list`
+  }
+  return undefined
+}
+
+/** The end user may be acted for, and is there where the workload may act for nobody else. */
+export function knownSubject({ subject }: Caller, workload: Workload, policy: Policy): Result<true> {
+  if (subject === undefined) {
+    const remedy = "Send the user's token in x-vecauthz-subject-token."
+    return workload.delegated ? refuse('subject-required', `the workload is delegated (${workload.source})`, remedy) : accept(true)
+  }
+  const { tokenId } = subject
+  if (tokenId === undefined || !policy.revoked.tokenIds.has(tokenId)) return accept(true)
+  return refuse('subject-invalid', "the jti of the end user's token is on the policy's revoked list")
+}
+
 /** The one tenant that every target of the call names, if the workload may act for it. */
-export function tenantOf(call: VectorCall, workload: Workload): Result<string> {
+export function tenantOf(call: VectorCall, workload: Workload, subject: Subject | undefined): Result<string> {
   const [first, ...rest] = call.targets
   if (first === undefined || first.tenant.kind === 'none') return refuse('tenant-not-named', `${call.endpoint} names no tenant`)
   const tenant = first.tenant.tenant
@@ -38,6 +59,13 @@ export function tenantOf(call: VectorCall, workload: Workload): Result<string> {
     return refuse(
       'tenant-not-allowed',
       `tenant ${JSON.stringify(tenant)} is not one of ${[...workload.tenants].join(', ')} (${workload.source})`
+    )
+  }
+  if (workload.delegated && subject?.tenants.includes(tenant) !== true) {
+    const named = subject?.tenants.join(', ') ?? ''
+    return refuse(
+      'tenant-not-allowed',
+      `tenant ${JSON.stringify(tenant)} is not one that the end user's token may name: ${named || 'none'}`
     )
   }
   return accept(tenant)

@@ -1,4 +1,5 @@
 /** The compiled policy: immutable lookups. A request keeps the one it began with; a reload swaps it whole. */
+import type { SubjectIssuer } from '../core/caller.ts'
 import type { Action, BudgetDocument, LimitsDocument } from '../core/policy-document.ts'
 import { type IdPattern, matchesId, type SpiffeId } from '../core/spiffe-id.ts'
 
@@ -7,6 +8,10 @@ export type Limits = Required<{ readonly [K in keyof LimitsDocument]: NonNullabl
 export interface Workload {
   readonly tenants: ReadonlySet<string>
   readonly budget: BudgetDocument
+  /** The tenant must be named by an end user's token as well. */
+  readonly delegated: boolean
+  /** Evidence older than this many milliseconds is verified again; infinite without a rule. */
+  readonly reverifyMs: number
   /** Where it stands in the file, such as `policy.yaml:12 workloads[0]`. */
   readonly source: string
 }
@@ -34,6 +39,7 @@ export type Namespaces = ReadonlyMap<string, readonly NamedRules[]>
 export interface Revoked {
   readonly ids: readonly IdPattern[]
   readonly serials: ReadonlySet<string>
+  readonly tokenIds: ReadonlySet<string>
 }
 
 export interface Policy {
@@ -41,6 +47,9 @@ export interface Policy {
   readonly revision: string
   readonly trustDomains: ReadonlySet<string>
   readonly revoked: Revoked
+  /** By `iss`. */
+  readonly subjects: ReadonlyMap<string, SubjectIssuer>
+  readonly carriers: readonly IdPattern[]
   readonly exactWorkloads: ReadonlyMap<string, Workload>
   readonly workloadPatterns: readonly { readonly pattern: IdPattern; readonly workload: Workload }[]
   /** Database id to its namespaces. */

@@ -65,7 +65,11 @@ describe('who is believed', () => {
         id: { trustDomain: 'vec.test', path: '/ns/acme/agent/support', text: ID },
         evidence: 'x509-svid',
         notAfter: NOW + HOUR,
-        serial: expect.stringMatching(/^[0-9a-f]+$/)
+        serial: expect.stringMatching(/^[0-9a-f]+$/),
+        provenAt: NOW,
+        tokenId: undefined,
+        carrier: undefined,
+        subject: undefined
       }
     })
   })
@@ -304,10 +308,10 @@ describe('what is remembered', () => {
 })
 
 describe('P-1 nobody else', () => {
-  it('P-1 makes a Caller: identify.ts is the only source with that assertion', () => {
+  it('P-1 makes a Caller: identify.ts and identify-call.ts are the only sources with that assertion', () => {
     const source = new URL('../../src/', import.meta.url)
     const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
     const makers = files.filter((file) => /\bas (?:unknown as )?Caller\b/.test(readFileSync(new URL(file, source), 'utf8')))
-    expect(makers).toEqual(['identity/identify.ts'])
+    expect(makers.sort()).toEqual(['identity/identify-call.ts', 'identity/identify.ts'])
   })
 })

@@ -327,17 +327,18 @@ describe('keys and signatures', () => {
     expect(shown(verdictOf({ token: { signature: mirrored } }))).toBe('valid')
   })
 
-  it('J-27 the verdict has the ID, the audiences and the end, and no other claim', () => {
+  it('J-27 the verdict has the ID, the audiences, the end and the jti, and no other claim', () => {
     const verdict = verdictOf({ token: { claims: { aud: ['billing', AUDIENCE], roles: ['admin'], jti: 'x' } } })
     expect(verdict).toEqual({
       ok: true,
       id: { trustDomain: 'vec.test', path: WORKLOAD.slice(17), text: WORKLOAD },
       audiences: ['billing', AUDIENCE],
-      expiresAt: JWT_NOW + 300_000
+      expiresAt: JWT_NOW + 300_000,
+      tokenId: 'x'
     })
   })
 
-  it('J-26 a token beside a certificate does not change whose call it is, and alone it is nobody', async () => {
+  it('J-26 where tokens are not taken, one beside a certificate does not change whose call it is, and alone it is nobody', async () => {
     const token = makeToken({ claims: { sub: 'spiffe://vec.test/alice' } })
     const call = (peerCertificate: string | undefined) =>
       identify(

@@ -12,7 +12,7 @@ import { MUTATIONS, type Mutation, NO_MUTATION } from './table.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const COPIED = ['src', 'test/core', 'test/identity', 'test/support', 'package.json', 'tsconfig.json', 'vitest.config.ts']
 /** The number of a rule, and not the curve P-256. Tests without a number hold several rules at once (properties, readers of bytes), so they are not asked. */
-const NUMBER = String.raw`\b(?:ID|X|P|J|W|B)-\d{1,2}\b`
+const NUMBER = String.raw`\b(?:ID|X|P|J|W|B|U)-\d{1,2}\b`
 const RUN_MS_MAX = 30_000
 
 interface Outcome {
@@ -120,9 +120,12 @@ function runTable(copy: string, mutations: readonly Mutation[]): number {
 }
 
 const [flag, wanted] = process.argv.slice(2)
-const chosen = flag === undefined ? MUTATIONS : MUTATIONS.filter(({ rule }) => rule === wanted)
+const chosen =
+  flag === undefined
+    ? MUTATIONS
+    : MUTATIONS.filter(({ rule }) => rule === wanted || (wanted?.endsWith('-') === true && rule.startsWith(wanted)))
 if ((flag !== undefined && flag !== '--rule') || chosen.length === 0) {
-  console.error('usage: node test/mutation/run.ts [--rule X-17], with a rule that is in test/mutation/table.ts')
+  console.error('usage: node test/mutation/run.ts [--rule X-17 | --rule X-], with a rule or letter that is in test/mutation/table.ts')
   process.exitCode = 2
 } else {
   const copy = mkdtempSync(join(tmpdir(), 'vecauthz-mutation-'))

@@ -20,8 +20,7 @@ type Also = Readonly<Partial<Record<RuleNumber, string>>>
 /** Rules that are no single check, and why there is nothing to switch off. */
 export const NO_MUTATION: Readonly<Partial<Record<RuleNumber, string>>> = {
   'ID-21': 'No source calls a URL parser: there is no line to take away, and the grammar of ID-1 to ID-19 is what stands in its place.',
-  'J-25': 'Replay is not tracked: the rule is that code is absent.',
-  'J-26': 'Whose call it is never depends on a token: identify.ts does not read the authorization header, so there is no check.'
+  'J-25': 'Replay is not tracked: the rule is that code is absent.'
 }
 
 const SPIFFE_ID = 'src/core/spiffe-id.ts'
@@ -37,6 +36,10 @@ const CERTIFICATE = 'src/identity/x509-certificate.ts'
 const ALGORITHMS = 'src/identity/x509-algorithms.ts'
 const TOKEN = 'src/identity/jwt-svid.ts'
 const HEADER = 'src/identity/jwt-header.ts'
+const CALL = 'src/identity/identify-call.ts'
+const SUBJECT = 'src/identity/subject-token.ts'
+const SUBJECT_CLAIMS = 'src/identity/subject-claims.ts'
+const VERDICTS = 'src/identity/verdict-cache.ts'
 const CLAIMS = 'src/identity/jwt-claims.ts'
 const JWT_KEYS = 'src/identity/jwt-keys.ts'
 const BEARER = 'src/identity/jwt-bearer.ts'
@@ -319,7 +322,7 @@ const TOKENS: readonly Mutation[] = [
     'J-20',
     TOKEN,
     'if (keys.length === 0) return',
-    'if (keys.length === 0) return { ok: true, id, audiences, expiresAt }\n  if (keys === null) return',
+    'if (keys.length === 0) return { ok: true, id, audiences, expiresAt, tokenId }\n  if (keys === null) return',
     { 'J-4': 'a key that is no use leaves an empty bundle', 'J-21': 'without the key of the CA its bundle is empty' }
   ),
   off(
@@ -344,8 +347,15 @@ const TOKENS: readonly Mutation[] = [
   off(
     'J-27',
     TOKEN,
-    'return { ok: true, id, audiences, expiresAt }',
-    'return { ...Object.fromEntries(read.claims), ok: true, id, audiences, expiresAt }'
+    'return { ok: true, id, audiences, expiresAt, tokenId }',
+    'return { ...Object.fromEntries(read.claims), ok: true, id, audiences, expiresAt, tokenId }'
+  ),
+  off('J-26', CALL, 'if (peer?.ok === false) return peer', 'if (peer === null) return peer'),
+  off(
+    'J-26',
+    CALL,
+    'if (carriers.some((pattern) => matchesId(pattern, carrier))) return token',
+    'if (carriers !== undefined) return token'
   ),
   off('W-1', HEADER, "if (typ === 'wit+jwt') return", 'if (typ === false) return'),
   off('W-2', CLAIMS, "if (claims.has('cnf')) return", 'if (claims.size < 0) return')
@@ -463,4 +473,45 @@ const PEERS: readonly Mutation[] = [
   })
 ]
 
-export const MUTATIONS: readonly Mutation[] = [...IDS, ...X509, ...TOKENS, ...BUNDLES, ...PEERS]
+const USERS: readonly Mutation[] = [
+  off('U-1', SUBJECT, 'if (!read.ok) return invalid(', "if (!read.ok && read.rule === 'J-26') return invalid("),
+  off('U-1', SUBJECT_CLAIMS, "if (jti !== undefined && typeof jti !== 'string') return", 'if (jti === null) return'),
+  off(
+    'U-2',
+    SUBJECT_CLAIMS,
+    "typeof alg === 'string' ? JWT_ALGORITHMS.get(alg) : undefined",
+    "JWT_ALGORITHMS.get(alg as string) ?? JWT_ALGORITHMS.get('ES256')"
+  ),
+  off('U-3', SUBJECT_CLAIMS, "if (typ !== undefined && !(typeof typ === 'string' && TYPES.has(typ.toLowerCase())))", 'if (typ === null)'),
+  off('U-4', SUBJECT_CLAIMS, 'if (!HEADER_MEMBERS.has(name)) return', 'if (HEADER_MEMBERS.size < 0) return'),
+  off('U-4', SUBJECT_CLAIMS, "if (kid !== undefined && typeof kid !== 'string') return", 'if (kid === null) return'),
+  off('U-5', SUBJECT, "typeof iss === 'string' ? issuers.get(iss) : undefined", 'issuers.get(String(iss)) ?? [...issuers.values()][0]'),
+  off('U-6', SUBJECT_CLAIMS, "if (typeof sub !== 'string' || !PRINTABLE.test(sub)) return", "if (typeof sub !== 'string') return"),
+  off('U-6', SUBJECT_CLAIMS, "typeof sub !== 'string' || !PRINTABLE", "typeof sub === 'number' || !PRINTABLE"),
+  off('U-7', SUBJECT_CLAIMS, 'if (aud === undefined || !aud.includes(issuer.audience))', 'if (aud === undefined || aud.length === 0)'),
+  off('U-8', SUBJECT, 'if (!(now < claims.expiresAt + leewayMs)) return', 'if (now < 0) return'),
+  off(
+    'U-8',
+    SUBJECT_CLAIMS,
+    "instant(claims.get('exp'))\n  if (expiresAt === undefined) return",
+    "instant(claims.get('exp')) ?? 8e15\n  if (expiresAt < 0) return"
+  ),
+  off('U-9', SUBJECT, 'if (!(now >= (claims.notBefore ?? 0) - leewayMs)) return', 'if (now < 0) return'),
+  off('U-9', SUBJECT_CLAIMS, "if (notBefore === undefined && claims.has('nbf')) return", 'if (notBefore === null) return'),
+  off('U-10', SUBJECT, 'if (forged !== undefined) {', "if (forged !== undefined && token === '') {"),
+  off('U-10', SUBJECT, "const kind = forged.rule === 'J-9' ? 'no-such-key' : 'invalid'", "const kind = 'invalid'"),
+  off('U-11', SUBJECT_CLAIMS, "if (claims.has('cnf')) return", 'if (claims.size < 0) return'),
+  off('U-12', SUBJECT_CLAIMS, 'if (mayAct !== undefined && actorOf(mayAct) !== caller) return', 'if (mayAct === null) return'),
+  off('U-12', SUBJECT_CLAIMS, "azp.startsWith('spiffe://') && azp !== caller", 'azp === null'),
+  off('U-12', SUBJECT_CLAIMS, "return now.startsWith('spiffe://') ? fault", 'return now.length < 0 ? fault'),
+  off('U-12', SUBJECT_CLAIMS, 'if (actor === undefined || chain.length === ACTORS_MAX) return', 'if (actor === undefined) return'),
+  off('U-13', SUBJECT_CLAIMS, 'named.filter((tenant) => issuer.tenants.has(tenant))', 'named'),
+  off('U-13', SUBJECT_CLAIMS, 'if (named === undefined || named.length > TENANTS_MAX)', 'if (named === null)'),
+  off('U-14', 'src/identity/identify-subject.ts', '{caller.id.text} $', '{""} $'),
+  off('U-14', VERDICTS, 'if (cache.basis !== basis) restart(cache, basis)', '', {
+    'J-26': 'verdicts on JWT-SVIDs are kept in the same way'
+  }),
+  off('U-14', VERDICTS, 'known.at >= since && ', '', { 'J-26': 'verdicts on JWT-SVIDs are kept in the same way' })
+]
+
+export const MUTATIONS: readonly Mutation[] = [...IDS, ...X509, ...TOKENS, ...BUNDLES, ...PEERS, ...USERS]

@@ -123,7 +123,7 @@ function decide(row: Row): string {
   const call = callOf(row.does, row.tenant, row.collection, row.shape)
   const workload = knownWorkload(caller, policy)
   if (!workload.ok) return workload.reason.kind
-  const tenant = tenantOf(call, workload.value)
+  const tenant = tenantOf(call, workload.value, undefined)
   if (!tenant.ok) return tenant.reason.kind
   const grant = grantFor(caller, call, tenant.value, [targetOf(tenant.value, row.collection)], 'demo', policy)
   return grant.ok ? 'allow' : grant.reason.kind
@@ -138,7 +138,7 @@ describe('grant', () => {
     const caller = callerOf(`${TD}/shared/reporter`)
     const both = { ...callOf('read', 'acme'), targets: [...callOf('read', 'acme').targets, ...callOf('read', 'globex').targets] }
     const workload = knownWorkload(caller, policy)
-    expect(workload.ok && tenantOf(both, workload.value)).toMatchObject({ ok: false, reason: { kind: 'tenant-not-allowed' } })
+    expect(workload.ok && tenantOf(both, workload.value, undefined)).toMatchObject({ ok: false, reason: { kind: 'tenant-not-allowed' } })
   })
 
   it('a target that was resolved to another tenant is refused', () => {

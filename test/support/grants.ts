@@ -6,7 +6,8 @@ import { NO_SHAPE, type Operation, type ResolvedTarget, type Shape, type VectorC
 export function callerOf(text: string): Caller {
   const parsed = parseSpiffeId(text)
   if (!parsed.ok) throw new Error(`${text}: ${parsed.detail}`)
-  return { id: parsed.id, evidence: 'x509-svid', notAfter: 4_000_000_000_000, serial: '01' } as Caller
+  const proof = { evidence: 'x509-svid', notAfter: 4_000_000_000_000, serial: '01', provenAt: 0 }
+  return { id: parsed.id, ...proof, tokenId: undefined, carrier: undefined, subject: undefined } as unknown as Caller
 }
 
 export function callOf(operation: Operation, tenant: string | undefined, collection = 'handbook', shape: Partial<Shape> = {}): VectorCall {

@@ -52,7 +52,7 @@ export function documentOf(text: string): PolicyDocument {
 export function policyOf(text: string = POLICY): Policy {
   const compiled = compilePolicy(
     documentOf(text),
-    [{ id: 'demo', kind: 'chroma' }],
+    { databases: [{ id: 'demo', kind: 'chroma' }], subjectIssuers: ['https://idp.vecauthz.test'] },
     createHash('sha256').update(text).digest('hex'),
     (path) => path.join('.')
   )

@@ -4,6 +4,7 @@ import { accept, refuse } from '../../src/core/deny-reason.ts'
 import type { ResolvedTarget } from '../../src/core/vector-call.ts'
 import { chroma } from '../../src/databases/chroma.ts'
 import { createCallerCache } from '../../src/identity/identify.ts'
+import { createVerdictCache } from '../../src/identity/verdict-cache.ts'
 import { createMemory } from '../../src/state/memory.ts'
 import { type Authority, bundlesOf, makeAuthority } from './ca.ts'
 import { policyOf } from './policy.ts'
@@ -43,7 +44,12 @@ export async function testWorld(change: Partial<World> = {}, pauseMs?: number): 
     trustAgeMsMax: 60_000,
     policy: policyOf(),
     served: (authority) => (authority === 'chroma.demo.vecauthz.test' ? served : undefined),
-    callers: createCallerCache(100),
+    tokens: undefined,
+    subjectKeys: { generation: 1, keysOf: () => undefined, askAgain: () => false },
+    subjectLeewayMs: 5_000,
+    changedAt: () => 0,
+    callers: { callers: createCallerCache(100), tokens: createVerdictCache(100) },
+    subjects: createVerdictCache(100),
     memory: createMemory(),
     ...change
   }

@@ -1,0 +1,54 @@
+/** What the evidence looks like from outside, in the Prometheus text format. Labels come from the settings, never from calls. */
+import { Gauge, Registry } from 'prom-client'
+
+/** Read at each scrape; undefined where there is nothing to have an age or an end. */
+export interface EvidenceFacts {
+  /** Milliseconds since the epoch. */
+  readonly svidNotAfter: number | undefined
+  readonly trustBundleAgeMs: number | undefined
+  readonly jwtBundleAgeMs: number | undefined
+  /** Grows with every change that the Workload API tells. */
+  readonly generation: number | undefined
+  readonly subjectKeyAgesMs: readonly { readonly issuer: string; readonly ageMs: number | undefined }[]
+}
+
+export interface MetricsPage {
+  readonly contentType: string
+  readonly text: () => Promise<string>
+}
+
+export function createMetrics(facts: () => EvidenceFacts): MetricsPage {
+  const registry = new Registry()
+  const gauge = (name: string, help: string, value: (facts: EvidenceFacts) => number | undefined) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        // NaN is how Prometheus writes "there is none": a gauge that is missing looks like one that was never there.
+        this.set(value(facts()) ?? Number.NaN)
+      }
+    })
+  gauge('vecauthz_svid_not_after_timestamp_seconds', 'End of our own X.509-SVID', ({ svidNotAfter }) => seconds(svidNotAfter))
+  gauge('vecauthz_trust_bundle_age_seconds', 'Since the Workload API last stood by the trust bundles', ({ trustBundleAgeMs }) =>
+    seconds(trustBundleAgeMs)
+  )
+  gauge('vecauthz_jwt_bundle_age_seconds', 'Since the Workload API last stood by the JWT bundles', ({ jwtBundleAgeMs }) =>
+    seconds(jwtBundleAgeMs)
+  )
+  gauge('vecauthz_svid_generation', 'Changes of SVID or bundles since the start', ({ generation }) => generation)
+  new Gauge({
+    name: 'vecauthz_subject_keys_age_seconds',
+    help: "Since the keys of an issuer of end users' tokens were last read",
+    labelNames: ['issuer'],
+    registers: [registry],
+    collect() {
+      for (const { issuer, ageMs } of facts().subjectKeyAgesMs) this.set({ issuer }, seconds(ageMs) ?? Number.NaN)
+    }
+  })
+  return { contentType: registry.contentType, text: () => registry.metrics() }
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000
+}
