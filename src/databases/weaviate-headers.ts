@@ -1,9 +1,6 @@
 /** Headers by which a caller steers the modules of the server: with whose key they call which service, and what they send there. */
 import { type Refused, refuse } from '../core/deny-reason.ts'
 
-/** Taken from every call, and read by no module of a server that calls nobody. */
-const STRIPPED = new Set(['x-weaviate-api-key'])
-
 /**
  * Every header that a module of 1.35 reads (modules/), and whatever names a key or an address for one that comes later. With a
  * base URL or somebody's Azure resource, the contents of objects go where the caller says.
@@ -22,7 +19,7 @@ const MODULE_HEADER = new RegExp(
 /** @returns the fault, or undefined: no header that speaks to a module */
 export function checkModuleHeaders(headers: ReadonlyMap<string, string>): Refused | undefined {
   for (const name of headers.keys()) {
-    if (name.startsWith('x-') && MODULE_HEADER.test(name) && !STRIPPED.has(name))
+    if (name.startsWith('x-') && MODULE_HEADER.test(name))
       return refuse('operation-unknown', `header ${name} speaks to a module`, 'Keys and addresses of modules are set up at the server.')
   }
   return undefined

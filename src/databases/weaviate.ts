@@ -24,8 +24,8 @@ export const weaviate: Dialect = {
   kind: 'weaviate',
   routes: WEAVIATE_ROUTES,
   readCall,
-  // The second is what clients send for the embedding service of Weaviate's own cloud.
-  credentialHeaders: ['authorization', 'x-weaviate-api-key'],
+  // Keys for modules (`x-…-api-key`) Envoy takes away, and `checkModuleHeaders` refuses what is left of them.
+  credentialHeaders: ['authorization'],
   meaningHeaders: [],
   names: undefined,
   tenancies: ['native', 'collection']

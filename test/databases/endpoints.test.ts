@@ -102,7 +102,7 @@ describe('a route table', () => {
 
 describe('the list of dialects', () => {
   it('serves some of the known databases', () => {
-    expect(SERVED_KINDS).toEqual(['chroma'])
+    expect(SERVED_KINDS).toContain('chroma')
     expect(KNOWN_KINDS).toEqual(expect.arrayContaining([...SERVED_KINDS]))
   })
 
