@@ -1,0 +1,132 @@
+/** Insert and Upsert: rows come as columns, one for each field. */
+import { VECTORS_MAX } from '../core/limits.ts'
+import { type Bounds, NO_SHAPE, type Shape } from '../core/vector-call.ts'
+import { readJson, readMap, skipValue } from './json.ts'
+import { fail, quote } from './json-reader.ts'
+import { type FieldData, INSERT, type InsertRequest, type Scalars, UPSERT, type Vectors } from './milvus-messages.ts'
+import { accepted, type Facts, partitionOf, read, refuseAsides, targetOf } from './milvus-place.ts'
+import { bfloat16, checkSparse, float16, int8 } from './milvus-vectors.ts'
+
+/** schemapb.DataType: String, VarChar, Text. */
+const TEXT_TYPES = [20, 21, 25]
+const DYNAMIC = '$meta'
+
+/** What the columns of a call come to. */
+interface Columns {
+  readonly pins: Map<string, string>
+  /** Columns that could be the primary key. */
+  readonly keys: string[]
+  /** Names that dynamic fields have in some row. */
+  readonly dynamic: Set<string>
+  readonly vectors: Float32Array[]
+}
+
+export function readInsert(message: Uint8Array, header: string | undefined): Facts {
+  const request = read(message, INSERT)
+  refuseAsides(request)
+  const { pins, vectors, keys } = readColumns(request)
+  // The record that has the key is replaced (tried on Milvus Lite), or deleted with this one later (the server keeps both).
+  const stranger = keys.length > 1 || (keys[0] !== undefined && !pins.has(keys[0]))
+  const why = stranger
+    ? `a column could hold the primary key of another tenant's record: ${keys.slice(0, 4).map(quote).join(', ')}`
+    : undefined
+  const bounds: Bounds = {
+    shards: partitionOf(request.partition_name),
+    pins,
+    changes: [],
+    unpinned: why,
+    unsharded: keys.length > 0 ? KEYED : undefined
+  }
+  return { targets: [targetOf(request, header, bounds)], shape: shapeOf(request, vectors) }
+}
+
+const KEYED = 'a record replaces the one with the same primary key, in whatever partition that is'
+
+export function readUpsert(message: Uint8Array, header: string | undefined): Facts {
+  const request = read(message, UPSERT)
+  refuseAsides(request)
+  const { pins, vectors } = readColumns(request)
+  const unpinned = 'an upsert replaces the record that has the primary key, whoever owns it'
+  const bounds: Bounds = { shards: partitionOf(request.partition_name), pins, changes: ['*'], unpinned, unsharded: KEYED }
+  return { targets: [targetOf(request, header, bounds)], shape: shapeOf(request, vectors) }
+}
+
+function shapeOf({ num_rows = 0 }: InsertRequest, vectors: readonly Float32Array[]): Shape {
+  const dimensions = vectors.reduce((most, { length }) => Math.max(most, length), 0)
+  return { ...NO_SHAPE, records: num_rows, dimensions, vectors }
+}
+
+function readColumns({ fields_data = [], num_rows = 0 }: InsertRequest): Columns {
+  if (num_rows === 0) fail('call-unreadable', 'a write without rows')
+  if (num_rows > VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} rows`)
+  const columns: Columns = { pins: new Map(), keys: [], dynamic: new Set(), vectors: [] }
+  const names = new Set<string>()
+  for (const field of fields_data) {
+    const name = field.is_dynamic === true ? DYNAMIC : (field.field_name ?? '')
+    if (names.has(name)) fail('call-ambiguous', `two columns are called ${quote(name)}`)
+    names.add(name)
+    readColumn(columns, name, field, num_rows)
+  }
+  // A dynamic field of the same name is a second value for the field.
+  for (const name of columns.dynamic) columns.pins.delete(name)
+  return columns
+}
+
+function readColumn(columns: Columns, name: string, field: FieldData, rows: number): void {
+  const { scalars, vectors } = field
+  if (name === DYNAMIC) {
+    readDynamic(columns.dynamic, field, rows)
+  } else if (vectors !== undefined) {
+    columns.vectors.push(...rowsOf(vectors, rows, whole(field)))
+  } else if (scalars !== undefined) {
+    if (scalars.long_data ?? scalars.string_data ?? scalars.bytes_data) columns.keys.push(name)
+    const value = TEXT_TYPES.includes(field.type ?? 0) && whole(field) ? onlyText(scalars, rows) : undefined
+    if (value !== undefined) columns.pins.set(name, value)
+  }
+}
+
+/** The text that every row has. */
+function onlyText({ string_data }: Scalars, rows: number): string | undefined {
+  const texts = string_data?.data ?? []
+  return texts.length === rows && texts.every((text) => text === texts[0]) ? texts[0] : undefined
+}
+
+/** Whether every row has a value, so that the values are the rows. */
+function whole({ valid_data, scalars, vectors }: FieldData): boolean {
+  const valid = [...(valid_data ?? []), ...(scalars?.valid_data ?? []), ...(vectors?.valid_data ?? [])]
+  return valid.every((one) => one)
+}
+
+/** The JSON objects that hold the fields which no column is there for. */
+function readDynamic(names: Set<string>, { scalars }: FieldData, rows: number): void {
+  const objects = scalars?.json_data?.data
+  if (objects === undefined || objects.length !== rows) fail('call-unreadable', 'the dynamic fields are not a JSON object for each row')
+  for (const object of objects) {
+    accepted(
+      readJson(object, (json) =>
+        readMap(json, 'dynamic fields', (key) => {
+          names.add(key)
+          skipValue(json, 'a dynamic field')
+        })
+      )
+    )
+  }
+}
+
+/** @returns the rows of a dense column; every other kind is checked only */
+function rowsOf(vectors: Vectors, rows: number, complete: boolean): Float32Array[] {
+  const { dim = 0, float_vector, float16_vector, bfloat16_vector, int8_vector, sparse_float_vector } = vectors
+  for (const row of sparse_float_vector?.contents ?? []) checkSparse(row)
+  const data = float_vector === undefined ? (float16_vector ?? bfloat16_vector ?? int8_vector) : (float_vector.data ?? new Float32Array())
+  if (data === undefined) return []
+  const size = float_vector !== undefined || int8_vector !== undefined ? 1 : 2
+  const step = dim * size
+  const count = data.length / step
+  if (step <= 0 || !Number.isInteger(count) || (complete ? count !== rows : count > rows))
+    fail('call-unreadable', 'a column of vectors has not one vector for each row')
+  const decode = float16_vector !== undefined ? float16 : bfloat16_vector !== undefined ? bfloat16 : int8
+  return Array.from({ length: count }, (_, row) => {
+    const part = data.subarray(row * step, row * step + step)
+    return part instanceof Float32Array ? part : decode(part, 'a vector')
+  })
+}
