@@ -26,7 +26,7 @@ export function compileRoutes<R extends Route>(routes: readonly R[]): RouteTable
   const byLength = new Map<number, Row<R>[]>()
   const open: Row<R>[] = []
   for (const route of routes) {
-    const parts = route.template.slice(1).split('/').map(partOf)
+    const parts = route.template === '/' ? [] : route.template.slice(1).split('/').map(partOf)
     if (route.template.endsWith('/{*rest}')) open.push({ route, parts: parts.slice(0, -1) })
     else byLength.set(parts.length, [...(byLength.get(parts.length) ?? []), { route, parts }])
   }

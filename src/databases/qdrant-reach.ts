@@ -1,0 +1,202 @@
+/** What one Qdrant call comes to, gathered while it is read; the same for REST and gRPC. */
+import { accept, type Result, refuse } from '../core/deny-reason.ts'
+import { VECTORS_MAX } from '../core/limits.ts'
+import { type Bounds, NO_SHAPE, type Operation, type Shape } from '../core/vector-call.ts'
+import { fail } from './json-reader.ts'
+import { both, either, NO_PINS, type Pins, touched } from './qdrant-pins.ts'
+
+/** `shard_key`: the keys that are named, or undefined for all shards. */
+export interface Shards {
+  readonly keys: readonly string[] | undefined
+  readonly unsharded: string | undefined
+}
+
+export const ALL_SHARDS: Shards = { keys: undefined, unsharded: undefined }
+
+/** Another place that records are read from by id (`lookup_from`, `with_lookup`). */
+export interface Lookup {
+  readonly collection: string
+  readonly shards: Shards
+}
+
+/** A batch holds several parts; each has bounds of its own. */
+export interface Reach {
+  readonly vectors: Float32Array[]
+  readonly parts: Bounds[]
+  readonly lookups: Lookup[]
+  /** What the parts do, so that a mixed batch is noticed. */
+  readonly does: Set<Operation>
+  queries: number
+  topK: number
+  records: number
+  vectorsOut: boolean
+}
+
+export function newReach(): Reach {
+  return { vectors: [], parts: [], lookups: [], does: new Set(), queries: 0, topK: 0, records: 0, vectorsOut: false }
+}
+
+export function addVector(reach: Reach, vector: Float32Array): void {
+  if (reach.vectors.length === VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} vectors`)
+  reach.vectors.push(vector)
+}
+
+/** What an example of a query is: a vector of its own, or the id of a record whose vector is taken. */
+export interface Examples {
+  /** Similarity queries among them. */
+  queries: number
+  ids: boolean
+}
+
+/** A query or a prefetch. */
+export interface QueryNode {
+  readonly examples: Examples
+  readonly pins: Pins
+  readonly limit: number | undefined
+  readonly lookup: Lookup | undefined
+  readonly children: readonly QueryNode[]
+}
+
+/** The parts of a query that only its root has. */
+export interface QueryRoot {
+  readonly shards: Shards
+  readonly vectorsOut: boolean
+  /** Undefined without groups. */
+  readonly groupSize: number | undefined
+  readonly withLookup: string | undefined
+}
+
+/** Qdrant's own where the call does not say (CollectionQueryRequest::DEFAULT_LIMIT, DEFAULT_GROUP_SIZE). */
+const LIMIT_DEFAULT = 10
+export const GROUP_SIZE_DEFAULT = 3
+
+const BY_ID = 'a query takes the vector of a record that it names by id'
+const LOOKUP = 'a lookup reads records by id'
+
+export function addQuery(reach: Reach, node: QueryNode, root: QueryRoot): void {
+  const seen: Seen = { queries: 0, topK: 0, ids: false }
+  visit(reach, node, root.groupSize ?? 1, seen)
+  if (root.withLookup !== undefined) reach.lookups.push({ collection: root.withLookup, shards: ALL_SHARDS })
+  reach.does.add(seen.queries > 0 ? 'search' : 'read')
+  reach.queries += seen.queries
+  reach.topK = Math.max(reach.topK, seen.topK)
+  reach.vectorsOut ||= root.vectorsOut
+  const byId = seen.ids ? BY_ID : undefined
+  const { keys, unsharded } = root.shards
+  reach.parts.push({ shards: keys, pins: pinsOf(node), changes: [], unpinned: byId, unsharded: unsharded ?? byId })
+}
+
+interface Seen {
+  queries: number
+  topK: number
+  ids: boolean
+}
+
+function visit(reach: Reach, { examples, limit, lookup, children }: QueryNode, groupSize: number, seen: Seen): void {
+  seen.queries += examples.queries
+  seen.topK = Math.max(seen.topK, (limit ?? LIMIT_DEFAULT) * groupSize)
+  // With `lookup_from` the ids are of that place, which then is a target itself.
+  if (lookup !== undefined) reach.lookups.push(lookup)
+  else if (examples.ids) seen.ids = true
+  for (const child of children) visit(reach, child, 1, seen)
+}
+
+/**
+ * A filter is handed down to all prefetches below it, and a query over prefetches ranks what they found and nothing else
+ * (lib/shard/src/query/planned_query.rs of 1.19).
+ */
+function pinsOf({ pins, children }: QueryNode): Pins {
+  return children.length === 0 ? pins : both(pins, either(children.map(pinsOf)))
+}
+
+/** A read of records by filter: scroll, count, facet. */
+export function addRead(reach: Reach, pins: Pins, { keys, unsharded }: Shards, topK: number, vectorsOut: boolean): void {
+  reach.does.add('read')
+  reach.topK = Math.max(reach.topK, topK)
+  reach.vectorsOut ||= vectorsOut
+  reach.parts.push({ shards: keys, pins, changes: [], unpinned: undefined, unsharded })
+}
+
+/** A read of records by id, which no filter can narrow. */
+export function addLookup(reach: Reach, ids: number, { keys, unsharded }: Shards, vectorsOut: boolean): void {
+  reach.does.add('read')
+  reach.records += ids
+  reach.topK = Math.max(reach.topK, ids)
+  reach.vectorsOut ||= vectorsOut
+  reach.parts.push({ shards: keys, pins: NO_PINS, changes: [], unpinned: 'records are named by id', unsharded })
+}
+
+/** Whole records, or (without `payloads`) new vectors for records that there are. */
+export interface Written {
+  readonly records: number
+  /** What the payloads of all records prove. */
+  readonly payloads: Pins | undefined
+  /** `update_filter`. */
+  readonly filter: Pins | undefined
+  /** Records that exist are left alone. */
+  readonly insertOnly: boolean
+  readonly shards: Shards
+}
+
+const OVERWRITES = 'records of that id are overwritten, whoever they belong to: there is no update_filter and no insert_only'
+
+export function addWrite(reach: Reach, { records, payloads, filter, insertOnly, shards }: Written): void {
+  reach.does.add('write')
+  reach.records += records
+  // Only what holds before and after is proved.
+  const before = insertOnly ? payloads : filter
+  const pins = payloads === undefined ? (filter ?? NO_PINS) : either([payloads, before ?? NO_PINS])
+  const unpinned = before === undefined ? OVERWRITES : undefined
+  reach.parts.push({ shards: shards.keys, pins, changes: [], unpinned, unsharded: shards.unsharded })
+}
+
+/** Which records a change or deletion is about: of ids and filter exactly one. */
+export interface Selected {
+  readonly ids: number | undefined
+  readonly filter: Pins | undefined
+  readonly shards: Shards
+}
+
+/** @param changes fields, or `*` */
+export function addChange(reach: Reach, does: Operation, { ids, filter, shards }: Selected, changes: readonly string[]): void {
+  if (ids !== undefined && filter !== undefined) {
+    const remedy = 'Name the records by filter alone; ids go into it as has_id.'
+    fail('call-ambiguous', 'the call names records by ids and by filter, and the ids would win', remedy)
+  }
+  if (ids === undefined && filter === undefined) fail('call-ambiguous', 'the call names no records', 'Name the records by filter.')
+  reach.does.add(does)
+  reach.records += ids ?? 0
+  const pins = filter ?? NO_PINS
+  const unpinned = ids === undefined ? undefined : 'records are named by ids and not by a filter'
+  reach.parts.push({ shards: shards.keys, pins, changes: touched(changes, pins), unpinned, unsharded: shards.unsharded })
+}
+
+/** @returns what all parts do, undefined for a call without parts; a batch that does several things is refused */
+export function operationOf({ does }: Reach): Result<Operation | undefined> {
+  const [first, ...others] = does
+  if (others.length === 0) return accept(first)
+  const remedy = 'Send searches, reads, writes and deletions in calls of their own.'
+  return refuse('call-ambiguous', `a batch that does several things: ${[...does].join(', ')}`, remedy)
+}
+
+export function boundsOf({ parts }: Reach): Bounds {
+  const [only, ...others] = parts
+  if (only !== undefined && others.length === 0) return only
+  const shards = parts.every((part) => part.shards !== undefined) ? [...new Set(parts.flatMap((part) => part.shards ?? []))] : undefined
+  return {
+    shards: parts.length === 0 ? undefined : shards,
+    pins: either(parts.map((part) => part.pins)),
+    changes: [...new Set(parts.flatMap((part) => part.changes))],
+    unpinned: parts.find((part) => part.unpinned !== undefined)?.unpinned,
+    unsharded: parts.find((part) => part.unsharded !== undefined)?.unsharded
+  }
+}
+
+export function lookupBounds({ shards }: Lookup): Bounds {
+  return { shards: shards.keys, pins: NO_PINS, changes: [], unpinned: LOOKUP, unsharded: shards.unsharded }
+}
+
+export function shapeOf({ queries, topK, records, vectorsOut, vectors }: Reach): Shape {
+  const dimensions = vectors.reduce((most, vector) => Math.max(most, vector.length), 0)
+  return { ...NO_SHAPE, queries, topK, records, vectorsOut, dimensions, vectors }
+}
