@@ -10,6 +10,8 @@ export const SUPPORT = id('/acme/agent/support')
 export const TRIALS = id('/globex/agent/trials')
 export const PAYROLL = id('/initech/agent/payroll')
 export const INDEXER = id('/acme/job/indexer')
+/** Acts for end users of two tenants: whose turn it is says the user's token. */
+export const DESK = id('/shared/agent/desk')
 /** Signed like the others, and known to no policy. */
 export const STRANGER = id('/acme/agent/stranger')
 

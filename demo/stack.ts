@@ -13,7 +13,8 @@ import { startChroma } from './chroma.ts'
 import type { Credentials, Door } from './client.ts'
 import { type RunningEnvoy, startEnvoy } from './envoy.ts'
 import type { EnvoyOverrides } from './envoy-config.ts'
-import { GATEWAY_ENVOY, GATEWAY_SERVER, HOST, INDEXER, OTHER_ENVOY, PAYROLL, SUPPORT, TRIALS, TRUST_DOMAIN } from './identities.ts'
+import { DESK, GATEWAY_ENVOY, GATEWAY_SERVER, HOST, INDEXER, OTHER_ENVOY, PAYROLL, SUPPORT, TRIALS, TRUST_DOMAIN } from './identities.ts'
+import { IDP_ISSUER, type Idp, startIdp } from './idp.ts'
 import { endProcess } from './process.ts'
 import { type Recorder, startRecorder } from './recorder.ts'
 import { seed } from './seed.ts'
@@ -33,6 +34,9 @@ export interface StackOptions {
   /** Changes the policy document before it is written. */
   // biome-ignore lint/suspicious/noExplicitAny: the document as YAML gives it
   readonly policy?: (document: any) => void
+  /** The same for the server's settings. */
+  // biome-ignore lint/suspicious/noExplicitAny: the document as YAML gives it
+  readonly settings?: (document: any) => void
   /** `svid_ttl_seconds` of the server's settings, for tests of a wrong one; the SVIDs' own lifetime unless told. */
   readonly claimedSvidSeconds?: number
   /** SPIFFE IDs in trust domains of their own, with whose bundles the gateway's Envoy and vecauthz federate. */
@@ -42,6 +46,7 @@ export interface StackOptions {
 export interface Stack {
   readonly folder: string
   readonly issuer: DevIssuer
+  readonly idp: Idp
   readonly envoy: RunningEnvoy
   readonly recorder: Recorder
   readonly door: Door
@@ -97,7 +102,12 @@ async function build(
   const collections = await timed(say, 'tenants and embeddings', seed(chroma.url))
   const recorder = await startRecorder({ host: '127.0.0.1', port: chroma.port })
   stops.push(recorder.stop)
-  const files = writeConfig(folder, issuer, chroma.url, options.claimedSvidSeconds ?? seconds, options.policy)
+  const idp = await startIdp()
+  stops.push(idp.stop)
+  const files = writeConfig(
+    { folder, issuer, chromaUrl: chroma.url, jwksUrl: idp.jwksUrl, seconds: options.claimedSvidSeconds ?? seconds },
+    options
+  )
   const server = await timed(say, 'vecauthz', startServerProcess(folder, files.settings))
   stops.push(server.stop)
   const envoyFolder = join(folder, 'gateway')
@@ -111,6 +121,7 @@ async function build(
   return {
     folder,
     issuer,
+    idp,
     envoy,
     recorder,
     door: { port: envoy.port('gateway_in'), ca: issuer.bundlePem(TRUST_DOMAIN) },
@@ -163,7 +174,7 @@ async function startIssuer(folder: string, seconds: number, partners: readonly s
         { id: GATEWAY_ENVOY, dns: [HOST], federatesWith },
         { id: OTHER_ENVOY },
         { id: GATEWAY_SERVER, federatesWith },
-        ...[SUPPORT, TRIALS, PAYROLL, INDEXER, ...partners].map((id) => ({ id }))
+        ...[SUPPORT, TRIALS, PAYROLL, INDEXER, DESK, ...partners].map((id) => ({ id }))
       ],
       ttlMs: seconds * 1000,
       environment: process.env,
@@ -176,16 +187,26 @@ async function startIssuer(folder: string, seconds: number, partners: readonly s
   }
 }
 
+interface Places {
+  readonly folder: string
+  readonly issuer: DevIssuer
+  readonly chromaUrl: string
+  readonly jwksUrl: string
+  readonly seconds: number
+}
+
 /** The shipped demo/config with this run's ports, socket and lifetimes. */
-function writeConfig(folder: string, issuer: DevIssuer, chromaUrl: string, seconds: number, change: StackOptions['policy']) {
+function writeConfig({ folder, issuer, chromaUrl, jwksUrl, seconds }: Places, change: Pick<StackOptions, 'policy' | 'settings'>) {
   const files = { settings: join(folder, 'vecauthz.yaml'), policy: join(folder, 'policy.yaml'), audit: join(folder, 'audit.jsonl') }
   const settings = parse(readFileSync(join(ROOT, 'demo/config/vecauthz.yaml'), 'utf8'))
   const own = { listen: '127.0.0.1:0', health: '127.0.0.1:0', workload_api: issuer.socketOf(GATEWAY_SERVER), svid_ttl_seconds: seconds }
   Object.assign(settings, own, { audit: { file: files.audit } })
   settings.databases[0].url = chromaUrl
+  settings.subject_issuers = [{ issuer: IDP_ISSUER, jwks_url: jwksUrl }]
+  change.settings?.(settings)
   writeFileSync(files.settings, stringify(settings))
   const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
-  change?.(policy)
+  change.policy?.(policy)
   writeFileSync(files.policy, stringify(policy))
   return files
 }

@@ -2,7 +2,7 @@
 import type { DenyKind } from '../src/core/deny-reason.ts'
 import { type Answer, type Ask, type Credentials, call } from './client.ts'
 import { readCorpus } from './corpus.ts'
-import { COLLECTION, DATABASE, INDEXER, PAYROLL, SUPPORT, TRIALS } from './identities.ts'
+import { COLLECTION, DATABASE, DESK, INDEXER, PAYROLL, SUPPORT, TRIALS } from './identities.ts'
 import type { Stack } from './stack.ts'
 
 export interface Step {
@@ -19,12 +19,13 @@ export interface Step {
 /** A running stack with what the steps share. */
 export interface Scene {
   readonly stack: Stack
-  readonly who: Readonly<Record<'support' | 'trials' | 'payroll' | 'indexer', Credentials>>
+  readonly who: Readonly<Record<'support' | 'trials' | 'payroll' | 'indexer' | 'desk', Credentials>>
 }
 
 export function sceneOf(stack: Stack): Scene {
   const { credentials } = stack
-  const who = { support: credentials(SUPPORT), trials: credentials(TRIALS), payroll: credentials(PAYROLL), indexer: credentials(INDEXER) }
+  const agents = { support: credentials(SUPPORT), trials: credentials(TRIALS), payroll: credentials(PAYROLL) }
+  const who = { ...agents, indexer: credentials(INDEXER), desk: credentials(DESK) }
   return { stack, who }
 }
 

@@ -4,6 +4,7 @@ import { BODY_BYTES_MAX } from '../src/core/limits.ts'
 import { type Answer, type Ask, call, callHttp2, keptOpen } from './client.ts'
 import { DATABASE, OTHER_ENVOY, PAYROLL, STRANGER, SUPPORT, TRIALS } from './identities.ts'
 import { collectionPath, hitsOf, namedPath, type Scene, type Step, searchBody, supportSearch } from './step.ts'
+import { USERS } from './steps-users.ts'
 
 const ACME = `/api/v2/tenants/acme/databases/${DATABASE}/collections`
 
@@ -194,7 +195,7 @@ const policy: Step[] = [
   }
 ]
 
-export const STEPS: readonly Step[] = [...allowed, ...tenancy, ...identity, ...bytes, ...policy]
+export const STEPS: readonly Step[] = [...allowed, ...tenancy, ...identity, ...USERS, ...bytes, ...policy]
 
 function ownSearch(id: string | undefined): Ask {
   return { target: collectionPath('acme', id ?? '', 'query'), body: searchBody('acme') }

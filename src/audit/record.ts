@@ -115,8 +115,10 @@ function shapeOf({ queries, topK, records, vectorsOut, dimensions }: Shape): str
 function credentialsOf({ account, inbound }: Recordable): string {
   if (account.dialect === undefined || inbound === undefined) return ''
   const { strippedCredentials, headers } = inbound
-  const sent = account.dialect.credentialHeaders.some((name) => headers.has(name))
-  if (!sent && strippedCredentials.length === 0) return ''
-  const found = [...strippedCredentials, ...account.dialect.credentialHeaders.filter((name) => headers.has(name))]
+  // A JWT-SVID that the listener takes is not a permanent key.
+  const ours = account.caller?.evidence === 'jwt-svid' ? 'authorization' : ''
+  const sent = account.dialect.credentialHeaders.filter((name) => name !== ours && headers.has(name))
+  if (sent.length === 0 && strippedCredentials.length === 0) return ''
+  const found = [...strippedCredentials, ...sent]
   return `,"client_credentials":[${found.map(quote).join(',')}]`
 }

@@ -19,7 +19,8 @@ export interface TestWorld {
 }
 
 export async function testWorld(change: Partial<World> = {}, pauseMs?: number): Promise<TestWorld> {
-  const root = await makeAuthority({ trustDomain: 'demo.vecauthz.test' })
+  // Good for tests with a clock of their own as well.
+  const root = await makeAuthority({ trustDomain: 'demo.vecauthz.test', notBefore: Date.UTC(2026, 0), notAfter: Date.UTC(2046, 0) })
   const forgotten: ResolvedTarget[][] = []
   const served: Served = {
     id: 'demo',
