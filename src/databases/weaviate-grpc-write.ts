@@ -67,7 +67,7 @@ function readObject(object: BatchObject, touched: Touched, into: Float32Array[])
   if (vector_bytes !== undefined && vector_bytes.length > 0) into.push(floatsOf(vector_bytes))
   // Of two with one name the server keeps the last.
   if (vectors.length > 1 && new Set(vectors.map(({ name }) => name)).size < vectors.length)
-    fail('call-ambiguous', 'an object with two vectors of one name')
+    fail('call-ambiguous', 'an object with two vectors of one name', 'Write objects with multi-vectors one by one: insert.')
   for (const one of vectors) readVectors(one, into)
 }
 

@@ -20,7 +20,10 @@ const CLASS = keys(
   'replicationConfig',
   'invertedIndexConfig',
   'multiTenancyConfig',
-  'objectTtlConfig'
+  'objectTtlConfig',
+  // Leavings of the JavaScript client, which the server has no field for.
+  'references',
+  'vectorizers'
 )
 
 export function readNewClass(json: JsonReader): Facts {
@@ -46,6 +49,7 @@ function readClass(json: JsonReader, touched: Touched): string {
     else if (name === 'moduleConfig') readModules(json)
     else if (name === 'vectorConfig') readMap(json, name, () => readVectorConfig(json))
     else if (name === 'description' || name === 'vectorIndexType') skipString(json, name)
+    else if (name === 'references' || name === 'vectorizers') skipValue(json, name)
     else readMap(json, name, () => skipValue(json, name))
   })
   if (collection === undefined) return fail('call-unreadable', 'the new class has no name')
@@ -74,10 +78,13 @@ function readVectorizer(name: string): void {
     fail('operation-unknown', 'the class has a vectorizer', 'Classes with modules are made by the operators; bring your own vectors.')
 }
 
+/** The JavaScript client writes settings of a module called none to each property. */
 function readModules(json: JsonReader): void {
-  const modules = readMap(json, 'moduleConfig', () => skipValue(json, 'moduleConfig'))
-  if (modules > 0)
-    fail('operation-unknown', 'the class configures a module', 'Leave out moduleConfig; modules are set up by the operators.')
+  readMap(json, 'moduleConfig', (module) => {
+    if (module !== 'none')
+      fail('operation-unknown', 'the class configures a module', 'Leave out moduleConfig; modules are set up by the operators.')
+    skipValue(json, 'moduleConfig')
+  })
 }
 
 const PROPERTY = keys(
