@@ -1,0 +1,22 @@
+import { spawnSync } from 'node:child_process'
+import { expect, it } from 'vitest'
+
+const bench = (...args: readonly string[]) =>
+  spawnSync(process.execPath, [`${import.meta.dirname}/../../bench/identity.ts`, ...args], { encoding: 'utf8' })
+
+it('the bench of identity runs, and says what it measured: how much is for the bench to judge', { timeout: 30_000 }, () => {
+  const { status, stdout, stderr } = bench('1')
+  expect(stderr).toBe('')
+  expect([0, 1]).toContain(status)
+  expect(stdout).toMatch(/crypto\.verify, ECDSA on P-256 +[0-9.]+ µs/)
+  const ratios = [...stdout.matchAll(/ ([0-9.]+) × crypto\.verify, at most ([0-9.]+)/g)].map(([, ratio, target]) => [
+    Number(ratio),
+    Number(target)
+  ])
+  expect(ratios.map(([, target]) => target)).toEqual([0.06, 1.3, 1.3])
+  expect(status).toBe(ratios.some(([ratio = Number.NaN, target = 0]) => !(ratio <= target)) ? 1 : 0)
+})
+
+it('it asks for a number of rounds', () => {
+  expect(bench('many')).toMatchObject({ status: 2, stdout: expect.stringContaining('rounds') })
+})
