@@ -3,8 +3,8 @@ import { VECTORS_MAX } from '../core/limits.ts'
 import { type Bounds, NO_SHAPE, type Shape } from '../core/vector-call.ts'
 import { readJson, readMap, skipValue } from './json.ts'
 import { fail, quote } from './json-reader.ts'
-import { type FieldData, INSERT, type InsertRequest, type Scalars, UPSERT, type Vectors } from './milvus-messages.ts'
 import { accepted, type Facts, partitionOf, read, refuseAsides, targetOf } from './milvus-place.ts'
+import { type FieldData, INSERT, type InsertRequest, type Scalars, UPSERT, type Vectors } from './milvus-row-messages.ts'
 import { bfloat16, checkSparse, float16, int8 } from './milvus-vectors.ts'
 
 /** schemapb.DataType: String, VarChar, Text. */
