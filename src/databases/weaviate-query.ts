@@ -1,5 +1,5 @@
 /** Query parameters of the REST calls. Of a key that stands twice Weaviate takes the last (tried); `readTarget` refuses it. */
-import { NO_SHAPE, type Shape } from '../core/vector-call.ts'
+import { NO_SHAPE, type Operation, type Shape } from '../core/vector-call.ts'
 import { fail } from './json-reader.ts'
 import type { WeaviateRoute } from './weaviate-routes.ts'
 import { checkPathPart } from './weaviate-where.ts'
@@ -19,7 +19,7 @@ export function readQueryShape(query: ReadonlyMap<string, string>, { about, oper
   countIn(query, 'offset')
   const vectorsOut = readInclude(query.get('include'))
   for (const part of query.get('sort')?.split(',') ?? []) checkPathPart(part)
-  if (about !== 'listed') return operation === 'read' || operation === 'delete' ? { ...NO_SHAPE, records: 1, vectorsOut } : NO_SHAPE
+  if (about !== 'listed') return aboutOne(operation, vectorsOut)
   return { ...NO_SHAPE, topK: limit === undefined || limit === 0 ? LIMIT_DEFAULT : limit, vectorsOut }
 }
 
@@ -37,4 +37,10 @@ function readInclude(include: string | undefined): boolean {
   if (parts.some((part) => !INCLUDED.has(part)))
     fail('call-unreadable', 'unknown part of include', 'include knows vector and classification.')
   return parts.includes('vector')
+}
+
+/** GET and HEAD give one object, DELETE takes it; what looks at classes has to do with none. */
+function aboutOne(operation: Operation, vectorsOut: boolean): Shape {
+  if (operation === 'read') return { ...NO_SHAPE, topK: 1, records: 1, vectorsOut }
+  return operation === 'delete' ? { ...NO_SHAPE, records: 1 } : NO_SHAPE
 }
