@@ -59,7 +59,7 @@ async function main(args: string[]): Promise<number> {
   for (const [index, { name, target }] of measured.entries()) {
     const values = costs[index] ?? []
     // Pairs of one round, so that a machine that drifts moves both.
-    const ratio = median(values.map((one, round) => one / (base[round] ?? Number.NaN)))
+    const ratio = Number(median(values.map((one, round) => one / (base[round] ?? Number.NaN))).toFixed(3))
     if (!(ratio <= target)) missed++
     say(`${row(name, values)}  ${ratio.toFixed(3)} × crypto.verify, at most ${target}${ratio <= target ? '' : '  TOO SLOW'}`)
   }

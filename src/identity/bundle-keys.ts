@@ -4,6 +4,7 @@ import { readJwk } from './jwk.ts'
 import { type JwtKey, readJwtKey, unambiguous } from './jwt-keys.ts'
 import { type Fault, fault, type RuleNumber } from './rules.ts'
 import { readCertificate } from './x509-certificate.ts'
+import { KEY_USAGE } from './x509-extensions.ts'
 
 /** A key of a document that was passed over, or not used as it stands: what whoever published it should mend. */
 export interface Remark {
@@ -88,6 +89,7 @@ function readAnchor(entry: JsonObject, draft: Draft): Fault | undefined {
   if (!read.ok) return fault('B-15', `its x5c is no certificate: ${read.detail} (${read.rule})`)
   const { serial, spki, extensions } = read.certificate
   if (extensions.basicConstraints?.ca !== true) return fault('B-15', `its certificate ${serial} is no CA`)
+  if (((extensions.keyUsage?.bits ?? 0) & KEY_USAGE.keyCertSign) === 0) return fault('B-15', `its CA ${serial} has no keyCertSign`)
   const key = readJwk(entry)
   if (!key.ok) return key
   if (!key.spki.equals(spki)) return fault('B-15', `its certificate ${serial} has another key than the entry`)

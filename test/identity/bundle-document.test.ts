@@ -40,6 +40,8 @@ const mid = await authority({ name: 'between', parent: root })
 const edwards = await authority({ name: 'edwards', keyKind: 'Ed25519' })
 const rsaRoot = await authority({ name: 'rsa root', key: rsaKey })
 const leaf = await svid(root)
+const noCa = await authority({ name: 'no CA', basicConstraints: { ca: false } })
+const noSigner = await authority({ name: 'no signer', keyUsages: ['cRLSign'] })
 const base64 = (der: Uint8Array): string => Buffer.from(der).toString('base64')
 
 describe('bundle documents', () => {
@@ -130,6 +132,8 @@ describe('key material', () => {
   check([
     { name: 'B-15 RSA, P-256 and Ed25519 anchors', want: '3+0', document: withKeys(anchor(root), anchor(rsaRoot), anchor(edwards)) },
     { name: 'B-15 an anchor that is not self-signed', want: '1+0', document: withKeys(anchor(mid)) },
+    { name: 'B-15 a CA:FALSE that may sign certificates', want: '1+0 B-15@1', document: withKeys(anchor(noCa), anchor(root)) },
+    { name: 'B-15 a CA that may not sign certificates', want: '1+0 B-15@1', document: withKeys(anchor(noSigner), anchor(root)) },
     { name: 'B-15 a leaf as anchor', want: '1+0 B-15@1', document: withKeys(anchor(leaf), anchor(root)) },
     {
       name: 'B-15 a certificate with another key',

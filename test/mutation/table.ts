@@ -414,6 +414,7 @@ const BUNDLES: readonly Mutation[] = [
   off('B-13', DOCUMENT, "if (!parsed.ok) return fault('B-13'", "if (parsed === null) return fault('B-13'"),
   off('B-14', DOCUMENT, 'if (fetched.trustDomain !== held.trustDomain) {', 'if (fetched === null) {'),
   off('B-15', BUNDLE_KEYS, 'if (extensions.basicConstraints?.ca !== true) return', 'if (extensions === null) return'),
+  off('B-15', BUNDLE_KEYS, 'KEY_USAGE.keyCertSign) === 0) return', 'KEY_USAGE.keyCertSign) < 0) return'),
   off('B-15', BUNDLE_KEYS, 'if (!key.spki.equals(spki)) return', 'if (spki === null) return', {
     'B-5': 'its nearest deny row has the fitting certificate second'
   }),
