@@ -219,6 +219,8 @@ const REFUSED: readonly RefusedRoute[] = [
   refusal('shard.list', `${CLASS_SCHEMA}/shards`, 'the shards of a class are its tenants', OPERATORS),
   refusal('shard.change', `${CLASS_SCHEMA}/shards/{shard}`, 'shards are changed by operators', OPERATORS),
 
+  refusal('class.more', `${CLASS_SCHEMA}/{*rest}`, 'indexes are changed by operators', OPERATORS),
+
   refusal('alias', '/v1/aliases', 'an alias gives a collection a second name', OPERATORS),
   refusal('alias.one', '/v1/aliases/{*rest}', 'an alias gives a collection a second name', OPERATORS),
   refusal('backup', '/v1/backups/{*rest}', 'a backup holds every tenant', OPERATORS),
@@ -231,6 +233,7 @@ const REFUSED: readonly RefusedRoute[] = [
   refusal('replication', '/v1/replication/{*rest}', 'the cluster is for operators', OPERATORS),
   refusal('users', '/v1/users/{*rest}', 'users are for operators', OPERATORS),
   refusal('authz', '/v1/authz/{*rest}', 'roles are for operators', OPERATORS),
+  refusal('namespace', '/v1/namespaces', 'namespaces are for operators', OPERATORS),
   refusal('namespaces', '/v1/namespaces/{*rest}', 'namespaces are for operators', OPERATORS),
   refusal('modules', '/v1/modules/{*rest}', 'a module sends data elsewhere', OPERATORS),
   refusal('tokenize', '/v1/tokenize', 'tokenization is not served', OPERATORS)
