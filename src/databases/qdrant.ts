@@ -29,6 +29,7 @@ export const qdrant: Dialect = {
   credentialHeaders: ['api-key', 'authorization'],
   meaningHeaders: [],
   names: undefined,
+  namespaces: false,
   tenancies: ['collection', 'shard', 'filter'],
   pin
 }
