@@ -131,7 +131,9 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision 
   account.call = call.value
   if (call.value.operation === 'probe') return settle(grantProbe(caller, call.value), workload, its, served)
 
-  const tenant = tenantOf(call.value, workload, caller.subject)
+  const { id: database, dialect } = served
+  const pin = dialect.pin === undefined ? undefined : dialect.pin.bind(undefined, call.value.endpoint)
+  const tenant = tenantOf(call.value, { workload, subject: caller.subject, database, policy, pin })
   if (!tenant.ok) return deny(tenant.reason)
   account.tenant = tenant.value
   const grant = (targets: Resolved) => {

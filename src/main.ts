@@ -7,7 +7,7 @@ import pino from 'pino'
 import { svidCommand } from './admin/svid-verify.ts'
 import { type Loaded, loadAll } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
-import { SERVED_KINDS } from './databases/dialects.ts'
+import { SERVED } from './databases/dialects.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
 import { serve } from './serve.ts'
@@ -43,7 +43,7 @@ async function run(args: readonly string[]): Promise<number | undefined> {
     return complain(`There is no command "${command}". Commands: serve, validate, svid; see --help.`)
   const config = configOf(rest)
   if (typeof config === 'number') return config
-  const loaded = loadAll(config, SERVED_KINDS, compilePolicy)
+  const loaded = loadAll(config, SERVED, compilePolicy)
   if (command === 'validate') return validate(loaded)
   if (!loaded.ok) return validate(loaded)
   return start(loaded)

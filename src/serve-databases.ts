@@ -24,8 +24,8 @@ function hostOf(authority: string): string {
   return /^([^:]+):\d{1,5}$/.exec(authority)?.[1] ?? ''
 }
 
-function serveOne(id: string, dialect: Dialect, url: string, names: Names): Served {
-  if (dialect.names === undefined)
+function serveOne(id: string, dialect: Dialect, url: string | undefined, names: Names): Served {
+  if (dialect.names === undefined || url === undefined)
     return { id, dialect, resolve: (_, call, tenant) => accept(byName(call, tenant)), forget: () => undefined }
   const source = { server: id, path: dialect.names.path, read: dialect.names.read, fetchName: createNameFetcher({ url }).fetchName }
   return {
@@ -38,5 +38,8 @@ function serveOne(id: string, dialect: Dialect, url: string, names: Names): Serv
 
 /** For databases whose calls carry names only. */
 function byName(call: VectorCall, tenant: string): readonly ResolvedTarget[] {
-  return call.targets.flatMap(({ namespace, collection }) => (collection.kind === 'id' ? [] : [{ tenant, namespace, collection }]))
+  return call.targets.flatMap(({ tenant: claim, namespace, collection, bounds }) => {
+    if (collection.kind === 'id') return []
+    return [{ tenant, namespace, collection, claim, ...(bounds === undefined ? {} : { bounds }) }]
+  })
 }

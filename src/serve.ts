@@ -12,6 +12,7 @@ import { printFault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Caller } from './core/caller.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_BYTES_MAX, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
+import { SERVED } from './databases/dialects.ts'
 import { createDecider } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
@@ -156,7 +157,7 @@ interface InForce {
 function watchPolicy(first: Policy, file: string, settings: Settings, log: Logger): () => InForce {
   let current: InForce = { policy: first, since: 0 }
   watchFile(file, { interval: POLICY_POLL_MS }, () => {
-    const loaded = loadPolicy(file, settings, compilePolicy)
+    const loaded = loadPolicy(file, settings, SERVED, compilePolicy)
     if (!loaded.ok)
       return log.error(
         { faults: loaded.faults.map(printFault), kept: current.policy.revision.slice(0, 12) },

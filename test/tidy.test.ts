@@ -31,6 +31,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'serve-evidence.ts',
     'audit',
     'config',
+    'databases',
     'envoy',
     'admin',
     'identity',

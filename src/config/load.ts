@@ -5,9 +5,8 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join } from 'node:path'
-import type { DocumentFault, DocumentPath, KnownDatabase, KnownServer, PolicyDocument } from '../core/policy-document.ts'
+import type { DocumentFault, DocumentPath, KnownDatabase, KnownKind, KnownServer, PolicyDocument } from '../core/policy-document.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
-import type { DatabaseKind } from '../core/vector-call.ts'
 import { policySchema } from './policy-schema.ts'
 import { type Fault, type Read, readYaml } from './read-yaml.ts'
 import { type Settings, settingsSchema } from './settings-schema.ts'
@@ -23,18 +22,19 @@ export type Loaded<P> =
   | { readonly ok: true; readonly settings: Settings; readonly settingsFile: string; readonly policy: P; readonly policyFile: string }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
-export function loadAll<P>(settingsFile: string, servedKinds: readonly string[], compile: Compile<P>): Loaded<P> {
-  const settings = loadSettings(settingsFile, servedKinds)
+export function loadAll<P>(settingsFile: string, kinds: readonly KnownKind[], compile: Compile<P>): Loaded<P> {
+  const settings = loadSettings(settingsFile, kinds)
   if (!settings.ok) return settings
   const { policy: named } = settings.value
   const policyFile = isAbsolute(named) ? named : join(dirname(settingsFile), named)
-  const policy = loadPolicy(policyFile, settings.value, compile)
+  const policy = loadPolicy(policyFile, settings.value, kinds, compile)
   return policy.ok ? { ok: true, settings: settings.value, settingsFile, policy: policy.policy, policyFile } : policy
 }
 
 export function loadPolicy<P>(
   file: string,
   settings: Settings,
+  kinds: readonly KnownKind[],
   compile: Compile<P>
 ): { readonly ok: true; readonly policy: P } | { readonly ok: false; readonly faults: readonly Fault[] } {
   const text = readText(file, 'The settings name it as `policy`.')
@@ -42,7 +42,9 @@ export function loadPolicy<P>(
   const read = readYaml(file, text, policySchema)
   if (!read.ok) return read
   const revision = createHash('sha256').update(text).digest('hex')
-  const databases = settings.databases.map((one): KnownDatabase => ({ id: one.id, kind: one.kind as DatabaseKind }))
+  const databases = settings.databases.flatMap(({ id, kind }): KnownDatabase[] =>
+    kinds.filter((one) => one.kind === kind).map((one) => ({ id, ...one }))
+  )
   const place = (path: DocumentPath) => `${basename(file)}:${read.placeOf(path).line} ${spell(path)}`
   const subjectIssuers = settings.subject_issuers?.map((one) => one.issuer) ?? []
   const compiled = compile(read.value, { databases, subjectIssuers }, revision, place)
@@ -50,17 +52,17 @@ export function loadPolicy<P>(
   return { ok: false, faults: compiled.faults.map((one) => ({ file, ...read.placeOf(one.path), says: one.says, remedy: one.remedy })) }
 }
 
-function loadSettings(file: string, servedKinds: readonly string[]): Read<Settings> {
+function loadSettings(file: string, kinds: readonly KnownKind[]): Read<Settings> {
   const text = readText(file, 'Give the settings file with --config FILE.')
   if (typeof text !== 'string') return { ok: false, faults: [text] }
   const read = readYaml(file, text, settingsSchema)
   if (!read.ok) return read
-  const faults = settingsFaults(read.value, servedKinds)
+  const faults = settingsFaults(read.value, kinds)
   if (faults.length === 0) return read
   return { ok: false, faults: faults.map((one) => ({ file, ...read.placeOf(one.path), says: one.says, remedy: one.remedy })) }
 }
 
-function settingsFaults(settings: Settings, servedKinds: readonly string[]): DocumentFault[] {
+function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): DocumentFault[] {
   const faults: DocumentFault[] = []
   for (const [at, text] of settings.envoys.entries()) {
     const id = parseSpiffeId(text)
@@ -72,9 +74,14 @@ function settingsFaults(settings: Settings, servedKinds: readonly string[]): Doc
   const authorities = new Map<string, string>()
   const ids = new Set<string>()
   for (const [at, database] of settings.databases.entries()) {
-    if (!servedKinds.includes(database.kind)) {
+    const kind = kinds.find((one) => one.kind === database.kind)
+    if (kind === undefined) {
       const says = `Database kind "${database.kind}" is not served by this version`
-      faults.push({ path: ['databases', at, 'kind'], says, remedy: `Use one of: ${servedKinds.join(', ')}.` })
+      faults.push({ path: ['databases', at, 'kind'], says, remedy: `Use one of: ${kinds.map((one) => one.kind).join(', ')}.` })
+    }
+    if (kind?.asked === true && database.url === undefined) {
+      const says = `${kind.kind} must be asked for the names behind ids, and there is no url`
+      faults.push({ path: ['databases', at], says, remedy: 'Add url: http://host:port, reachable by this server.' })
     }
     if (ids.has(database.id))
       faults.push({ path: ['databases', at, 'id'], says: `Database "${database.id}" stands here twice`, remedy: 'Rename one.' })

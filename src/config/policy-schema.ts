@@ -76,9 +76,24 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
     .array(
       z.strictObject({
         database: z.string().min(1).describe("Id of a database in the server's settings"),
-        namespace: z.string().min(1).describe('Chroma: the database inside the tenant'),
-        names: z.array(z.string().min(1).max(512)).min(1).describe('Collection names: exact, or a prefix and a final *'),
-        tenancy: z.literal('path').describe('How tenants are kept apart; `path`: the tenant is part of the request path'),
+        namespace: z
+          .string()
+          .min(1)
+          .max(512)
+          .optional()
+          .describe('Chroma: the database inside the tenant. Milvus: the database, with `{tenant}` under tenancy `database`. Others: none'),
+        names: z
+          .array(z.string().min(1).max(512))
+          .min(1)
+          .describe('Collection names: exact, or a prefix and a final `*`; with `{tenant}` under tenancy `collection`'),
+        tenancy: z
+          .union([
+            z.enum(['path', 'native', 'database', 'collection', 'shard']),
+            z.strictObject({ filter: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'must be the plain name of a field') })
+          ])
+          .describe(
+            'How tenants are kept apart: `path` (in the request path), `native` (tenants of the database), `database` or `collection` (one for each tenant, `{tenant}` in its name), `shard` (shard key or partition named like the tenant), `{ filter: FIELD }` (a field of every record)'
+          ),
         allow: z.array(allow).min(1).describe('Who may do what')
       })
     )

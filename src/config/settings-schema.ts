@@ -10,7 +10,7 @@ const database = z.strictObject({
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be 1 to 64 of a-z, 0-9, "-"')
     .describe('Name used in policy and records'),
-  kind: z.string().describe('chroma'),
+  kind: z.string().describe('chroma, milvus, qdrant or weaviate'),
   authorities: z
     .array(z.string().regex(AUTHORITY, 'must be a lower-case host name, with a port if clients send one'))
     .min(1)
@@ -18,8 +18,12 @@ const database = z.strictObject({
   url: z
     .string()
     .regex(/^http:\/\/[^/?#@\s]+$/, 'must be http://host:port without path')
-    .describe('Where to ask the database for names; reachable by Envoy and this server only'),
-  version: z.string().min(1).describe('Version the calls are read for, checked against nothing else: Chroma 1.5.9')
+    .optional()
+    .describe('Chroma: where to ask for names; reachable by Envoy and this server only'),
+  version: z
+    .string()
+    .min(1)
+    .describe('Version the calls are read for, checked against nothing else: Chroma 1.5.9, Milvus 2.6, Qdrant 1.19, Weaviate 1.35')
 })
 
 export const settingsSchema = z.strictObject({

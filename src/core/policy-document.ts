@@ -2,7 +2,7 @@
  * The policy as it is written: what `config/policy-schema.ts` accepts and `policy/compile.ts` turns into lookups.
  * Silence never means yes: what no rule names is denied.
  */
-import type { DatabaseKind, Operation } from './vector-call.ts'
+import type { DatabaseKind, Operation, Tenancy } from './vector-call.ts'
 
 /** What a rule can allow. A `probe` needs no rule: it names no tenant and returns nothing of one. */
 export type Action = Exclude<Operation, 'probe'>
@@ -58,11 +58,11 @@ export interface AllowDocument {
 export interface CollectionsDocument {
   /** Id of a database in the server's settings. */
   readonly database: string
-  /** Chroma: the database inside the tenant. */
-  readonly namespace: string
-  /** Exact names, or a prefix and a final `*`. */
+  /** Chroma: the database inside the tenant. Milvus: the database, with `{tenant}` where the tenancy is `database`. Others have none. */
+  readonly namespace?: string | undefined
+  /** Exact names, or a prefix and a final `*`; with `{tenant}` where the tenancy is `collection`. */
   readonly names: readonly string[]
-  readonly tenancy: 'path'
+  readonly tenancy: Exclude<Tenancy, 'filter'> | { readonly filter: string }
   readonly allow: readonly AllowDocument[]
 }
 
@@ -100,10 +100,19 @@ export interface DocumentFault {
   readonly remedy: string
 }
 
-/** A database as the server's settings name it; what policy needs to know of it. */
-export interface KnownDatabase {
-  readonly id: string
+/** What configuration needs to know of a kind of database that is served. */
+export interface KnownKind {
   readonly kind: DatabaseKind
+  readonly tenancies: readonly Tenancy[]
+  /** Whether its calls name a namespace above collections. */
+  readonly namespaces: boolean
+  /** Whether it must be asked for names, and so has to be reachable. */
+  readonly asked: boolean
+}
+
+/** A database as the server's settings name it. */
+export interface KnownDatabase extends KnownKind {
+  readonly id: string
 }
 
 /** What policy needs to know of the server's settings. */

@@ -99,6 +99,8 @@ export interface ResolvedTarget {
     | { readonly kind: 'name'; readonly name: string; readonly id?: string }
     | { readonly kind: 'every' }
     | { readonly kind: 'none' }
+  /** What the call itself named as tenant; a path, where it is not said. */
+  readonly claim?: TenantClaim
   readonly bounds?: Bounds
 }
 

@@ -25,6 +25,7 @@ export const chroma: Dialect = {
   credentialHeaders: ['x-chroma-token', 'authorization'],
   meaningHeaders: [],
   names: chromaNames,
+  namespaces: true,
   tenancies: ['path']
 }
 

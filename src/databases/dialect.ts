@@ -6,7 +6,7 @@ import type { Result } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
 import type { DatabaseKind, Operation, Tenancy, VectorCall } from '../core/vector-call.ts'
 
-/** Every database this design has a place for. A version serves some of them: `SERVED_KINDS` in dialects.ts. */
+/** Every database this design has a place for. A version serves some of them: `DIALECTS` in dialects.ts. */
 export const KNOWN_KINDS = ['chroma', 'qdrant', 'weaviate', 'milvus', 'pinecone', 'opensearch', 'elasticsearch'] as const
 
 /** An endpoint that is served. */
@@ -62,6 +62,8 @@ export interface Dialect {
   readonly meaningHeaders: readonly string[]
   /** Undefined where calls name collections by name only. */
   readonly names: NameLookup | undefined
+  /** Whether calls name a namespace above collections (Chroma, Milvus: database). */
+  readonly namespaces: boolean
   /** How tenants can be kept apart in this database, for the loader and the reference. */
   readonly tenancies: readonly Tenancy[]
   /** What a caller writes so that `field` is proved to be `value`: the exact filter (or form) for this endpoint; public. */

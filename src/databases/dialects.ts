@@ -1,3 +1,4 @@
+import type { KnownKind } from '../core/policy-document.ts'
 import type { DatabaseKind } from '../core/vector-call.ts'
 import { chroma } from './chroma.ts'
 import type { Dialect } from './dialect.ts'
@@ -8,4 +9,10 @@ import { weaviate } from './weaviate.ts'
 /** The plain list of what is served. */
 export const DIALECTS = { chroma, milvus, qdrant, weaviate } as const satisfies Partial<Record<DatabaseKind, Dialect>>
 
-export const SERVED_KINDS = Object.keys(DIALECTS) as readonly (keyof typeof DIALECTS)[]
+/** What the settings and the policy are checked against. */
+export const SERVED: readonly KnownKind[] = Object.values(DIALECTS).map(({ kind, tenancies, namespaces, names }) => ({
+  kind,
+  tenancies,
+  namespaces,
+  asked: names !== undefined
+}))

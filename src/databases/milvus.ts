@@ -24,6 +24,7 @@ export const milvus: Dialect = {
   // The database, for messages that name none.
   meaningHeaders: ['dbname'],
   names: undefined,
+  namespaces: true,
   tenancies: ['database', 'collection', 'shard', 'filter'],
   pin
 }

@@ -28,6 +28,7 @@ export const weaviate: Dialect = {
   credentialHeaders: ['authorization'],
   meaningHeaders: [],
   names: undefined,
+  namespaces: false,
   tenancies: ['native', 'collection']
 }
 

@@ -2,29 +2,13 @@
  * Turns a policy document into lookups, or into every fault it has. Pure: the file was read, and its shape checked, elsewhere.
  */
 import type { SubjectIssuer } from '../core/caller.ts'
-import type {
-  AllowDocument,
-  CollectionsDocument,
-  DocumentFault,
-  DocumentPath,
-  KnownServer,
-  LimitsDocument,
-  PolicyDocument
-} from '../core/policy-document.ts'
+import type { AllowDocument, DocumentFault, DocumentPath, KnownServer, LimitsDocument, PolicyDocument } from '../core/policy-document.ts'
 import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
-import type { Limits, NamedRules, Policy, Revoked, Rule, Workload } from './policy.ts'
+import { compileCollections } from './compile-collections.ts'
+import { fault, type Work } from './compile-work.ts'
+import type { Limits, Policy, Revoked, Rule, Workload } from './policy.ts'
 
 export type Compiled = { readonly ok: true; readonly policy: Policy } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
-
-interface Work {
-  readonly document: PolicyDocument
-  readonly tenants: ReadonlySet<string>
-  readonly databases: ReadonlySet<string>
-  readonly issuers: ReadonlySet<string>
-  readonly faults: DocumentFault[]
-  /** Names a place for people, such as `policy.yaml:31 collections[0]`. */
-  readonly place: (path: DocumentPath) => string
-}
 
 export function compilePolicy(
   document: PolicyDocument,
@@ -33,23 +17,22 @@ export function compilePolicy(
   place: (path: DocumentPath) => string
 ): Compiled {
   const faults: DocumentFault[] = []
-  const databases = new Set(known.databases.map((one) => one.id))
+  const databases = new Map(known.databases.map((one) => [one.id, one]))
   const issuers = new Set(known.subjectIssuers)
   const work: Work = { document, tenants: new Set(document.tenants.map((one) => one.id)), databases, issuers, faults, place }
   checkRepeats(work)
   const { exact, patterns } = compileWorkloads(work)
-  const compiled = compileCollections(work)
+  const compiled = compileCollections(work, (allow, path) => compileRule(work, allow, path))
   const revoked = compileRevoked(work)
   const subjects = compileSubjects(work)
   const carriers = (document.carriers ?? []).flatMap((text, at) => compilePattern(work, text, ['carriers', at]) ?? [])
   if (faults.length > 0) return { ok: false, faults }
   const trustDomains = new Set(document.trust_domains)
   const workloads = { exactWorkloads: exact, workloadPatterns: patterns }
-  return { ok: true, policy: { revision, trustDomains, revoked, subjects, carriers, ...workloads, databases: compiled } }
-}
-
-function fault(work: Work, path: DocumentPath, says: string, remedy: string): void {
-  work.faults.push({ path, says, remedy })
+  return {
+    ok: true,
+    policy: { revision, trustDomains, revoked, subjects, carriers, ...workloads, tenants: work.tenants, databases: compiled }
+  }
 }
 
 function checkRepeats(work: Work): void {
@@ -164,38 +147,6 @@ function overlaps(one: readonly string[], other: readonly string[]): boolean {
     if (a === '**' || b === '**') return true
     if (a !== '*' && b !== '*' && a !== b) return false
   }
-}
-
-function compileCollections(work: Work): Map<string, Map<string, NamedRules[]>> {
-  const databases = new Map<string, Map<string, NamedRules[]>>()
-  const seen = new Set<string>()
-  for (const [at, entry] of work.document.collections.entries()) {
-    const path: DocumentPath = ['collections', at]
-    if (!work.databases.has(entry.database)) {
-      const says = `Database "${entry.database}" is not one of the server's settings`
-      fault(work, [...path, 'database'], says, `Known: ${[...work.databases].join(', ') || 'none'}.`)
-    }
-    const rules = entry.allow.map((allow, index) => compileRule(work, allow, [...path, 'allow', index]))
-    const namespaces = databases.get(entry.database) ?? new Map<string, NamedRules[]>()
-    databases.set(entry.database, namespaces)
-    const named = namespaces.get(entry.namespace) ?? []
-    namespaces.set(entry.namespace, named)
-    for (const [index, name] of entry.names.entries()) {
-      checkName(work, entry, name, [...path, 'names', index], seen)
-      const open = name.endsWith('*')
-      named.push({ name: open ? name.slice(0, -1) : name, open, rules })
-    }
-  }
-  return databases
-}
-
-function checkName(work: Work, entry: CollectionsDocument, name: string, path: DocumentPath, seen: Set<string>): void {
-  if (name.indexOf('*') >= 0 && name.indexOf('*') < name.length - 1) {
-    fault(work, path, `"${name}" has a * that is not at its end`, 'Use an exact name, or a prefix and one final *.')
-  }
-  const key = JSON.stringify([entry.database, entry.namespace, name])
-  if (seen.has(key)) fault(work, path, `Collection "${name}" is described twice`, 'Put all its allow rules into one entry.')
-  seen.add(key)
 }
 
 function compileRule(work: Work, allow: AllowDocument, path: DocumentPath): Rule {

@@ -10,7 +10,8 @@ import { accept, type DenyKind, type Refused, type Result, refuse } from '../cor
 import type { Action } from '../core/policy-document.ts'
 import { matchesId } from '../core/spiffe-id.ts'
 import type { Operation, ResolvedTarget, Shape, VectorCall } from '../core/vector-call.ts'
-import { type NamedRules, type Policy, type Rule, type Workload, workloadOf } from './policy.ts'
+import { type DatabaseRules, type Policy, type Rule, type Workload, workloadOf } from './policy.ts'
+import { coversTarget, entriesFor, looksOnly, type Place, provedTenant, speaksOfCollection } from './tenancy.ts'
 
 /** The workload entry of a proven caller, `identity-revoked`, or `caller-unknown`. */
 export function knownWorkload(caller: Caller, policy: Policy): Result<Workload> {
@@ -46,20 +47,65 @@ export function knownSubject({ subject }: Caller, workload: Workload, policy: Po
   return refuse('subject-invalid', "the jti of the end user's token is on the policy's revoked list")
 }
 
-/** The one tenant that every target of the call names, if the workload may act for it. */
-export function tenantOf(call: VectorCall, workload: Workload, subject: Subject | undefined): Result<string> {
-  const [first, ...rest] = call.targets
-  if (first === undefined || first.tenant.kind === 'none') return refuse('tenant-not-named', `${call.endpoint} names no tenant`)
-  const tenant = first.tenant.tenant
-  for (const target of rest) {
-    if (target.tenant.kind === 'none') return refuse('tenant-not-named', `one target of ${call.endpoint} names no tenant`)
-    if (target.tenant.tenant !== tenant) return refuse('tenant-not-allowed', `${call.endpoint} names two tenants`)
+/** The one tenant that every target of the call is for, as its tenancy has it, if the workload may act for it. */
+export function tenantOf(call: VectorCall, { workload, subject, database, policy, pin }: Asking): Result<string> {
+  if (call.targets.length === 0) return refuse('tenant-not-named', `${call.endpoint} names no tenant`)
+  let tenant: string | undefined
+  for (const target of call.targets) {
+    const place: Place = { ...target, claim: target.tenant, bounds: target.bounds }
+    const named = tenantOfPlace(place, call, { workload, subject, database, policy, pin })
+    if (!named.ok) return named
+    if (tenant !== undefined && named.value !== tenant) return refuse('tenant-not-allowed', `${call.endpoint} names two tenants`)
+    tenant = named.value
   }
+  return mayActFor(tenant ?? '', workload, subject)
+}
+
+/** Who asks, and what decides about it. */
+export interface Asking {
+  readonly workload: Workload
+  readonly subject: Subject | undefined
+  /** Id of the database. */
+  readonly database: string
+  readonly policy: Policy
+  /** Prints what a caller writes so that a field is proved; of the dialect. */
+  readonly pin: ((field: string, value: string) => string) | undefined
+}
+
+function tenantOfPlace(place: Place, call: VectorCall, { workload, subject, database, policy, pin }: Asking): Result<string> {
+  // The tenant of a path is there before its collection has a name.
+  if (place.claim.kind === 'path') return accept(place.claim.tenant)
+  const entries = entriesFor(policy.databases.get(database), place.namespace, policy.tenants)
+  const speaking = entries.filter((entry) => speaksOfCollection(entry, place, policy.tenants))
+  if (speaking.length === 0) return refuse('collection-not-allowed', `no collections entry describes ${whereOf(database, place)}`)
+  // A caller of one tenant is shown its own; which tenants there are is nobody else's to learn.
+  const own = ownTenants(workload, subject)
+  const show = pin === undefined ? undefined : (field: string) => pin(field, own.length === 1 ? (own[0] as string) : 'YOUR_TENANT')
+  let tenant: string | undefined
+  for (const entry of speaking) {
+    const proved = provedTenant(entry, place, policy.tenants, show)
+    if (!proved.ok) return looksOnly(call.operation, place) ? onlyTenant(workload, subject, proved) : proved
+    if (tenant !== undefined && tenant !== proved.value)
+      return refuse('tenant-not-allowed', `${whereOf(database, place)} can be of two tenants`)
+    tenant = proved.value
+  }
+  return accept(tenant ?? '')
+}
+
+/** The tenant of a workload that has one only, for looking at what tenants share; else what was said before. */
+function onlyTenant(workload: Workload, subject: Subject | undefined, otherwise: Result<string>): Result<string> {
+  const [only, ...others] = ownTenants(workload, subject)
+  return only !== undefined && others.length === 0 ? accept(only) : otherwise
+}
+
+function ownTenants(workload: Workload, subject: Subject | undefined): readonly string[] {
+  return [...workload.tenants].filter((one) => !workload.delegated || subject?.tenants.includes(one) === true)
+}
+
+function mayActFor(tenant: string, workload: Workload, subject: Subject | undefined): Result<string> {
   if (!workload.tenants.has(tenant)) {
-    return refuse(
-      'tenant-not-allowed',
-      `tenant ${JSON.stringify(tenant)} is not one of ${[...workload.tenants].join(', ')} (${workload.source})`
-    )
+    const listed = [...workload.tenants].join(', ')
+    return refuse('tenant-not-allowed', `tenant ${JSON.stringify(tenant)} is not one of ${listed} (${workload.source})`)
   }
   if (workload.delegated && subject?.tenants.includes(tenant) !== true) {
     const named = subject?.tenants.join(', ') ?? ''
@@ -100,16 +146,21 @@ export function grantFor(
 }
 
 function ruleFor(caller: Caller, action: Action, tenant: string, target: ResolvedTarget, database: string, policy: Policy): Result<Rule> {
-  if (target.namespace === undefined) return ruleForTenant(caller, action, tenant, target, database, policy)
-  const entries = policy.databases.get(database)?.get(target.namespace) ?? []
-  const covering = entries.filter((entry) => covers(entry, target, action))
+  const rules = policy.databases.get(database)
+  const place: Place = { ...target, claim: target.claim ?? { kind: 'path', tenant: target.tenant }, bounds: target.bounds }
+  if (target.namespace === undefined && place.claim.kind === 'path') return ruleForTenant(caller, action, tenant, target, rules)
+  const looks = action === 'observe'
+  const entries = entriesFor(rules, target.namespace, policy.tenants)
+  const covering = entries.filter((entry) => coversTarget(entry, place, tenant, looks))
   for (const entry of covering) {
+    // Asked once more, so that a rule is never applied to what another entry proved.
+    const proved = provedTenant(entry, place, policy.tenants, undefined)
+    if (proved.ok ? proved.value !== tenant : !looksOnly(action, place)) continue
     const rule = entry.rules.find((one) => speaksOf(one, caller, action, tenant))
     if (rule !== undefined) return accept(rule)
   }
-  const described = covering.length > 0
-  const where = `${database}/${target.namespace}/${nameOf(target)}`
-  return described
+  const where = whereOf(database, place)
+  return covering.length > 0
     ? refuseAction(action, `no rule allows ${action} on ${where} for tenant ${tenant} and ${caller.id.text}`)
     : refuse('collection-not-allowed', `no collections entry describes ${where}`)
 }
@@ -128,11 +179,10 @@ function ruleForTenant(
   action: Action,
   tenant: string,
   target: ResolvedTarget,
-  database: string,
-  policy: Policy
+  database: DatabaseRules | undefined
 ): Result<Rule> {
   const looks = action === 'observe' && target.collection.kind === 'none'
-  for (const entries of looks ? (policy.databases.get(database)?.values() ?? []) : []) {
+  for (const entries of looks ? (database?.exact.values() ?? []) : []) {
     for (const { rules } of entries) {
       const rule = rules.find((one) => speaksOf(one, caller, action, tenant))
       if (rule !== undefined) return accept(rule)
@@ -141,19 +191,9 @@ function ruleForTenant(
   return refuseAction(action, `no rule allows ${action} on tenant ${tenant} itself`)
 }
 
-/**
- * Whether an entry speaks about a target. A listing shows every name, so only `*` covers it; the namespace itself may be
- * looked at by anyone with a rule in it, and is changed under `*` only.
- */
-function covers(entry: NamedRules, target: ResolvedTarget, action: Action): boolean {
-  const everything = entry.open && entry.name === ''
-  if (target.collection.kind === 'every') return everything
-  if (target.collection.kind === 'none') return action === 'observe' || everything
-  return entry.open ? target.collection.name.startsWith(entry.name) : target.collection.name === entry.name
-}
-
-function nameOf(target: ResolvedTarget): string {
-  return target.collection.kind === 'name' ? JSON.stringify(target.collection.name) : target.collection.kind
+function whereOf(database: string, { namespace, collection }: Place): string {
+  const name = collection.kind === 'name' ? JSON.stringify(collection.name) : collection.kind
+  return [database, ...(namespace === undefined ? [] : [namespace]), name].join('/')
 }
 
 const REFUSED_ACTION = {

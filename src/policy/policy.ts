@@ -2,6 +2,7 @@
 import type { SubjectIssuer } from '../core/caller.ts'
 import type { Action, BudgetDocument, LimitsDocument } from '../core/policy-document.ts'
 import { type IdPattern, matchesId, type SpiffeId } from '../core/spiffe-id.ts'
+import type { NamePattern } from './names.ts'
 
 export type Limits = Required<{ readonly [K in keyof LimitsDocument]: NonNullable<LimitsDocument[K]> }>
 
@@ -25,16 +26,28 @@ export interface Rule {
   readonly source: string
 }
 
-/** The rules for one name or name prefix of one namespace. */
+/** How the collections of an entry keep tenants apart. */
+export type TenancyRule =
+  | { readonly kind: 'path' | 'native' | 'collection' | 'shard' }
+  | { readonly kind: 'database'; readonly pattern: NamePattern }
+  /** `field` of every record says whose it is. */
+  | { readonly kind: 'filter'; readonly field: string }
+
+/** The rules for one name of one namespace. */
 export interface NamedRules {
-  /** `prefix` with `open` true stands for `prefix*`. */
-  readonly name: string
-  readonly open: boolean
+  readonly pattern: NamePattern
+  readonly tenancy: TenancyRule
   readonly rules: readonly Rule[]
+  readonly source: string
 }
 
-/** Namespace (Chroma: database) to its rules, in the order of the file. */
-export type Namespaces = ReadonlyMap<string, readonly NamedRules[]>
+/** The entries of a database, in the order of the file. */
+export interface DatabaseRules {
+  /** By namespace (Chroma and Milvus: database); '' where a database has none. */
+  readonly exact: ReadonlyMap<string, readonly NamedRules[]>
+  /** By a namespace with `{tenant}` in it. */
+  readonly templates: readonly { readonly pattern: NamePattern; readonly named: readonly NamedRules[] }[]
+}
 
 export interface Revoked {
   readonly ids: readonly IdPattern[]
@@ -52,8 +65,9 @@ export interface Policy {
   readonly carriers: readonly IdPattern[]
   readonly exactWorkloads: ReadonlyMap<string, Workload>
   readonly workloadPatterns: readonly { readonly pattern: IdPattern; readonly workload: Workload }[]
-  /** Database id to its namespaces. */
-  readonly databases: ReadonlyMap<string, Namespaces>
+  readonly tenants: ReadonlySet<string>
+  /** By database id. */
+  readonly databases: ReadonlyMap<string, DatabaseRules>
 }
 
 /** The workload entry of an identity: the exact one, else the one pattern that matches (compiling refuses overlaps that disagree). */

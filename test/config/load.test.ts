@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadAll } from '../../src/config/load.ts'
 import { printFault } from '../../src/config/read-yaml.ts'
+import { SERVED } from '../../src/databases/dialects.ts'
 import { compilePolicy } from '../../src/policy/compile.ts'
 
 const HERE = import.meta.dirname
@@ -14,7 +15,7 @@ function load(settings: string, policy: string): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'vecauthz-config-'))
   writeFileSync(join(folder, 'settings.yaml'), settings)
   writeFileSync(join(folder, 'policy.yaml'), policy)
-  const loaded = loadAll(join(folder, 'settings.yaml'), ['chroma'], compilePolicy)
+  const loaded = loadAll(join(folder, 'settings.yaml'), SERVED, compilePolicy)
   rmSync(folder, { recursive: true })
   return loaded.ok ? [] : loaded.faults.map((fault) => printFault({ ...fault, file: fault.file.slice(folder.length + 1) }))
 }
@@ -63,8 +64,8 @@ describe('configuration', () => {
   const settings: readonly (readonly [string, (text: string) => string, RegExp])[] = [
     [
       'a database kind of a later version',
-      (text) => text.replace('kind: chroma', 'kind: qdrant'),
-      /settings.yaml:9:11: Database kind "qdrant" is not served by this version. Use one of: chroma/
+      (text) => text.replace('kind: chroma', 'kind: pinecone'),
+      /settings.yaml:9:11: Database kind "pinecone" is not served by this version. Use one of: chroma/
     ],
     ['an Envoy ID that is none', (text) => text.replace('/envoy/gateway', '/envoy/../gateway'), /settings.yaml:5:10: .*ID-13/],
     ['an Envoy ID without a path', (text) => text.replace('/envoy/gateway', ''), /settings.yaml:5:10: .*no path/],

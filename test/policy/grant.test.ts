@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { Operation, ResolvedTarget, Shape } from '../../src/core/vector-call.ts'
 import { grantFor, grantProbe, knownWorkload, tenantOf } from '../../src/policy/grant.ts'
+import type { Workload } from '../../src/policy/policy.ts'
 import { callerOf, callOf, targetOf } from '../support/grants.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
 
 const TD = 'spiffe://demo.vecauthz.test'
 const policy = policyOf()
+
+const asking = (workload: Workload) => ({ workload, subject: undefined, database: 'demo', policy, pin: undefined })
 
 interface Row {
   readonly name: string
@@ -123,7 +126,7 @@ function decide(row: Row): string {
   const call = callOf(row.does, row.tenant, row.collection, row.shape)
   const workload = knownWorkload(caller, policy)
   if (!workload.ok) return workload.reason.kind
-  const tenant = tenantOf(call, workload.value, undefined)
+  const tenant = tenantOf(call, asking(workload.value))
   if (!tenant.ok) return tenant.reason.kind
   const grant = grantFor(caller, call, tenant.value, [targetOf(tenant.value, row.collection)], 'demo', policy)
   return grant.ok ? 'allow' : grant.reason.kind
@@ -138,7 +141,7 @@ describe('grant', () => {
     const caller = callerOf(`${TD}/shared/reporter`)
     const both = { ...callOf('read', 'acme'), targets: [...callOf('read', 'acme').targets, ...callOf('read', 'globex').targets] }
     const workload = knownWorkload(caller, policy)
-    expect(workload.ok && tenantOf(both, workload.value, undefined)).toMatchObject({ ok: false, reason: { kind: 'tenant-not-allowed' } })
+    expect(workload.ok && tenantOf(both, asking(workload.value))).toMatchObject({ ok: false, reason: { kind: 'tenant-not-allowed' } })
   })
 
   it('a target that was resolved to another tenant is refused', () => {

@@ -52,7 +52,10 @@ export function documentOf(text: string): PolicyDocument {
 export function policyOf(text: string = POLICY): Policy {
   const compiled = compilePolicy(
     documentOf(text),
-    { databases: [{ id: 'demo', kind: 'chroma' }], subjectIssuers: ['https://idp.vecauthz.test'] },
+    {
+      databases: [{ id: 'demo', kind: 'chroma', tenancies: ['path'], namespaces: true, asked: true }],
+      subjectIssuers: ['https://idp.vecauthz.test']
+    },
     createHash('sha256').update(text).digest('hex'),
     (path) => path.join('.')
   )
