@@ -220,9 +220,8 @@ export const DELETE = table(
   bool(11, 'skip_rls')
 )
 
+const PLACEHOLDER = table('PlaceholderValue', text(1, 'tag'), enumeration(2, 'type'), bytesList(3, 'values'), bool(4, 'element_level'))
 export const PLACEHOLDER_GROUP = table(
   'PlaceholderGroup',
-  many(1, 'placeholders', () =>
-    table('PlaceholderValue', text(1, 'tag'), enumeration(2, 'type'), bytesList(3, 'values'), bool(4, 'element_level'))
-  )
+  many(1, 'placeholders', () => PLACEHOLDER)
 )

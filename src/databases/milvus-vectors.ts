@@ -4,6 +4,7 @@ import { VECTOR_DIMENSIONS_MAX, VECTORS_MAX } from '../core/limits.ts'
 import { fail } from './json-reader.ts'
 import { PLACEHOLDER_GROUP } from './milvus-messages.ts'
 import { read } from './milvus-place.ts'
+import { allFinite } from './protobuf-floats.ts'
 
 export interface Queries {
   readonly count: number
@@ -107,10 +108,7 @@ function lengthOf(bytes: Uint8Array, size: number, what: string): number {
   return length
 }
 
-/** 0 × x is 0 for a number, and NaN for NaN and the infinities. */
 function finite(vector: Float32Array, what: string): Float32Array {
-  let sum = 0
-  for (let index = 0; index < vector.length; index++) sum += 0 * (vector[index] as number)
-  if (sum !== 0) fail('call-unreadable', `${what} has a component that is not finite`)
+  if (!allFinite(vector)) fail('call-unreadable', `${what} has a component that is not finite`)
   return vector
 }
