@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { policySchema } from '../src/config/policy-schema.ts'
 import { settingsSchema } from '../src/config/settings-schema.ts'
 import { DENIALS, type DenyRow } from '../src/core/deny-reason.ts'
+import type { Dialect } from '../src/databases/dialect.ts'
 import { DIALECTS } from '../src/databases/dialects.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -22,7 +23,8 @@ const TABLES: readonly Table[] = [
   { file: 'README.md', marker: 'deny-reasons', text: denyReasons },
   { file: 'docs/reference.md', marker: 'settings', text: () => keys(settingsSchema) },
   { file: 'docs/reference.md', marker: 'policy', text: () => keys(policySchema) },
-  { file: 'docs/chroma.md', marker: 'routes', text: chromaRoutes }
+  { file: 'docs/chroma.md', marker: 'routes', text: () => routesOf(DIALECTS.chroma) },
+  { file: 'docs/weaviate.md', marker: 'routes', text: () => routesOf(DIALECTS.weaviate) }
 ]
 
 /** Each document's name, its text, and the text it should have. */
@@ -54,8 +56,8 @@ function denyReasons(): string {
   )
 }
 
-function chromaRoutes(): string {
-  const described = DIALECTS.chroma.routes.map((route) => {
+function routesOf({ routes }: Dialect): string {
+  const described = routes.map((route) => {
     const does = 'operation' in route ? route.operation : `refused: ${route.refused}`
     return [route.method, `\`${route.template}\``, route.name, does]
   })

@@ -1,7 +1,9 @@
 /**
  * Records what the official JavaScript client sends, for `weaviate.recorded.test.ts`, against a server 1.35 of one's own:
  *
- *   weaviate-server --host 127.0.0.1 --port 18080 --scheme http     # GRPC_PORT=50051, and the rest as in docs/weaviate.md
+ *   go install github.com/weaviate/weaviate/cmd/weaviate-server@v1.35.2
+ *   PERSISTENCE_DATA_PATH=DIR CLUSTER_HOSTNAME=node1 CLUSTER_ADVERTISE_ADDR=127.0.0.1 RAFT_BOOTSTRAP_EXPECT=1 RAFT_JOIN=node1:8300 \
+ *     AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED=true weaviate-server --host 127.0.0.1 --port 18080 --scheme http
  *   node test/databases/recorded/record-weaviate.ts http://127.0.0.1:18080 http://127.0.0.1:50051
  *   UPDATE=1 vitest run --project unit test/databases/weaviate.recorded.test.ts     # writes what the dialect reads; review it
  */
