@@ -106,9 +106,14 @@ function readTail(der: Buffer, version: number, rest: readonly Element[]): Exten
     if (element.tag === 0xa3 && version === 3) {
       const [list, extra] = childrenOf(der, element) ?? []
       extensions = extra === undefined ? readExtensions(der, list) : 'malformed extensions'
-    } else if ((element.tag !== 0x81 && element.tag !== 0x82) || version === 1) return 'an unexpected field'
+    } else if (version === 1 || !isUniqueId(der, element)) return 'an unexpected field'
   }
   return extensions
+}
+
+/** `[1]` or `[2]` in the place of the tag of a BIT STRING (RFC 5280 §4.1.2.8). */
+function isUniqueId(der: Buffer, element: Element): boolean {
+  return (element.tag === 0x81 || element.tag === 0x82) && readBits(der, { ...element, tag: TAG.bitString }) !== undefined
 }
 
 function malformed(detail: string): Fault {

@@ -268,6 +268,11 @@ describe('the form of a certificate', () => {
       want: 'valid',
       chain: leafOf({ key: rsaKey, editTbs: (tbs) => replaced(tbs, RSA_SPKI, concat(RSA_SPKI, UNIQUE)) })
     },
+    {
+      name: 'X-27 a unique identifier that is no bit string',
+      want: 'X-27',
+      chain: leafOf({ key: rsaKey, editTbs: (tbs) => replaced(tbs, RSA_SPKI, concat(RSA_SPKI, tlv(0x82, Buffer.from('a.test')))) })
+    },
     { name: 'X-27 a unique identifier after the extensions', want: 'X-27', chain: leafOf({ editTbs: (tbs) => appended(tbs, UNIQUE) }) },
     {
       name: 'X-27 a field that RFC 5280 does not know',

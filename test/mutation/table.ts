@@ -256,7 +256,9 @@ const X509: readonly Mutation[] = [
 const TOKENS: readonly Mutation[] = [
   off('J-1', TOKEN, "if (parts.length !== 3 || parts.includes(''))", 'if (parts.length < 0)'),
   off('J-1', TOKEN, "return object ?? fault('J-1'", "return object ?? new Map() ?? fault('J-1'"),
-  off('J-2', TOKEN, 'parts.map(strictBase64Url)', "parts.map((part) => Buffer.from(part, 'base64url'))"),
+  off('J-2', TOKEN, 'parts.map(strictBase64Url)', "parts.map((part) => Buffer.from(part, 'base64url'))", {
+    'U-1': 'the tokens of end users are taken apart by the same reader'
+  }),
   off('J-3', HEADER, 'JWT_ALGORITHMS.get(alg) : undefined', "(JWT_ALGORITHMS.get(alg) ?? JWT_ALGORITHMS.get('ES256')) : undefined"),
   off('J-4', JWT_KEYS, 'named.filter((key) => key.algorithms.includes(name))', 'named', {
     'J-8': 'without a kid, the keys that fit are the ones to try'
@@ -271,7 +273,9 @@ const TOKENS: readonly Mutation[] = [
   off('J-9', JWT_KEYS, 'kid === undefined ? keys : keys.filter((key) => key.kid === kid)', 'keys', {
     'J-4': 'whether the key fits is asked of those that have the kid',
     'J-15': 'its stranger signs with a key whose kid is another',
-    'J-18': 'a key of another trust domain is missed by its kid first'
+    'J-18': 'a key of another trust domain is missed by its kid first',
+    'U-8': "the key of an end user's token is found by the same search",
+    'U-10': "the key of an end user's token is found by the same search"
   }),
   off(
     'J-9',
@@ -311,7 +315,9 @@ const TOKENS: readonly Mutation[] = [
       'J-9': 'the kid of another key ends at the signature',
       'J-15': 'an expired token is expired only when it is signed',
       'J-21': 'the key of a CA is no key of the signature',
-      'B-6': 'a wit-svid key is no key of the signature'
+      'B-6': 'a wit-svid key is no key of the signature',
+      'U-8': 'tokens of end users are signed alike',
+      'U-10': 'tokens of end users are signed alike'
     }
   ),
   off('J-18', TOKEN, 'keySets.get(id.trustDomain)', 'keySets.get(id.trustDomain) && [...keySets.values()].flat()', {
@@ -338,7 +344,8 @@ const TOKENS: readonly Mutation[] = [
     )
   ),
   off('J-22', JSON_READER, 'if (members.has(name)) refuse', 'if (members === null) refuse', {
-    'B-13': 'bundle maps are read by the same reader of JSON'
+    'B-13': 'bundle maps are read by the same reader of JSON',
+    'U-1': 'so are the tokens of end users'
   }),
   off('J-23', BEARER, '/^bearer ([A-Za-z0-9_~+/.=-]+)$/i', '/^\\s*bearer\\s+(.+)$/i'),
   off('J-24', TOKEN, 'if (token.length > TOKEN_CHARS_MAX) return', 'if (token.length < 0) return'),
@@ -424,7 +431,18 @@ const BUNDLES: readonly Mutation[] = [
   off('B-16', BUNDLE_KEYS, "return use === undefined || use === 'jwt-svid' || use === 'sig' ?", 'return use !== false ?', {
     'J-21': 'the keys of X.509-SVIDs are told apart by their use'
   }),
-  off('B-16', BUNDLE_KEYS, " || use === 'sig' ?", ' ?')
+  off(
+    'B-16',
+    BUNDLE_KEYS,
+    " || use === 'sig' ?",
+    ' ?',
+    Object.fromEntries(
+      (['U-1', 'U-2', 'U-3', 'U-4', 'U-6', 'U-7', 'U-8', 'U-9', 'U-10', 'U-12', 'U-13'] as const).map((rule) => [
+        rule,
+        "the keys of end users' issuers say sig, so their good tokens are the first to go"
+      ])
+    )
+  )
 ]
 
 const PEERS: readonly Mutation[] = [
