@@ -54,3 +54,6 @@ export const CLOCK_SKEW_MS = 5_000
 export const PROTO_DEPTH_MAX = 64
 /** Fields and elements of one protobuf message, floats not counted: a full body of short payload values has fewer. */
 export const PROTO_FIELDS_MAX = 131_072
+
+/** Classes and tenants that one batch goes to: each is granted apart, and an application writes to a few. */
+export const PLACES_MAX = 256

@@ -1,6 +1,8 @@
 /** What a Weaviate body says, and the places that it touches: each object of a batch may name another class and tenant (tried). */
 import { key } from '../core/keys.ts'
+import { PLACES_MAX } from '../core/limits.ts'
 import type { Operation, Shape, Target, TenantClaim } from '../core/vector-call.ts'
+import { fail } from './json-reader.ts'
 import { checkClass, checkTenant } from './weaviate-names.ts'
 
 /** What method, path and query have said before the body is read. */
@@ -35,6 +37,8 @@ export function touch(touched: Touched, collection: string, tenant = ''): void {
   if (touched.last?.collection === collection && touched.last.tenant === tenant) return
   const target = targetOf(checkClass(collection), checkTenant(tenant))
   touched.places.set(key('class', collection, tenant), target)
+  if (touched.places.size > PLACES_MAX)
+    fail('call-too-large', `more than ${PLACES_MAX} classes and tenants`, 'Split the batch by class and tenant.')
   touched.last = { collection, tenant }
 }
 

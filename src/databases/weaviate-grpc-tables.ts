@@ -66,7 +66,6 @@ export const NEAR_OBJECT = table(
   texts(4, 'target_vectors'),
   one(5, 'targets', () => TARGETS)
 )
-export type NearObject = MessageOf<typeof NEAR_OBJECT>
 
 const OPERATOR_OPTIONS = table('SearchOperatorOptions', enumeration(1, 'operator', [0, 1, 2]), int32(2, 'minimum_or_tokens_match'))
 

@@ -91,6 +91,11 @@ describe('every object is a place', () => {
     ])
     expect(places(batch(object, object))).toEqual(['acme/Doc'])
   })
+  it('are so many that a batch has them', () => {
+    const classes = (count: number) => batch(...Array.from({ length: count }, (_, index) => ({ ...object, class: `Doc${index}` })))
+    expect(places(classes(256))).toHaveLength(256)
+    expect(places(classes(257))).toEqual(['call-too-large'])
+  })
   it('a batch of nothing is none', () => expect(places(batch())).toEqual(['call-unreadable']))
 
   it.each(['PUT', 'PATCH'])('%s: the class of the body is that of the path', (method) => {
