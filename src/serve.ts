@@ -11,7 +11,7 @@ import { loadPolicy } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Caller } from './core/caller.ts'
-import { CALLERS_CACHED_MAX, CHECK_REQUEST_BYTES_MAX, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
+import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
 import { SERVED } from './databases/dialects.ts'
 import { createDecider } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
@@ -69,6 +69,7 @@ export async function serve({ settings, settingsFile, policy: firstPolicy, polic
     record: (decided) => sink.write(auditLine(decided)),
     onFault: (decisionId, cause) =>
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
+    bodyBytesMax: settings.body_bytes_max,
     deadlineMs: settings.deadline_ms,
     pendingMax: CHECKS_IN_FLIGHT_MAX
   })
@@ -83,7 +84,7 @@ export async function serve({ settings, settingsFile, policy: firstPolicy, polic
     onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the ext_authz port was refused'),
     decider,
     connectionAgeMs: settings.svid_ttl_seconds * 1000 * CONNECTION_AGE_SHARE,
-    messageBytesMax: CHECK_REQUEST_BYTES_MAX
+    messageBytesMax: settings.body_bytes_max + CHECK_REQUEST_EXTRA_BYTES
   })
   source.onChange((snapshot) => {
     if (snapshot !== undefined) server.renew(pemOf(snapshot))

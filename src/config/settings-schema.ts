@@ -1,5 +1,6 @@
 /** The server's own settings file. The reference page is generated from the descriptions here. */
 import { z } from 'zod'
+import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
 
 const LISTEN = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[[0-9a-fA-F:]+\]):\d{1,5}$/
 const address = z.string().regex(LISTEN, 'must be an IP address and a port, such as 127.0.0.1:9901')
@@ -71,6 +72,14 @@ export const settingsSchema = z.strictObject({
     .max(7 * 86_400)
     .describe('Shortest lifetime of the SVIDs in use: connections from Envoy are closed before half of it'),
   bundle_max_age_seconds: z.int().min(5).max(86_400).describe('Trust bundles older than this no longer vouch for anybody'),
+  body_bytes_max: z
+    .int()
+    .min(65_536)
+    .max(WRITE_BODY_BYTES_MAX)
+    .default(BODY_BYTES_MAX)
+    .describe(
+      'Most bytes of a body, unpacked; the same number as `max_request_bytes` of the Envoy filter that asks this port. More than the default belongs to a write lane with a process of its own'
+    ),
   deadline_ms: z.int().min(10).max(10_000).describe("Longest a decision may take; keep it below Envoy's ext_authz timeout")
 })
 

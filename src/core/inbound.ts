@@ -10,6 +10,8 @@ export interface Inbound {
   readonly headers: ReadonlyMap<string, string>
   /** The exact body bytes; undefined when the request had none. */
   readonly body: Uint8Array | undefined
+  /** Most bytes that a body may have here, unpacked; BODY_BYTES_MAX where the port does not say. */
+  readonly bodyBytesMax?: number
   /** URL-encoded PEM of the TLS peer's leaf as Envoy saw it, or undefined on a connection without one. */
   readonly peerCertificate: string | undefined
   /** Envoy's idea of the peer; a name to compare with, never an identity. */

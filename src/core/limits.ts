@@ -5,8 +5,10 @@ const MIB = 1024 * KIB
 
 /** A page of memory per call; Envoy's `max_request_bytes` on the search route is the same number (envoy/gateway.yaml). */
 export const BODY_BYTES_MAX = 1 * MIB
-/** A CheckRequest: body, certificate, headers (Envoy's 32 KiB limit) and protobuf framing. */
-export const CHECK_REQUEST_BYTES_MAX = BODY_BYTES_MAX + 256 * KIB
+/** The most that `body_bytes_max` of the settings can be: a write lane takes the batches of official clients (Chroma's limit is 40 MiB, Qdrant's 32). */
+export const WRITE_BODY_BYTES_MAX = 32 * MIB
+/** What a CheckRequest holds beside the body: certificate, headers (Envoy's 32 KiB limit) and protobuf framing. */
+export const CHECK_REQUEST_EXTRA_BYTES = 256 * KIB
 /** Longest request target. Chroma's longest sensible path is under 700 bytes. */
 export const PATH_BYTES_MAX = 4 * KIB
 /** Envoy's own limit in envoy/gateway.yaml is 100. */

@@ -13,13 +13,14 @@ const GZIP_TAIL_BYTES = 8
 
 /**
  * @returns the bytes of the message; exactly one frame. `call-ambiguous` for anything behind it and for a compression that is not
- *   gzip, `call-unreadable` for what is cut or damaged, `call-too-large` for what unpacks to more than BODY_BYTES_MAX.
+ *   gzip, `call-unreadable` for what is cut or damaged, `call-too-large` for what unpacks to more than the port takes.
  */
 export function readGrpcMessage(inbound: Inbound): Result<Uint8Array> {
   const fault = checkMessage(inbound) ?? checkGrpc(inbound)
   if (fault !== undefined) return fault
   const body = inbound.body ?? new Uint8Array()
-  if (body.length > BODY_BYTES_MAX) return refuse('call-too-large', `body of ${body.length} bytes`)
+  const most = inbound.bodyBytesMax ?? BODY_BYTES_MAX
+  if (body.length > most) return refuse('call-too-large', `body of ${body.length} bytes`)
   if (body.length < PREFIX_BYTES) return refuse('call-unreadable', 'the body is shorter than a gRPC frame')
   const length = new DataView(body.buffer, body.byteOffset).getUint32(1)
   const rest = body.length - PREFIX_BYTES - length
@@ -29,7 +30,7 @@ export function readGrpcMessage(inbound: Inbound): Result<Uint8Array> {
   if (body[0] === 0) return accept(message)
   if (body[0] !== 1) return refuse('call-unreadable', `a gRPC frame with the flag ${body[0]}`)
   if (inbound.headers.get('grpc-encoding') !== 'gzip') return refuse('call-ambiguous', 'a compressed gRPC frame, and no grpc-encoding')
-  return gunzip(message)
+  return gunzip(message, most)
 }
 
 function checkGrpc({ method, headers }: Inbound): Refused | undefined {
@@ -47,17 +48,17 @@ function checkGrpc({ method, headers }: Inbound): Refused | undefined {
  * Exactly one gzip member. Go reads the members that follow and Rust's decoder does not, so what is behind the first is refused;
  * `gunzipSync` would read on, or drop it without a word.
  */
-function gunzip(packed: Uint8Array): Result<Uint8Array> {
+function gunzip(packed: Uint8Array, most: number): Result<Uint8Array> {
   const unreadable = refuse('call-unreadable', 'the gRPC frame is not one plain gzip member')
   if (packed.length < GZIP_HEAD_BYTES + GZIP_TAIL_BYTES || GZIP_HEAD.compare(packed, 0, 4) !== 0) return unreadable
   const deflated = packed.subarray(GZIP_HEAD_BYTES, packed.length - GZIP_TAIL_BYTES)
   const tail = new DataView(packed.buffer, packed.byteOffset + packed.length - GZIP_TAIL_BYTES, GZIP_TAIL_BYTES)
   try {
-    const { buffer, engine } = inflateRawSync(deflated, { maxOutputLength: BODY_BYTES_MAX, info: true }) as unknown as Inflated
+    const { buffer, engine } = inflateRawSync(deflated, { maxOutputLength: most, info: true }) as unknown as Inflated
     const whole = engine.bytesWritten === deflated.length && tail.getUint32(4, true) === buffer.length
     return whole && crc32(buffer) === tail.getUint32(0, true) ? accept(buffer) : unreadable
   } catch (cause) {
-    if (isTooLarge(cause)) return refuse('call-too-large', `the gRPC frame unpacks to more than ${BODY_BYTES_MAX} bytes`)
+    if (isTooLarge(cause)) return refuse('call-too-large', `the gRPC frame unpacks to more than ${most} bytes`)
     return unreadable
   }
 }

@@ -6,7 +6,7 @@
  * result of `readJson`, so that reading code shows the shape and not the plumbing.
  */
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
-import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, JSON_KEYS_MAX } from '../core/limits.ts'
+import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, JSON_KEYS_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
 import { foldCase, type Keys, matchKey } from './json-keys.ts'
 import { skipNumber } from './json-number.ts'
 import { fail, isRefused, type JsonReader, peek, quote } from './json-reader.ts'
@@ -19,9 +19,10 @@ let spare: Buffer | undefined = Buffer.alloc(BODY_BYTES_MAX + SLACK)
 
 /** Reads one JSON text with `read`, which must consume exactly one value. */
 export function readJson<T>(body: Uint8Array, read: (json: JsonReader) => T): Result<T> {
-  if (body.length > BODY_BYTES_MAX) return refuse('call-too-large', `body of ${body.length} bytes`)
-  const bytes = spare ?? Buffer.alloc(BODY_BYTES_MAX + SLACK)
-  spare = undefined
+  if (body.length > WRITE_BODY_BYTES_MAX) return refuse('call-too-large', `body of ${body.length} bytes`)
+  const small = body.length <= BODY_BYTES_MAX
+  const bytes = (small ? spare : undefined) ?? Buffer.alloc(Math.max(body.length, BODY_BYTES_MAX) + SLACK)
+  if (small) spare = undefined
   bytes.set(body)
   bytes.fill(0, body.length, body.length + SLACK)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -35,7 +36,8 @@ export function readJson<T>(body: Uint8Array, read: (json: JsonReader) => T): Re
     if (isRefused(cause)) return cause
     throw cause
   } finally {
-    spare = bytes
+    // A large body's copy is not kept.
+    if (small) spare = bytes
   }
 }
 

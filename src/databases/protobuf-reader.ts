@@ -12,8 +12,8 @@ export interface ProtoReader {
   low: number
   high: number
   depth: number
-  /** Fields and elements read so far. */
-  count: number
+  /** Fields and elements that may still come. */
+  left: number
 }
 
 /** Reads a number of up to 64 bits in its shortest form into `low` and `high`. */

@@ -30,11 +30,16 @@ const WIRE: Readonly<Record<FieldKind, number>> = {
   float: 5
 }
 
+/** A message of a write lane is larger, and a batch of records has more fields. */
+function fieldsMax(bytes: Uint8Array): number {
+  return Math.max(PROTO_FIELDS_MAX, bytes.byteLength >> 3)
+}
+
 /** Reads a whole message or refuses it: `call-ambiguous` for repetitions, `call-unreadable` for what is malformed or unknown. */
 export function readProto<T>(bytes: Uint8Array, table: MessageTable<T>): Result<T> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const reader: ProtoReader = { bytes: buffer, view, at: 0, end: bytes.byteLength, low: 0, high: 0, depth: 0, count: 0 }
+  const reader: ProtoReader = { bytes: buffer, view, at: 0, end: bytes.byteLength, low: 0, high: 0, depth: 0, left: fieldsMax(buffer) }
   try {
     return accept(readMessage(reader, table) as T)
   } catch (cause) {
@@ -52,7 +57,7 @@ function readMessage(reader: ProtoReader, table: MessageTable<unknown>): ProtoMe
     const tag = readTag(reader, table)
     const field = fields[tag >>> 3]
     if (field === undefined) return unknown(tag >>> 3, table)
-    if (++reader.count > PROTO_FIELDS_MAX) fail('call-too-large', `more than ${PROTO_FIELDS_MAX} fields`)
+    if (--reader.left < 0) fail('call-too-large', `more than ${fieldsMax(reader.bytes)} fields`)
     if (field.group !== 0) {
       if ((groups & field.group) !== 0) twice(table, field, `a member of ${field.oneof}`)
       groups |= field.group
@@ -100,7 +105,7 @@ function readRepeated(reader: ProtoReader, table: MessageTable<unknown>, field: 
   }
   const end = enter(reader, readLength(reader, name))
   while (reader.at < reader.end) {
-    if (++reader.count > PROTO_FIELDS_MAX) fail('call-too-large', `more than ${PROTO_FIELDS_MAX} elements`)
+    if (--reader.left < 0) fail('call-too-large', `more than ${fieldsMax(reader.bytes)} elements`)
     list.push(readValue(reader, table, field))
   }
   reader.end = end

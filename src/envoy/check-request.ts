@@ -31,7 +31,8 @@ interface Draft {
   http: boolean
 }
 
-export function readCheckRequest(message: Buffer): Result<Inbound> {
+/** @param bodyBytesMax most bytes of a body that this port takes */
+export function readCheckRequest(message: Buffer, bodyBytesMax = BODY_BYTES_MAX): Result<Inbound> {
   const draft: Draft = {
     id: '',
     method: '',
@@ -65,7 +66,7 @@ export function readCheckRequest(message: Buffer): Result<Inbound> {
   })
   if (draft.fault !== undefined) return draft.fault
   if (!whole) return refuse('call-unreadable', 'CheckRequest is not a well-formed message')
-  return judge(draft)
+  return judge(draft, bodyBytesMax)
 }
 
 /** True when every field was read to the end. */
@@ -205,7 +206,7 @@ function keepHeader(name: string, value: string, draft: Draft): boolean {
   return true
 }
 
-function judge(draft: Draft): Result<Inbound> {
+function judge(draft: Draft, bodyBytesMax: number): Result<Inbound> {
   if (!draft.http) return refuse('call-unreadable', 'CheckRequest holds no HTTP request')
   const { headers } = draft
   if (draft.method === '' || draft.path === '') return refuse('call-unreadable', 'CheckRequest has no method or no path')
@@ -214,7 +215,7 @@ function judge(draft: Draft): Result<Inbound> {
     return value !== undefined && value !== [draft.method, draft.path, draft.host][at]
   })
   if (pseudo !== undefined) return refuse('call-ambiguous', `${pseudo} and its attribute differ`)
-  const body = judgeBody(draft)
+  const body = judgeBody(draft, bodyBytesMax)
   if (!body.ok) return body
   return accept({
     method: draft.method,
@@ -222,6 +223,7 @@ function judge(draft: Draft): Result<Inbound> {
     authority: draft.host,
     headers,
     body: body.value,
+    bodyBytesMax,
     peerCertificate: draft.certificate === '' ? undefined : draft.certificate,
     peerPrincipal: draft.principal === '' ? undefined : draft.principal,
     httpId: draft.id,
@@ -231,7 +233,7 @@ function judge(draft: Draft): Result<Inbound> {
 }
 
 /** The body exactly as the database gets it, or the reason why these bytes are not it (hole 1: HTTP/2 passes what Envoy cut). */
-function judgeBody(draft: Draft): Result<Uint8Array | undefined> {
+function judgeBody(draft: Draft, bodyBytesMax: number): Result<Uint8Array | undefined> {
   const { headers, body } = draft
   // Envoy writes `false` for a whole body; any other text is not taken for one.
   if ((headers.get('x-envoy-auth-partial-body') ?? 'false') !== 'false') {
@@ -239,7 +241,7 @@ function judgeBody(draft: Draft): Result<Uint8Array | undefined> {
   }
   if (draft.textBody) return refuse('call-unreadable', 'the body came as text; set with_request_body.pack_as_bytes: true')
   const length = body?.length ?? 0
-  if (length > BODY_BYTES_MAX) return refuse('call-too-large', `the body has ${length} bytes`)
+  if (length > bodyBytesMax) return refuse('call-too-large', `the body has ${length} bytes, and ${bodyBytesMax} are the most here`)
   if (draft.size > 0 && draft.size !== length)
     return refuse('call-unreadable', `Envoy received ${draft.size} body bytes and sent ${length}`)
   const announced = headers.get('content-length')

@@ -33,6 +33,7 @@ export interface Edges {
   readonly record: (decided: Decided) => boolean
   /** A fault of ours that a person should see; the text holds no request data. */
   readonly onFault: (decisionId: string, cause: unknown) => void
+  readonly bodyBytesMax?: number
   readonly deadlineMs: number
   readonly pendingMax: number
 }
@@ -59,7 +60,7 @@ export function createDecider(edges: Edges): Decider {
           return finish(check, deny({ kind: 'trust-unavailable', because: `the asking Envoy is not proven: ${envoy.because}` }))
         // Under overload, work for those who have left would keep those who wait waiting until they leave too.
         if (check.at >= askedUntil) return finish(check, deny({ kind: 'deadline', because: 'Envoy no longer waits for this decision' }))
-        const inbound = readCheckRequest(message)
+        const inbound = readCheckRequest(message, edges.bodyBytesMax)
         if (!inbound.ok) return finish(check, deny(inbound.reason))
         check.inbound = inbound.value
         const name = inbound.value.httpId === '' ? '' : `${envoy.id} ${inbound.value.httpId}`

@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, JSON_KEYS_MAX, VECTOR_DIMENSIONS_MAX } from '../../src/core/limits.ts'
+import {
+  BODY_BYTES_MAX,
+  JSON_DEPTH_MAX,
+  JSON_KEY_BYTES_MAX,
+  JSON_KEYS_MAX,
+  VECTOR_DIMENSIONS_MAX,
+  WRITE_BODY_BYTES_MAX
+} from '../../src/core/limits.ts'
 import { readBase64Vector } from '../../src/databases/base64-vector.ts'
 import { readArray, readJson, readMap, readObject, skipValue } from '../../src/databases/json.ts'
 import { foldCase, keys } from '../../src/databases/json-keys.ts'
@@ -79,8 +86,10 @@ const texts: readonly { name: string; text: string | Uint8Array; want: string }[
   { name: 'the longest key', text: `{"${'a'.repeat(JSON_KEY_BYTES_MAX)}":1}`, want: 'allowed' },
   { name: 'a key one byte longer', text: `{"${'a'.repeat(JSON_KEY_BYTES_MAX + 1)}":1}`, want: 'call-too-large' },
   { name: 'a key too long in bytes, not in characters', text: `{"${'ſ'.repeat(JSON_KEY_BYTES_MAX / 2 + 1)}":1}`, want: 'call-too-large' },
-  { name: 'the largest body', text: `"${'a'.repeat(BODY_BYTES_MAX - 2)}"`, want: 'allowed' },
-  { name: 'a body one byte larger', text: `"${'a'.repeat(BODY_BYTES_MAX - 1)}"`, want: 'call-too-large' }
+  { name: 'the largest body of a search lane', text: `"${'a'.repeat(BODY_BYTES_MAX - 2)}"`, want: 'allowed' },
+  { name: 'a body one byte larger, as a write lane takes it', text: `"${'a'.repeat(BODY_BYTES_MAX - 1)}"`, want: 'allowed' },
+  { name: 'the largest body of a write lane', text: `"${'a'.repeat(WRITE_BODY_BYTES_MAX - 2)}"`, want: 'allowed' },
+  { name: 'a body one byte larger than that', text: `"${'a'.repeat(WRITE_BODY_BYTES_MAX - 1)}"`, want: 'call-too-large' }
 ]
 
 describe('a JSON text', () => {

@@ -26,12 +26,26 @@ describe('CheckRequest → Inbound', () => {
       authority: 'chroma.demo.vecauthz.test',
       headers: 'caf\xe9',
       body: 0,
+      bodyBytesMax: 1_048_576,
       peerCertificate: 'CERT',
       peerPrincipal: 'P',
       httpId: '12345',
       strippedCredentials: [],
       grpc: false
     })
+  })
+
+  it('takes bodies of the length that its port takes', () => {
+    const kindOf = (bytes: number, most?: number) => {
+      const read = readCheckRequest(checkRequest({ body: Buffer.alloc(bytes) }), most)
+      return read.ok ? 'read' : read.reason.kind
+    }
+    expect([kindOf(1_048_576), kindOf(1_048_577), kindOf(4_000_000, 4_000_000), kindOf(4_000_001, 4_000_000)]).toEqual([
+      'read',
+      'call-too-large',
+      'read',
+      'call-too-large'
+    ])
   })
 
   it('reads the joined map and the raw header list alike', () => {
