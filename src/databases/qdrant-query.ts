@@ -9,7 +9,16 @@ import { readFields, readLimit, readLookupFrom, readShards, readWithLookup, read
 import { readFilter } from './qdrant-filter.ts'
 import { readParams } from './qdrant-params.ts'
 import { NO_PINS, type Pins } from './qdrant-pins.ts'
-import { ALL_SHARDS, addQuery, type Examples, GROUP_SIZE_DEFAULT, type Lookup, type QueryNode, type Reach } from './qdrant-reach.ts'
+import {
+  ALL_SHARDS,
+  addQuery,
+  type Examples,
+  GROUP_SIZE_DEFAULT,
+  type Lookup,
+  newExamples,
+  type QueryNode,
+  type Reach
+} from './qdrant-reach.ts'
 import { checkSparse, readContext, readExample, readExamples, readSparsePart, refuseInference } from './qdrant-vectors.ts'
 
 const BRACE = 0x7b
@@ -41,7 +50,7 @@ export function readQuery(json: JsonReader, reach: Reach): void {
     else if (key === 'with_vector' || key === 'with_vectors') vectorsOut = readWithVector(json, key)
     else if (key === 'with_payload') readWithPayload(json, key)
     else if (key === 'offset') readLimit(json, key)
-    else nodePart(json, key, reach, node)
+    else nodePart(json, key, node)
   })
   addQuery(reach, node, { shards, vectorsOut, groupSize: undefined, withLookup: undefined })
 }
@@ -88,7 +97,7 @@ export function readQueryGroups(json: JsonReader, reach: Reach): void {
       const lookup = readWithLookup(json, key)
       withLookup = lookup.collection
       vectorsOut ||= lookup.vectorsOut
-    } else nodePart(json, key, reach, node)
+    } else nodePart(json, key, node)
   })
   addQuery(reach, node, { shards, vectorsOut, groupSize, withLookup })
 }
@@ -103,26 +112,26 @@ interface Draft {
 }
 
 function draft(): Draft {
-  return { examples: { queries: 0, ids: false }, pins: NO_PINS, limit: undefined, lookup: undefined, children: [] }
+  return { examples: newExamples(), pins: NO_PINS, limit: undefined, lookup: undefined, children: [] }
 }
 
 const PREFETCH = keys('query', 'using', 'filter', 'limit', 'params', 'score_threshold', 'lookup_from', 'prefetch')
 
-function nodePart(json: JsonReader, key: (typeof PREFETCH.names)[number], reach: Reach, node: Draft): void {
-  if (key === 'query') readQueryInterface(json, reach, node.examples)
+function nodePart(json: JsonReader, key: (typeof PREFETCH.names)[number], node: Draft): void {
+  if (key === 'query') readQueryInterface(json, node.examples)
   else if (key === 'limit') node.limit = readLimit(json, key)
   else if (key === 'filter') node.pins = readFilter(json, key)
   else if (key === 'using') skipString(json, key)
   else if (key === 'params') readParams(json, key)
   else if (key === 'score_threshold') readNumber(json, key)
   else if (key === 'lookup_from') node.lookup = readLookupFrom(json, key)
-  else if (peek(json) === BRACKET) readArray(json, key, () => void node.children.push(readPrefetch(json, reach)), VECTORS_MAX)
-  else node.children.push(readPrefetch(json, reach))
+  else if (peek(json) === BRACKET) readArray(json, key, () => void node.children.push(readPrefetch(json)), VECTORS_MAX)
+  else node.children.push(readPrefetch(json))
 }
 
-function readPrefetch(json: JsonReader, reach: Reach): QueryNode {
+function readPrefetch(json: JsonReader): QueryNode {
   const node = draft()
-  readFields(json, 'a prefetch', PREFETCH, (key) => nodePart(json, key, reach, node))
+  readFields(json, 'a prefetch', PREFETCH, (key) => nodePart(json, key, node))
   return node
 }
 
@@ -151,16 +160,16 @@ const QUERY = keys(
 const WITH: Readonly<Record<string, string>> = { mmr: 'nearest', defaults: 'formula', indices: 'values', values: 'indices' }
 
 /** `query`: an example, or an object that says what to do with examples. */
-function readQueryInterface(json: JsonReader, reach: Reach, examples: Examples) {
+function readQueryInterface(json: JsonReader, examples: Examples) {
   if (peek(json) !== BRACE) {
     examples.queries++
-    return readExample(json, reach, examples)
+    return readExample(json, examples, 0)
   }
   const present: string[] = []
   const lengths: number[] = []
   readFields(json, 'query', QUERY, (key) => {
     present.push(key)
-    queryPart(json, key, reach, examples, lengths)
+    queryPart(json, key, examples, lengths)
   })
   // The server takes the first shape that fits and forgets the other keys.
   const [first = '', second, ...more] = present
@@ -178,7 +187,7 @@ const RRF = keys('k', 'weights')
 const FEEDBACK = keys('target', 'feedback', 'strategy')
 const FEEDBACK_ITEM = keys('example', 'score')
 
-function queryPart(json: JsonReader, key: (typeof QUERY.names)[number], reach: Reach, examples: Examples, lengths: number[]) {
+function queryPart(json: JsonReader, key: (typeof QUERY.names)[number], examples: Examples, lengths: number[]) {
   switch (key) {
     case 'indices':
     case 'values':
@@ -188,25 +197,25 @@ function queryPart(json: JsonReader, key: (typeof QUERY.names)[number], reach: R
       return
     case 'nearest':
       examples.queries++
-      return readExample(json, reach, examples)
+      return readExample(json, examples, 0)
     case 'recommend':
       examples.queries++
       return readFields(json, key, RECOMMEND, (part) => {
         if (part === 'strategy') skipString(json, part)
-        else readExamples(json, part, reach, examples)
+        else readExamples(json, part, examples, part === 'positive' ? 1 : 2)
       })
     case 'discover':
       examples.queries++
       return readFields(json, key, DISCOVER, (part) => {
-        if (part === 'target') readExample(json, reach, examples)
-        else readContext(json, reach, examples)
+        if (part === 'target') readExample(json, examples, 0)
+        else readContext(json, examples)
       })
     case 'context':
       examples.queries++
-      return readContext(json, reach, examples)
+      return readContext(json, examples)
     case 'relevance_feedback':
       examples.queries++
-      return readFields(json, key, FEEDBACK, (part) => readFeedback(json, part, reach, examples))
+      return readFields(json, key, FEEDBACK, (part) => readFeedback(json, part, examples))
     case 'mmr':
       return readFields(json, key, MMR, (part) => void readNumber(json, part))
     case 'rrf':
@@ -228,8 +237,8 @@ function queryPart(json: JsonReader, key: (typeof QUERY.names)[number], reach: R
   }
 }
 
-function readFeedback(json: JsonReader, part: (typeof FEEDBACK.names)[number], reach: Reach, examples: Examples): void {
-  if (part === 'target') readExample(json, reach, examples)
+function readFeedback(json: JsonReader, part: (typeof FEEDBACK.names)[number], examples: Examples): void {
+  if (part === 'target') readExample(json, examples, 0)
   else if (part === 'strategy') skipValue(json, part)
   else {
     readArray(
@@ -237,7 +246,7 @@ function readFeedback(json: JsonReader, part: (typeof FEEDBACK.names)[number], r
       part,
       () => {
         readFields(json, 'an item of feedback', FEEDBACK_ITEM, (key) => {
-          if (key === 'example') readExample(json, reach, examples)
+          if (key === 'example') readExample(json, examples, 1)
           else readNumber(json, key)
         })
       },

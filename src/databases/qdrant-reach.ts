@@ -36,9 +36,15 @@ export function newReach(): Reach {
   return { vectors: [], parts: [], lookups: [], does: new Set(), queries: 0, topK: 0, records: 0, vectorsOut: false }
 }
 
-export function addVector(reach: Reach, vector: Float32Array): void {
-  if (reach.vectors.length === VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} vectors`)
-  reach.vectors.push(vector)
+export function addVectors(reach: Reach, vectors: readonly Float32Array[]): void {
+  if (reach.vectors.length + vectors.length > VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} vectors`)
+  for (const vector of vectors) reach.vectors.push(vector)
+}
+
+/** The vectors of records by their names, in the order of the names: that of the text says nothing. */
+export function addNamedVectors(reach: Reach, named: readonly (readonly [string, readonly Float32Array[]])[]): void {
+  const inOrder = named.length < 2 ? named : [...named].sort(([one], [other]) => (one < other ? -1 : 1))
+  for (const [, vectors] of inOrder) addVectors(reach, vectors)
 }
 
 /** What an example of a query is: a vector of its own, or the id of a record whose vector is taken. */
@@ -46,6 +52,14 @@ export interface Examples {
   /** Similarity queries among them. */
   queries: number
   ids: boolean
+  /** Targets; what is alike; what is not. In this order, whatever that of the text. */
+  readonly vectors: readonly [Float32Array[], Float32Array[], Float32Array[]]
+}
+
+export type Bucket = 0 | 1 | 2
+
+export function newExamples(queries = 0): Examples {
+  return { queries, ids: false, vectors: [[], [], []] }
 }
 
 /** A query or a prefetch. */
@@ -94,6 +108,7 @@ interface Seen {
 
 function visit(reach: Reach, { examples, limit, lookup, children }: QueryNode, groupSize: number, seen: Seen): void {
   seen.queries += examples.queries
+  for (const vectors of examples.vectors) addVectors(reach, vectors)
   seen.topK = Math.max(seen.topK, (limit ?? LIMIT_DEFAULT) * groupSize)
   // With `lookup_from` the ids are of that place, which then is a target itself.
   if (lookup !== undefined) reach.lookups.push(lookup)

@@ -8,21 +8,22 @@ import {
   addLookup,
   addQuery,
   addRead,
-  addVector,
+  type Bucket,
   type Examples,
   GROUP_SIZE_DEFAULT,
   type Lookup,
+  newExamples,
   type QueryNode,
   type QueryRoot,
   type Reach
 } from './qdrant-reach.ts'
 import { PAGE_DEFAULT } from './qdrant-records.ts'
 import {
-  addRows,
-  addStoredVector,
   checkSparseMessage,
   collectionOf,
   filterPins,
+  pushRows,
+  pushStored,
   type Rpc,
   rpc,
   selectedShards,
@@ -82,52 +83,52 @@ function lookupOf(lookup: LookupMessage | undefined): Lookup | undefined {
   return { collection: collectionOf(lookup.collection_name), shards: selectedShards(lookup.shard_key_selector) }
 }
 
-function nodeOf(reach: Reach, { query, filter, limit, lookup_from, prefetch = [] }: NodeMessage): QueryNode {
-  const children = prefetch.map((child) => nodeOf(reach, child))
-  return { examples: examplesOf(reach, query), pins: pinsOf(filter), limit, lookup: lookupOf(lookup_from), children }
+function nodeOf({ query, filter, limit, lookup_from, prefetch = [] }: NodeMessage): QueryNode {
+  const children = prefetch.map((child) => nodeOf(child))
+  return { examples: examplesOf(query), pins: pinsOf(filter), limit, lookup: lookupOf(lookup_from), children }
 }
 
-function examplesOf(reach: Reach, query: QueryMessage | undefined): Examples {
-  const examples: Examples = { queries: 0, ids: false }
+function examplesOf(query: QueryMessage | undefined): Examples {
+  const examples = newExamples()
   if (query === undefined) return examples
   const { nearest, recommend, discover, context, nearest_with_mmr, relevance_feedback } = query
-  const pairs = context?.pairs ?? discover?.context?.pairs ?? []
-  const inputs = [
-    ...(recommend?.positive ?? []),
-    ...(recommend?.negative ?? []),
-    ...pairs.flatMap(({ positive, negative }) => [positive, negative]),
-    ...(relevance_feedback?.feedback ?? []).map(({ example }) => example)
-  ]
   const of = nearest ?? recommend ?? discover ?? context ?? nearest_with_mmr ?? relevance_feedback
   if (of !== undefined) examples.queries++
   else if (Object.keys(query).length === 0) fail('call-unreadable', 'a query is empty')
-  if (nearest !== undefined) inputs.push(nearest)
-  if (discover !== undefined) inputs.push(discover.target)
-  if (nearest_with_mmr !== undefined) inputs.push(nearest_with_mmr.nearest)
-  if (relevance_feedback !== undefined) inputs.push(relevance_feedback.target)
-  for (const input of inputs) addInput(reach, input, examples)
+  if (nearest !== undefined) pushInput(nearest, examples, 0)
+  if (discover !== undefined) pushInput(discover.target, examples, 0)
+  if (nearest_with_mmr !== undefined) pushInput(nearest_with_mmr.nearest, examples, 0)
+  if (relevance_feedback !== undefined) pushInput(relevance_feedback.target, examples, 0)
+  for (const input of recommend?.positive ?? []) pushInput(input, examples, 1)
+  for (const input of recommend?.negative ?? []) pushInput(input, examples, 2)
+  for (const { positive, negative } of context?.pairs ?? discover?.context?.pairs ?? []) {
+    pushInput(positive, examples, 1)
+    pushInput(negative, examples, 2)
+  }
+  for (const { example } of relevance_feedback?.feedback ?? []) pushInput(example, examples, 1)
   return examples
 }
 
-function addInput(reach: Reach, input: InputMessage | undefined, examples: Examples): void {
+function pushInput(input: InputMessage | undefined, examples: Examples, bucket: Bucket): void {
   const { id, dense, sparse, multi_dense, document, image, object } = input ?? NO_INPUT
+  const into = examples.vectors[bucket]
   if (document !== undefined || image !== undefined || object !== undefined) refuseInference()
   if (id !== undefined) examples.ids = true
-  else if (dense !== undefined) addRows(reach, [dense])
+  else if (dense !== undefined) pushRows(into, [dense])
   else if (sparse !== undefined) checkSparseMessage(sparse)
-  else if (multi_dense !== undefined) addRows(reach, multi_dense.vectors ?? [])
+  else if (multi_dense !== undefined) pushRows(into, multi_dense.vectors ?? [])
   else fail('call-unreadable', 'an example of a query is empty')
 }
 
 const NO_INPUT: { readonly [key in keyof InputMessage]?: undefined } = {}
 
 function query(message: MessageOf<typeof QUERY_POINTS>, reach: Reach): void {
-  const { examples, children } = nodeOf(reach, message)
+  const { examples, children } = nodeOf(message)
   add(reach, message, examples, false, children)
 }
 
 function queryGroups(message: MessageOf<typeof QUERY_GROUPS>, reach: Reach): void {
-  const { examples, children } = nodeOf(reach, message)
+  const { examples, children } = nodeOf(message)
   add(reach, message, examples, true, children)
 }
 
@@ -140,9 +141,10 @@ function searchWith(groups: boolean) {
   return (message: Common & Near, reach: Reach): void => {
     const { vector, sparse_indices } = message
     if (vector === undefined) fail('call-unreadable', 'the search has no vector')
-    if (sparse_indices === undefined) addVector(reach, vector)
+    const examples = newExamples(1)
+    if (sparse_indices === undefined) examples.vectors[0].push(vector)
     else checkSparseMessage({ values: vector, indices: sparse_indices.data })
-    add(reach, message, { queries: 1, ids: false }, groups)
+    add(reach, message, examples, groups)
   }
 }
 
@@ -156,19 +158,27 @@ interface Recommending {
 function recommendWith(groups: boolean) {
   return (message: Common & Recommending, reach: Reach): void => {
     const { positive = [], negative = [], positive_vectors = [], negative_vectors = [] } = message
-    for (const vector of [...positive_vectors, ...negative_vectors]) addStoredVector(reach, vector)
-    add(reach, message, { queries: 1, ids: positive.length + negative.length > 0 }, groups)
+    const examples = newExamples(1)
+    examples.ids = positive.length + negative.length > 0
+    for (const vector of positive_vectors) pushStored(examples.vectors[1], vector)
+    for (const vector of negative_vectors) pushStored(examples.vectors[2], vector)
+    add(reach, message, examples, groups)
   }
 }
 
 function discover(message: MessageOf<typeof DISCOVER_POINTS>, reach: Reach): void {
-  const examples: Examples = { queries: 1, ids: false }
-  const given = [message.target?.single, ...(message.context ?? []).flatMap(({ positive, negative }) => [positive, negative])]
-  for (const example of given) {
-    if (example?.vector !== undefined) addStoredVector(reach, example.vector)
-    else if (example !== undefined) examples.ids = true
+  const examples = newExamples(1)
+  pushExample(message.target?.single, examples, 0)
+  for (const { positive, negative } of message.context ?? []) {
+    pushExample(positive, examples, 1)
+    pushExample(negative, examples, 2)
   }
   add(reach, message, examples, false)
+}
+
+function pushExample(example: { readonly vector: StoredVector | undefined } | undefined, examples: Examples, bucket: Bucket): void {
+  if (example?.vector !== undefined) pushStored(examples.vectors[bucket], example.vector)
+  else if (example !== undefined) examples.ids = true
 }
 
 interface Part {
@@ -187,7 +197,7 @@ function each<T extends Part>(collection: string | undefined, parts: readonly T[
 
 function matrix({ filter, sample, limit, shard_key_selector }: MessageOf<typeof MATRIX_POINTS>, reach: Reach): void {
   const common = { filter, limit: limit ?? NEIGHBOURS_DEFAULT, with_vectors: undefined, shard_key_selector }
-  add(reach, common, { queries: sample ?? SAMPLE_DEFAULT, ids: false }, false)
+  add(reach, common, newExamples(sample ?? SAMPLE_DEFAULT), false)
 }
 
 function scroll({ filter, limit, with_vectors, shard_key_selector }: MessageOf<typeof SCROLL_POINTS>, reach: Reach): void {

@@ -7,7 +7,7 @@ import { shardsOf } from './qdrant-fields.ts'
 import type { Filter, ShardSelector, WithVectors } from './qdrant-messages.ts'
 import { checkCollection } from './qdrant-names.ts'
 import { conjunction, holds, type Pins } from './qdrant-pins.ts'
-import { ALL_SHARDS, addVector, type Reach, type Shards } from './qdrant-reach.ts'
+import { ALL_SHARDS, addNamedVectors, type Reach, type Shards } from './qdrant-reach.ts'
 import type { StoredVector, StoredVectors } from './qdrant-vector-messages.ts'
 import { refuseInference } from './qdrant-vectors.ts'
 
@@ -69,10 +69,10 @@ export function vectorsOut(selector: WithVectors | undefined): boolean {
   return selector?.enable === true || (selector?.include?.names ?? []).length > 0
 }
 
-export function addRows(reach: Reach, rows: readonly { readonly data: Float32Array | undefined }[]): void {
+export function pushRows(into: Float32Array[], rows: readonly { readonly data: Float32Array | undefined }[]): void {
   for (const { data } of rows) {
     if (data === undefined) fail('call-unreadable', 'a vector has no components')
-    addVector(reach, data)
+    into.push(data)
   }
 }
 
@@ -86,28 +86,33 @@ export function checkSparseMessage({ values, indices }: SparseMessage): void {
 }
 
 /** A stored vector, or one given as an example in the older calls. */
-export function addStoredVector(reach: Reach, vector: StoredVector): void {
+export function pushStored(into: Float32Array[], vector: StoredVector): void {
   const { data, indices, vectors_count, dense, sparse, multi_dense, document, image, object } = vector
   if (document !== undefined || image !== undefined || object !== undefined) refuseInference()
   const older = data !== undefined || indices !== undefined || vectors_count !== undefined
   if (older && (dense !== undefined || sparse !== undefined || multi_dense !== undefined))
     fail('call-ambiguous', 'a vector is written in the older fields and in the newer ones', 'Write each vector once.')
-  if (dense !== undefined) addRows(reach, [dense])
+  if (dense !== undefined) pushRows(into, [dense])
   else if (sparse !== undefined) checkSparseMessage(sparse)
-  else if (multi_dense !== undefined) addRows(reach, multi_dense.vectors ?? [])
+  else if (multi_dense !== undefined) pushRows(into, multi_dense.vectors ?? [])
   else if (indices !== undefined) checkSparseMessage({ values: data, indices: indices.data })
   else if (data === undefined) fail('call-unreadable', 'a vector has no components')
-  else addFlat(reach, data, vectors_count ?? 1)
+  else pushFlat(into, data, vectors_count ?? 1)
 }
 
 /** The rows of a multi-vector, one behind the other. */
-function addFlat(reach: Reach, data: Float32Array, rows: number): void {
+function pushFlat(into: Float32Array[], data: Float32Array, rows: number): void {
   const length = data.length / rows
   if (!Number.isInteger(length) || length === 0) fail('call-unreadable', 'a multi-vector is no whole number of rows')
-  for (let row = 0; row < rows; row++) addVector(reach, data.slice(row * length, (row + 1) * length))
+  for (let row = 0; row < rows; row++) into.push(data.slice(row * length, (row + 1) * length))
 }
 
 export function addStoredVectors(reach: Reach, vectors: StoredVectors | undefined): void {
-  if (vectors?.vector !== undefined) addStoredVector(reach, vectors.vector)
-  for (const vector of vectors?.vectors?.vectors?.values() ?? []) addStoredVector(reach, vector)
+  const named = vectors?.vector === undefined ? [...(vectors?.vectors?.vectors ?? [])] : ([['', vectors.vector]] as const)
+  const read = named.map(([name, vector]) => {
+    const into: Float32Array[] = []
+    pushStored(into, vector)
+    return [name, into] as const
+  })
+  addNamedVectors(reach, read)
 }

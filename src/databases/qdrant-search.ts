@@ -7,7 +7,16 @@ import { readFields, readLimit, readLookupFrom, readShards, readWithLookup, read
 import { readFilter } from './qdrant-filter.ts'
 import { readParams } from './qdrant-params.ts'
 import { NO_PINS, type Pins } from './qdrant-pins.ts'
-import { ALL_SHARDS, addQuery, GROUP_SIZE_DEFAULT, type Lookup, type Reach, type Shards } from './qdrant-reach.ts'
+import {
+  ALL_SHARDS,
+  addQuery,
+  type Examples,
+  GROUP_SIZE_DEFAULT,
+  type Lookup,
+  newExamples,
+  type Reach,
+  type Shards
+} from './qdrant-reach.ts'
 import { readContext, readExample, readExamples, readSearchVector } from './qdrant-vectors.ts'
 
 /** What all of them have. */
@@ -48,7 +57,7 @@ export function readDiscover(json: JsonReader, reach: Reach): void {
 }
 
 interface Draft {
-  readonly examples: { queries: number; ids: boolean }
+  readonly examples: Examples
   pins: Pins
   limit: number | undefined
   lookup: Lookup | undefined
@@ -62,7 +71,7 @@ interface Draft {
 
 function readOne(json: JsonReader, reach: Reach, known: ReturnType<typeof keys<Field>>, groups: boolean): void {
   const draft: Draft = {
-    examples: { queries: 1, ids: false },
+    examples: newExamples(1),
     pins: NO_PINS,
     limit: undefined,
     lookup: undefined,
@@ -73,7 +82,7 @@ function readOne(json: JsonReader, reach: Reach, known: ReturnType<typeof keys<F
     aims: 0
   }
   readFields(json, 'the search', known, (key) => {
-    if (!aim(json, key, reach, draft)) readPart(json, key, draft)
+    if (!aim(json, key, draft)) readPart(json, key, draft)
   })
   if (draft.aims === 0) fail('call-unreadable', 'the search has no vector and no examples')
   const { examples, pins, limit, lookup, shards, vectorsOut, groupSize, withLookup } = draft
@@ -81,11 +90,11 @@ function readOne(json: JsonReader, reach: Reach, known: ReturnType<typeof keys<F
 }
 
 /** @returns whether the field was one that says what to be near to */
-function aim(json: JsonReader, key: Field, reach: Reach, draft: Draft): boolean {
-  if (key === 'vector') readSearchVector(json, reach)
-  else if (key === 'positive' || key === 'negative') readExamples(json, key, reach, draft.examples)
-  else if (key === 'target') readExample(json, reach, draft.examples)
-  else if (key === 'context') readContext(json, reach, draft.examples)
+function aim(json: JsonReader, key: Field, draft: Draft): boolean {
+  if (key === 'vector') readSearchVector(json, draft.examples)
+  else if (key === 'positive' || key === 'negative') readExamples(json, key, draft.examples, key === 'positive' ? 1 : 2)
+  else if (key === 'target') readExample(json, draft.examples, 0)
+  else if (key === 'context') readContext(json, draft.examples)
   else return false
   draft.aims++
   return true
@@ -150,6 +159,6 @@ export function readMatrix(json: JsonReader, reach: Reach): void {
     else if (key === 'shard_key') shards = readShards(json, key)
     else skipString(json, key)
   })
-  const node = { examples: { queries: sample, ids: false }, pins, limit, lookup: undefined, children: [] }
+  const node = { examples: newExamples(sample), pins, limit, lookup: undefined, children: [] }
   addQuery(reach, node, { shards, vectorsOut: false, groupSize: undefined, withLookup: undefined })
 }

@@ -6,7 +6,7 @@ import { readCount, readNumber } from './json-number.ts'
 import { fail, type JsonReader, peek } from './json-reader.ts'
 import { readVector } from './json-vector.ts'
 import { readPointId } from './qdrant-fields.ts'
-import { addVector, type Examples, type Reach } from './qdrant-reach.ts'
+import { addNamedVectors, addVectors, type Bucket, type Examples, type Reach } from './qdrant-reach.ts'
 
 const QUOTE = 0x22
 const BRACKET = 0x5b
@@ -20,9 +20,9 @@ export function refuseInference(): never {
 }
 
 /** `[0.1, …]` or `[[0.1, …], …]`. */
-function readRows(json: JsonReader, reach: Reach): void {
-  if (nextInArray(json) !== BRACKET) addVector(reach, readVector(json, 'a vector'))
-  else readArray(json, 'a multi-vector', () => addVector(reach, readVector(json, 'a row of a multi-vector')), VECTORS_MAX)
+function readRows(json: JsonReader, into: Float32Array[]): void {
+  if (nextInArray(json) !== BRACKET) into.push(readVector(json, 'a vector'))
+  else readArray(json, 'a multi-vector', () => void into.push(readVector(json, 'a row of a multi-vector')), VECTORS_MAX)
 }
 
 /** The byte behind the bracket that stands here. */
@@ -58,54 +58,74 @@ export function checkSparse(lengths: readonly number[]): void {
 }
 
 /** A vector with a name of its own: dense, sparse or multi. */
-function readNamed(json: JsonReader, reach: Reach): void {
+function readNamed(json: JsonReader, into: Float32Array[]): void {
   const byte = peek(json)
   if (byte === QUOTE) refuseInference()
   if (byte === BRACE) readSparse(json)
-  else if (byte === BRACKET) readRows(json, reach)
+  else if (byte === BRACKET) readRows(json, into)
   else fail('call-unreadable', 'a vector is neither an array nor an object')
 }
 
 /** The vectors of one record: one without a name, or an object of named ones. */
 export function readStored(json: JsonReader, reach: Reach): void {
-  if (peek(json) === BRACE) readMap(json, 'the vectors of a record', () => readNamed(json, reach))
-  else if (peek(json) === BRACKET) readRows(json, reach)
+  const byte = peek(json)
+  if (byte === BRACKET) {
+    const rows: Float32Array[] = []
+    readRows(json, rows)
+    addVectors(reach, rows)
+  } else if (byte === BRACE) readByName(json, reach, 'the vectors of a record', (into) => readNamed(json, into))
   else fail('call-unreadable', 'the vectors of a record are neither an array nor an object')
+}
+
+function readByName(json: JsonReader, reach: Reach, what: string, read: (into: Float32Array[]) => void): void {
+  const named: [string, Float32Array[]][] = []
+  readMap(json, what, (name) => {
+    const vectors: Float32Array[] = []
+    named.push([name, vectors])
+    read(vectors)
+  })
+  addNamedVectors(reach, named)
 }
 
 /** `vectors` of a batch in columns. @returns how many records have one, for each name */
 export function readColumns(json: JsonReader, reach: Reach): number[] {
-  const column = (what: string) => readArray(json, what, () => readNamed(json, reach), VECTORS_MAX)
-  if (peek(json) !== BRACE) return [column('the vectors of a batch')]
   const lengths: number[] = []
-  readMap(json, 'the vectors of a batch', () => void lengths.push(column('the vectors of a name')))
+  const column = (into: Float32Array[]) => {
+    lengths.push(readArray(json, 'the vectors of a batch', () => readNamed(json, into), VECTORS_MAX))
+  }
+  if (peek(json) === BRACE) readByName(json, reach, 'the vectors of a batch', column)
+  else {
+    const vectors: Float32Array[] = []
+    column(vectors)
+    addVectors(reach, vectors)
+  }
   return lengths
 }
 
-/** An example in the older calls: an id, a dense or a sparse vector. */
-export function readExample(json: JsonReader, reach: Reach, examples: Examples): void {
+/** An example: an id, a dense, sparse or multi-vector. */
+export function readExample(json: JsonReader, examples: Examples, bucket: Bucket): void {
   const byte = peek(json)
   if (byte === BRACE) readSparse(json)
-  else if (byte === BRACKET) readRows(json, reach)
+  else if (byte === BRACKET) readRows(json, examples.vectors[bucket])
   else {
     readPointId(json, 'an example')
     examples.ids = true
   }
 }
 
-export function readExamples(json: JsonReader, what: string, reach: Reach, examples: Examples): void {
-  readArray(json, what, () => readExample(json, reach, examples), VECTORS_MAX)
+export function readExamples(json: JsonReader, what: string, examples: Examples, bucket: Bucket): void {
+  readArray(json, what, () => readExample(json, examples, bucket), VECTORS_MAX)
 }
 
 const PAIR = keys('positive', 'negative')
 
 /** Pairs of examples: one, a list, or (where a query has them) none. */
-export function readContext(json: JsonReader, reach: Reach, examples: Examples): void {
+export function readContext(json: JsonReader, examples: Examples): void {
   const pair = () => {
     let parts = 0
-    readObject(json, 'a pair', PAIR, () => {
+    readObject(json, 'a pair', PAIR, (key) => {
       parts++
-      readExample(json, reach, examples)
+      readExample(json, examples, key === 'positive' ? 1 : 2)
     })
     if (parts !== 2) fail('call-unreadable', 'a pair has not both positive and negative')
   }
@@ -117,14 +137,22 @@ export function readContext(json: JsonReader, reach: Reach, examples: Examples):
 const NAMED_QUERY = keys('name', 'vector')
 
 /** `vector` of the older search: `[…]`, `{name, vector: […]}` or `{name, vector: {indices, values}}`. */
-export function readSearchVector(json: JsonReader, reach: Reach) {
-  if (peek(json) === BRACKET) return addVector(reach, readVector(json, 'the query vector'))
+export function readSearchVector(json: JsonReader, { vectors: [into] }: Examples): void {
   let vectors = 0
-  readObject(json, 'the query vector', NAMED_QUERY, (key) => {
-    if (key === 'name') return skipValue(json, key)
+  const read = () => {
     vectors++
-    if (peek(json) === BRACE) readSparse(json)
-    else addVector(reach, readVector(json, 'the query vector'))
-  })
+    into.push(readVector(json, 'the query vector'))
+  }
+  if (peek(json) === BRACKET) read()
+  else {
+    readObject(json, 'the query vector', NAMED_QUERY, (key) => {
+      if (key === 'name') skipValue(json, key)
+      else if (peek(json) !== BRACE) read()
+      else {
+        vectors++
+        readSparse(json)
+      }
+    })
+  }
   if (vectors === 0) fail('call-unreadable', 'the call has no query vector')
 }
