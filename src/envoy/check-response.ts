@@ -14,7 +14,9 @@ const PLACEHOLDER = '~'.repeat(36)
 export interface AllowKind {
   readonly tenant: string
   readonly revision: string
-  readonly dialect: string
+  readonly database: string
+  /** Where a header says so: the database of Milvus. */
+  readonly place: string | undefined
 }
 
 interface Template extends AllowKind {
@@ -36,7 +38,7 @@ export function createAllowEncoder(): (caller: object, kind: AllowKind, decision
   return (caller, kind, decisionId, build) => {
     if (decisionId.length !== PLACEHOLDER.length) return encodeBuilt(build(decisionId))
     const own = known.get(caller) ?? []
-    let template = own.find((one) => one.tenant === kind.tenant && one.revision === kind.revision && one.dialect === kind.dialect)
+    let template = own.find((one) => isSame(one, kind))
     if (template === undefined) {
       const bytes = encodeBuilt(build(PLACEHOLDER))
       template = { ...kind, bytes, places: placesOf(bytes) }
@@ -46,6 +48,10 @@ export function createAllowEncoder(): (caller: object, kind: AllowKind, decision
     for (const at of template.places) copy.write(decisionId, at, 'latin1')
     return copy
   }
+}
+
+function isSame(one: AllowKind, other: AllowKind): boolean {
+  return one.tenant === other.tenant && one.revision === other.revision && one.database === other.database && one.place === other.place
 }
 
 function encodeBuilt({ answer, metadata }: ReturnType<Build>): Buffer {

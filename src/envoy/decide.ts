@@ -5,7 +5,8 @@ import { type Account, authorize, deny, type World } from '../authorize.ts'
 import type { Decision } from '../core/decision.ts'
 import type { DenyReason } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
-import { allowAnswer, denyAnswer, metadataOf } from '../verdict/answer.ts'
+import { allowAnswer, denyAnswer, metadataOf, type Native } from '../verdict/answer.ts'
+import { otherProxyHeaders, placeOf } from '../verdict/client-headers.ts'
 import { readCheckRequest } from './check-request.ts'
 import { createAllowEncoder, encodeVerdict } from './check-response.ts'
 
@@ -117,14 +118,31 @@ function fault(check: Check, cause: unknown): Decision {
   return deny({ kind: 'internal', because: 'a fault of this server; see its log' })
 }
 
-/** Records the decision, and answers with it; what cannot be recorded is refused. */
-function finish(check: Check, decision: Decision): Buffer {
+/** A decision, and what an allow takes along beside it. */
+interface Ready {
+  readonly decision: Decision
+  readonly place: string | undefined
+}
+
+/** Records the decision, and answers with it; what cannot be recorded is refused, and so is what cannot be sent on as judged. */
+function finish(check: Check, reached: Decision): Buffer {
   try {
-    const kept = record(check, decision)
-    return answer(check, kept || decision.verdict === 'deny' ? decision : deny(UNRECORDED))
+    const ready = readyToSend(check, reached)
+    const kept = record(check, ready.decision)
+    return answer(check, kept || ready.decision.verdict === 'deny' ? ready : alone(deny(UNRECORDED)))
   } catch (cause) {
-    return answer(check, fault(check, cause))
+    return answer(check, alone(fault(check, cause)))
   }
+}
+
+function alone(decision: Decision): Ready {
+  return { decision, place: undefined }
+}
+
+function readyToSend({ account }: Check, decision: Decision): Ready {
+  if (decision.verdict === 'deny') return alone(decision)
+  const place = placeOf(decision.grant, account.dialect?.meaningHeaders ?? [])
+  return place.ok ? { decision, place: place.value } : alone(deny(place.reason))
 }
 
 const UNRECORDED: DenyReason = { kind: 'state-unavailable', because: 'the audit sink is full' }
@@ -135,18 +153,21 @@ function record(check: Check, decision: Decision): boolean {
   return edges.record({ decisionId, at, latencyUs, envoy, policyRevision: world.policy?.revision ?? '', inbound, account, decision })
 }
 
-function answer({ decisionId, world, account, inbound, encodeAllow }: Check, decision: Decision): Buffer {
+function answer({ decisionId, world, account, inbound, encodeAllow }: Check, { decision, place }: Ready): Buffer {
   const revision = world.policy?.revision ?? ''
   if (decision.verdict === 'deny') {
     return encodeVerdict(denyAnswer(decision, decisionId, inbound?.grpc === true), metadataOf(decision, decisionId, revision))
   }
   const { grant } = decision
-  const credentials = account.dialect?.credentialHeaders ?? []
-  const kind = { tenant: grant.kind === 'tenant' ? grant.tenant : '', revision, dialect: account.dialect?.kind ?? '' }
-  return encodeAllow(grant.caller, kind, decisionId, (id) => ({
-    answer: allowAnswer(grant, id, credentials),
+  const remove = otherProxyHeaders(inbound?.headers ?? new Map())
+  const native: Native = { set: place === undefined ? [] : [['dbname', place]], remove }
+  const build = (id: string) => ({
+    answer: allowAnswer(grant, id, account.dialect?.credentialHeaders ?? [], native),
     metadata: metadataOf(decision, id, revision)
-  }))
+  })
+  if (remove.length > 0) return encodeVerdict(build(decisionId).answer, metadataOf(decision, decisionId, revision))
+  const kind = { tenant: grant.kind === 'tenant' ? grant.tenant : '', revision, database: account.database ?? '', place }
+  return encodeAllow(grant.caller, kind, decisionId, build)
 }
 
 async function inTime(decision: Promise<Decision>, deadlineMs: number): Promise<Decision> {

@@ -1,6 +1,7 @@
 /** Decision → what Envoy is to do: headers to set and remove, or a denial a person can read. Pure; encoding is the edge's. */
 import type { Decision, Grant, ProbeGrant } from '../core/decision.ts'
 import { DENIALS, type DenyReason } from '../core/deny-reason.ts'
+import { CREDENTIAL_HEADERS, PLACE_HEADERS } from './client-headers.ts'
 
 export type HeaderPair = readonly [name: string, value: string]
 
@@ -31,20 +32,38 @@ const OURS = ['x-vecauthz-policy-token', 'x-vecauthz-subject-token'] as const
 /** Longest remedy sent to a caller: the whole body stays below 1 KiB, as gRPC clients get it in one header. */
 const REMEDY_CHARACTERS_MAX = 220
 
-/** The headers that carry the decision. Each is always set, also to `none`: a header that is only removed can be forgotten. */
-export function allowAnswer(grant: Grant | ProbeGrant, decisionId: string, clientCredentials: readonly string[]): AllowAnswer {
+/** What the database gets from us beside the decision. */
+export interface Native {
+  /** Its own credential, and where it reads from a header what the call is about, that too. */
+  readonly set: readonly HeaderPair[]
+  /** Headers of this client that are not known beforehand. */
+  readonly remove: readonly string[]
+}
+
+const NOTHING_NATIVE: Native = { set: [], remove: [] }
+
+/**
+ * The headers that carry the decision. Each is always set, also to `none`: a header that is only removed can be forgotten.
+ * @param clientCredentials of this database, from its dialect
+ */
+export function allowAnswer(
+  grant: Grant | ProbeGrant,
+  decisionId: string,
+  clientCredentials: readonly string[],
+  native: Native = NOTHING_NATIVE
+): AllowAnswer {
   const tenant = grant.kind === 'tenant' ? grant.tenant : 'none'
-  return {
-    verdict: 'allow',
-    set: [
-      ['x-tenant-id', tenant],
-      ['x-vecauthz-tenant', tenant],
-      ['x-vecauthz-caller', grant.caller.id.text],
-      ['x-vecauthz-decision', decisionId]
-    ],
-    remove: [...clientCredentials, ...OURS],
-    respond: [['x-vecauthz-decision', decisionId]]
-  }
+  const set: readonly HeaderPair[] = [
+    ['x-tenant-id', tenant],
+    ['x-vecauthz-tenant', tenant],
+    ['x-vecauthz-caller', grant.caller.id.text],
+    ['x-vecauthz-decision', decisionId],
+    ...native.set
+  ]
+  // Envoy removes after it sets: what is in both lists would be gone.
+  const kept = new Set(set.map(([name]) => name))
+  const gone = new Set([...clientCredentials, ...CREDENTIAL_HEADERS, ...PLACE_HEADERS, ...native.remove, ...OURS])
+  return { verdict: 'allow', set, remove: [...gone].filter((name) => !kept.has(name)), respond: [['x-vecauthz-decision', decisionId]] }
 }
 
 export function denyAnswer(decision: Extract<Decision, { verdict: 'deny' }>, decisionId: string, grpcCaller: boolean): DenyAnswer {

@@ -1,0 +1,47 @@
+/** What a client may not say to the database itself: credentials, and headers by which a database is told whose call it is. */
+import type { Grant, ProbeGrant } from '../core/decision.ts'
+import { accept, type Result, refuse } from '../core/deny-reason.ts'
+
+/**
+ * Removed from every call that is let through, unless the answer sets them. Not only the served database's own: a credential
+ * for another one is nothing it should see, and a database of tomorrow may read what that of today ignores.
+ */
+export const CREDENTIAL_HEADERS = [
+  'authorization',
+  'proxy-authorization',
+  'api-key',
+  'x-api-key',
+  'x-chroma-token',
+  // OpenSearch's trusted proxy, which says who calls.
+  'x-proxy-user',
+  'x-proxy-roles'
+] as const
+
+/** Choose the database of Milvus: over gRPC, and over its REST interface. */
+export const PLACE_HEADERS = ['dbname', 'db-name'] as const
+
+/** Milvus's own name for where a call goes that names no database. */
+const DEFAULT_PLACE = 'default'
+
+/** Headers of the trusted proxy beside the known ones (`x-proxy-ext-…`): whatever they say, they say it for us. */
+export function otherProxyHeaders(headers: ReadonlyMap<string, string>): readonly string[] {
+  const found: string[] = []
+  for (const name of headers.keys()) {
+    if (name.startsWith('x-proxy-') && !(CREDENTIAL_HEADERS as readonly string[]).includes(name)) found.push(name)
+  }
+  return found.length === 0 ? NONE : found
+}
+
+const NONE: readonly string[] = []
+
+/**
+ * The database that the call was judged for, for a database that reads it from a header; undefined for others. A message that
+ * names none goes where the header says, so the header says what was judged and never what the client wrote.
+ */
+export function placeOf(grant: Grant | ProbeGrant, meaningHeaders: readonly string[]): Result<string | undefined> {
+  if (!meaningHeaders.includes('dbname')) return accept(undefined)
+  if (grant.kind === 'probe') return accept(DEFAULT_PLACE)
+  const place = grant.targets[0]?.namespace ?? DEFAULT_PLACE
+  if (grant.targets.every(({ namespace }) => (namespace ?? DEFAULT_PLACE) === place)) return accept(place)
+  return refuse('call-ambiguous', 'the call is about two databases, and one header has to name it', 'Ask for each database by itself.')
+}
