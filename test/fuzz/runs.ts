@@ -1,7 +1,10 @@
 /** How long the fuzzers run, and what all of them demand of a verdict. */
 import fc from 'fast-check'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { RULES } from '../../src/identity/rules.ts'
+
+/** An input takes up to a millisecond on an idle core, where a certificate is issued for it. */
+vi.setConfig({ testTimeout: 10_000 + Number(process.env['FUZZ_RUNS'] ?? 0) * 5 })
 
 /** FUZZ_RUNS sets the inputs of each property; the unit run keeps them few. */
 export function runs(few: number): { readonly numRuns: number } {
