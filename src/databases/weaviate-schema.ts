@@ -97,7 +97,10 @@ const PROPERTY = keys(
   'indexRangeFilters',
   'tokenization',
   'moduleConfig',
-  'nestedProperties'
+  'nestedProperties',
+  // Leavings of the Python client, which the server has no field for.
+  'skip_vectorization',
+  'vectorize_property_name'
 )
 
 /** POST of a property: one object. */

@@ -76,6 +76,24 @@ describe('one call, one reading', () => {
   ])('header %s: %s', (name, want) => expect(outcome({ ...create({}), headers: { [name]: 'x' } })).toBe(want))
 })
 
+/** Every header that a module of 1.35.2 reads (its source, modules/), but for rate limits. */
+const OF_MODULES = `
+anthropic-baseurl anthropic-api-key anyscale-baseurl anyscale-api-key aws-access-key aws-secret-key aws-session-token aws-api-key
+azure-api-key azure-resource-name azure-deployment-id azure-concurrency azure-block-size cohere-baseurl cohere-api-key
+contextualai-baseurl contextualai-api-key databricks-endpoint databricks-token databricks-user-agent friendli-baseurl friendli-token
+goog-api-key goog-vertex-api-key goog-studio-api-key google-api-key google-vertex-api-key google-studio-api-key huggingface-api-key
+jinaai-api-key mistral-baseurl mistral-api-key nvidia-baseurl nvidia-api-key ollama-baseurl openai-baseurl openai-api-key
+openai-organization palm-api-key voyageai-baseurl voyageai-api-key xai-baseurl xai-api-key openai-ratelimit-requestpm-embedding
+amzn-sagemaker-target-model amzn-sagemaker-target-variant`
+  .trim()
+  .split(/\s+/)
+
+describe('a header that speaks to a module', () => {
+  it.each(OF_MODULES)('x-%s is refused', (name) =>
+    expect(outcome({ ...create({}), headers: { [`x-${name}`]: 'x' } })).toBe('operation-unknown')
+  )
+})
+
 describe('every object is a place', () => {
   const batch = (...objects: object[]): Call => ({ target: '/v1/batch/objects', body: { objects } })
 
