@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { envoyBinary } from '../setup/components.ts'
+import { WRITE_BODY_BYTES_MAX } from '../src/core/limits.ts'
 import { type DevIssuer, startDevIssuer } from '../src/spire/dev-issuer.ts'
 import { startChroma } from './chroma.ts'
 import type { Credentials, Door } from './client.ts'
@@ -55,6 +56,8 @@ export interface Stack {
   /** Tenant to the UUID of its handbook. */
   readonly collections: Readonly<Record<string, string>>
   readonly server: ServerProcess
+  /** The write lane: the same server with larger bodies, in a process of its own. */
+  readonly writes: ServerProcess
   readonly auditFile: string
   readonly policyFile: string
   /** An SVID of an entry as PEM, fresh from the issuer. */
@@ -108,12 +111,19 @@ async function build(
     { folder, issuer, chromaUrl: chroma.url, jwksUrl: idp.jwksUrl, seconds: options.claimedSvidSeconds ?? seconds },
     options
   )
-  const server = await timed(say, 'vecauthz', startServerProcess(folder, files.settings))
-  stops.push(server.stop)
+  const [server, writes] = await timed(
+    say,
+    'vecauthz, two lanes',
+    together(
+      startServerProcess(folder, files.settings).then(pushing(stops, (one) => one.stop())),
+      startServerProcess(folder, files.writeSettings).then(pushing(stops, (one) => one.stop()))
+    )
+  )
   const envoyFolder = join(folder, 'gateway')
   mkdirSync(envoyFolder, { mode: 0o700 })
   symlinkSync(issuer.sdsFolderOf(GATEWAY_ENVOY), join(envoyFolder, 'sds'))
-  const upstreams = { chroma: { address: '127.0.0.1', port: recorder.port }, vecauthz: { address: '127.0.0.1', port: server.port } }
+  const here = (port: number) => ({ address: '127.0.0.1', port })
+  const upstreams = { chroma: here(recorder.port), vecauthz: here(server.port), vecauthz_writes: here(writes.port) }
   const overrides: EnvoyOverrides = { upstreams, maxConnectionSeconds: Math.max(5, Math.floor(seconds * 0.4)), ...options.envoy }
   const starting = startEnvoy({ binary: envoyBinary(), configFile: join(ROOT, 'envoy/gateway.yaml'), folder: envoyFolder, overrides })
   const envoy = await timed(say, 'Envoy', starting)
@@ -128,6 +138,7 @@ async function build(
     chromaUrl: chroma.url,
     collections,
     server,
+    writes,
     auditFile: files.audit,
     policyFile: files.policy,
     credentials: (id, lifetimeMs) => {
@@ -197,7 +208,13 @@ interface Places {
 
 /** The shipped demo/config with this run's ports, socket and lifetimes. */
 function writeConfig({ folder, issuer, chromaUrl, jwksUrl, seconds }: Places, change: Pick<StackOptions, 'policy' | 'settings'>) {
-  const files = { settings: join(folder, 'vecauthz.yaml'), policy: join(folder, 'policy.yaml'), audit: join(folder, 'audit.jsonl') }
+  const at = (name: string) => join(folder, name)
+  const files = {
+    settings: at('vecauthz.yaml'),
+    writeSettings: at('vecauthz-writes.yaml'),
+    policy: at('policy.yaml'),
+    audit: at('audit.jsonl')
+  }
   const settings = parse(readFileSync(join(ROOT, 'demo/config/vecauthz.yaml'), 'utf8'))
   const own = { listen: '127.0.0.1:0', health: '127.0.0.1:0', workload_api: issuer.socketOf(GATEWAY_SERVER), svid_ttl_seconds: seconds }
   Object.assign(settings, own, { audit: { file: files.audit } })
@@ -205,6 +222,8 @@ function writeConfig({ folder, issuer, chromaUrl, jwksUrl, seconds }: Places, ch
   settings.subject_issuers = [{ issuer: IDP_ISSUER, jwks_url: jwksUrl }]
   change.settings?.(settings)
   writeFileSync(files.settings, stringify(settings))
+  const lane = { body_bytes_max: WRITE_BODY_BYTES_MAX, deadline_ms: 2_500, audit: { file: at('audit-writes.jsonl') } }
+  writeFileSync(files.writeSettings, stringify({ ...settings, ...lane }))
   const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
   change.policy?.(policy)
   writeFileSync(files.policy, stringify(policy))

@@ -86,13 +86,14 @@ describe('overrides', () => {
     const addresses = clusters.map((cluster) => cluster['load_assignment'].endpoints[0].lb_endpoints[0].endpoint.address.socket_address)
     expect(addresses).toEqual([
       { address: 'chroma.test', port_value: 1 },
-      { address: '127.0.0.1', port_value: 9901 }
+      { address: '127.0.0.1', port_value: 9901 },
+      { address: '127.0.0.1', port_value: 9911 }
     ])
   })
 
   it('shorten the age of connections on both sides', () => {
     const text = renderBootstrap(overridden({ maxConnectionSeconds: 7 }))
-    expect(text.match(/max_connection_duration: .*/g)).toEqual(['max_connection_duration: 7s', 'max_connection_duration: 7s'])
+    expect(text.match(/max_connection_duration: .*/g)).toEqual(Array(3).fill('max_connection_duration: 7s'))
   })
 
   it.each([
@@ -100,7 +101,7 @@ describe('overrides', () => {
     {
       name: 'a cluster',
       overrides: { upstreams: { db: { address: '', port: 1 } } },
-      says: 'There is no cluster db to override, but: chroma, vecauthz'
+      says: 'There is no cluster db to override, but: chroma, vecauthz, vecauthz_writes'
     }
   ])('for $name that is not there are an error', ({ overrides, says }) => {
     expect(() => overridden(overrides)).toThrow(says)

@@ -1,5 +1,5 @@
 import { type Bootstrap, type Config, upstreamHttpOf } from '../../demo/envoy-config.ts'
-import { BODY_BYTES_MAX } from '../../src/core/limits.ts'
+import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../../src/core/limits.ts'
 import {
   BOTH,
   BUNDLES,
@@ -102,7 +102,8 @@ const deciding: Points = {
   'decisions are counted under a name of their own': (b) => authz(b)['stat_prefix'] === 'vecauthz',
   'the latency of decisions is logged': (b) => authz(b)['emit_filter_state_stats'] === true,
   'every request is checked': (b) => ['filter_enabled', 'filter_enabled_metadata', 'shadow_mode'].every((key) => !(key in authz(b))),
-  'the role is not in the routes': (b) => !JSON.stringify(http(b)['route_config']).includes('typed_per_filter_config'),
+  'batches of Chroma take the write lane': (b) => same(host(b)['routes'][0], writeRoute('chroma', '/api/v2/.*/(add|upsert|update)')),
+  'routes choose a lane, and neither role nor whether to ask': (b) => host(b)['routes'].every(choosesLaneOnly),
   'the log tells the decision': (b) => logged(b)['decision_id'] === '%DYNAMIC_METADATA(envoy.filters.http.ext_authz:decision_id)%',
   'the log tells who asked': (b) => logged(b)['peer'] === '%DOWNSTREAM_PEER_URI_SAN%',
   'the log tells when the certificate ends': (b) => logged(b)['peer_cert_end'] === '%DOWNSTREAM_PEER_CERT_V_END%',
@@ -115,6 +116,16 @@ const RETRY = {
   retry_on: 'connect-failure,refused-stream,unavailable',
   retry_back_off: { base_interval: '0.01s', max_interval: '0.5s' }
 }
+const WRITE_LANE = {
+  with_request_body: { max_request_bytes: WRITE_BODY_BYTES_MAX, allow_partial_message: false, pack_as_bytes: true },
+  grpc_service: {
+    envoy_grpc: { cluster_name: 'vecauthz_writes' },
+    timeout: '3s',
+    retry_policy: { ...RETRY, retry_back_off: { base_interval: '0.01s', max_interval: '3s' } }
+  }
+}
+const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'
+const ON_WRITE_LANE = { 'envoy.filters.http.ext_authz': { '@type': PER_ROUTE, check_settings: WRITE_LANE } }
 const BODY = { max_request_bytes: BODY_BYTES_MAX, allow_partial_message: false, pack_as_bytes: true }
 const VERDICT = { filter: 'envoy.filters.http.ext_authz', path: [{ key: 'verdict' }], value: { string_match: { exact: 'allow' } } }
 const DYNAMIC = { sourced_metadata: { metadata_source: 'DYNAMIC', metadata_matcher: VERDICT } }
@@ -127,6 +138,7 @@ const OUTLIERS = {
   base_ejection_time: '5s',
   max_ejection_percent: 50
 }
+const FEW_IN_FLIGHT = { max_requests: 16, max_pending_requests: 16, max_retries: 4 }
 const IN_FLIGHT = { max_requests: 4096, max_pending_requests: 1024, max_retries: 32 }
 
 const asking: Points = {
@@ -140,6 +152,11 @@ const asking: Points = {
     same(upstreamHttpOf(cluster(b, 'vecauthz'))['explicit_http_config'], { http2_protocol_options: {} }),
   'a connection to vecauthz ends before half an SVID': (b) => upstreamAge(b, 'vecauthz') < HALF_SVID_S,
   ...upstreamIdentity('vecauthz', 'spiffe://demo.vecauthz.test/vecauthz/gateway', ['h2']),
+  'the write lane is reached as the other one, with fewer at once': (b) =>
+    same(withoutPlace(cluster(b, 'vecauthz_writes')), {
+      ...withoutPlace(cluster(b, 'vecauthz')),
+      circuit_breakers: { thresholds: [FEW_IN_FLIGHT] }
+    }),
   'a dead replica is noticed': (b) => seconds(cluster(b, 'vecauthz')['connect_timeout']) <= 0.25,
   'a dead database is noticed': (b) => seconds(cluster(b, 'chroma')['connect_timeout']) <= 1,
   'idle connections to the database end': (b) => idleUpstream(b, 'chroma') <= 60,
@@ -148,6 +165,18 @@ const asking: Points = {
 }
 
 export const GATEWAY_POINTS: Points = { ...BOTH, ...identity, ...reading, ...stripping, ...deciding, ...asking }
+
+function writeRoute(to: string, regex: string): Config {
+  return { match: { safe_regex: { regex } }, route: { cluster: to, timeout: '60s' }, typed_per_filter_config: ON_WRITE_LANE }
+}
+
+function choosesLaneOnly({ typed_per_filter_config: filters }: Config): boolean {
+  return filters === undefined || same(filters, ON_WRITE_LANE)
+}
+
+function withoutPlace({ name: _name, load_assignment: _place, ...rest }: Config): Config {
+  return rest
+}
 
 function strips(bootstrap: Bootstrap, name: string): boolean {
   const rules: Config[] = filter(bootstrap, 'header_mutation')['mutations'].request_mutations

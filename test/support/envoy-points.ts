@@ -40,7 +40,7 @@ export const BOTH: Points = {
   'no upgrades': (b) => http(b)['upgrade_configs'] === undefined,
   "the router adds none of Envoy's headers": (b) => filter(b, 'router')['suppress_envoy_headers'] === true,
   'hosts are listed': (b) => host(b)['domains'].length > 0 && host(b)['domains'].every((name: string) => !name.startsWith('*')),
-  'one route, which repeats nothing and has a timeout': (b) => plainRoute(only(host(b)['routes'])),
+  'routes repeat nothing and have a timeout, and the last takes the rest': (b) => plainRoutes(host(b)['routes']),
   'host and routes add and remove nothing': (b) => untouched(http(b)['route_config']) && untouched(host(b))
 }
 
@@ -104,9 +104,13 @@ export function idleUpstream(bootstrap: Bootstrap, name: string): number {
 }
 
 /** A route to a cluster that may rename the host, and nothing else: no repeats, no rewrites, no mirror. */
-function plainRoute({ match, route, ...more }: Config): boolean {
-  const { cluster: to, timeout, host_rewrite_literal: _, ...rest } = route
-  return same(match, { prefix: '/' }) && same(more, {}) && same(rest, {}) && to !== undefined && seconds(timeout) <= 60
+/** What a route says of filters is for the points of its file. */
+function plainRoutes(routes: readonly Config[]): boolean {
+  const plain = routes.every(({ match: _match, route, typed_per_filter_config: _filters, ...more }) => {
+    const { cluster: to, timeout, host_rewrite_literal: _, ...rest } = route
+    return same(more, {}) && same(rest, {}) && to !== undefined && seconds(timeout) <= 60
+  })
+  return plain && same(routes.at(-1)?.['match'], { prefix: '/' }) && routes.at(-1)?.['typed_per_filter_config'] === undefined
 }
 
 function untouched(config: Config): boolean {
