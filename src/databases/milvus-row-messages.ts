@@ -40,9 +40,11 @@ interface Bytes {
   readonly data: readonly Uint8Array[] | undefined
 }
 export interface Scalars {
-  readonly long_data: { readonly data: readonly bigint[] | undefined } | undefined
+  readonly bool_data: object | undefined
+  readonly float_data: object | undefined
+  readonly double_data: object | undefined
+  readonly array_data: object | undefined
   readonly string_data: Texts | undefined
-  readonly bytes_data: Bytes | undefined
   readonly json_data: Bytes | undefined
   readonly valid_data: readonly boolean[] | undefined
 }

@@ -2,7 +2,7 @@
 import { VECTORS_MAX } from '../core/limits.ts'
 import { type Bounds, NO_SHAPE, type Shape } from '../core/vector-call.ts'
 import { readJson, readMap, skipValue } from './json.ts'
-import { fail, quote } from './json-reader.ts'
+import { fail, type JsonReader, peek, quote } from './json-reader.ts'
 import { accepted, type Facts, partitionOf, read, refuseAsides, targetOf } from './milvus-place.ts'
 import { type FieldData, INSERT, type InsertRequest, type Scalars, UPSERT, type Vectors } from './milvus-row-messages.ts'
 import { bfloat16, checkSparse, float16, int8 } from './milvus-vectors.ts'
@@ -14,8 +14,8 @@ const DYNAMIC = '$meta'
 /** What the columns of a call come to. */
 interface Columns {
   readonly pins: Map<string, string>
-  /** Columns that could be the primary key. */
-  readonly keys: string[]
+  /** Fields that could be the primary key, by what they hold. */
+  readonly keys: Set<string>
   /** Names that dynamic fields have in some row. */
   readonly dynamic: Set<string>
   readonly vectors: Float32Array[]
@@ -25,17 +25,19 @@ export function readInsert(message: Uint8Array, header: string | undefined): Fac
   const request = read(message, INSERT)
   refuseAsides(request)
   const { pins, vectors, keys } = readColumns(request)
-  // The record that has the key is replaced (tried on Milvus Lite), or deleted with this one later (the server keeps both).
-  const stranger = keys.length > 1 || (keys[0] !== undefined && !pins.has(keys[0]))
+  // Whoever has the key is replaced (tried on Milvus Lite), or is deleted with this record later (the server keeps both). A lone
+  // field that holds one text is its own pin, so that even as the key it meets the same tenant's records only.
+  const [only] = keys
+  const stranger = keys.size > 1 || (only !== undefined && !pins.has(only))
   const why = stranger
-    ? `a column could hold the primary key of another tenant's record: ${keys.slice(0, 4).map(quote).join(', ')}`
+    ? `a field could be the primary key of another tenant's record: ${[...keys].slice(0, 4).map(quote).join(', ')}`
     : undefined
   const bounds: Bounds = {
     shards: partitionOf(request.partition_name),
     pins,
     changes: [],
     unpinned: why,
-    unsharded: keys.length > 0 ? KEYED : undefined
+    unsharded: keys.size > 0 ? KEYED : undefined
   }
   return { targets: [targetOf(request, header, bounds)], shape: shapeOf(request, vectors) }
 }
@@ -59,7 +61,7 @@ function shapeOf({ num_rows = 0 }: InsertRequest, vectors: readonly Float32Array
 function readColumns({ fields_data = [], num_rows = 0 }: InsertRequest): Columns {
   if (num_rows === 0) fail('call-unreadable', 'a write without rows')
   if (num_rows > VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} rows`)
-  const columns: Columns = { pins: new Map(), keys: [], dynamic: new Set(), vectors: [] }
+  const columns: Columns = { pins: new Map(), keys: new Set(), dynamic: new Set(), vectors: [] }
   const names = new Set<string>()
   for (const field of fields_data) {
     const name = field.is_dynamic === true ? DYNAMIC : (field.field_name ?? '')
@@ -75,11 +77,11 @@ function readColumns({ fields_data = [], num_rows = 0 }: InsertRequest): Columns
 function readColumn(columns: Columns, name: string, field: FieldData, rows: number): void {
   const { scalars, vectors } = field
   if (name === DYNAMIC) {
-    readDynamic(columns.dynamic, field, rows)
+    readDynamic(columns, field, rows)
   } else if (vectors !== undefined) {
     columns.vectors.push(...rowsOf(vectors, rows, whole(field)))
   } else if (scalars !== undefined) {
-    if (scalars.long_data ?? scalars.string_data ?? scalars.bytes_data) columns.keys.push(name)
+    if (couldBeKey(scalars)) columns.keys.add(name)
     const value = TEXT_TYPES.includes(field.type ?? 0) && whole(field) ? onlyText(scalars, rows) : undefined
     if (value !== undefined) columns.pins.set(name, value)
   }
@@ -97,20 +99,42 @@ function whole({ valid_data, scalars, vectors }: FieldData): boolean {
   return valid.every((one) => one)
 }
 
-/** The JSON objects that hold the fields which no column is there for. */
-function readDynamic(names: Set<string>, { scalars }: FieldData, rows: number): void {
+/**
+ * Whether a column holds what a primary key can be: an integer or a text. Milvus Lite takes both from a column of any integer type
+ * and from JSON (tried), so what a column says of its type does not matter.
+ */
+function couldBeKey({ bool_data, float_data, double_data, array_data, json_data }: Scalars): boolean {
+  if (json_data !== undefined) return !(json_data.data ?? []).every(isComposite)
+  return (bool_data ?? float_data ?? double_data ?? array_data) === undefined
+}
+
+/** Whether a JSON text is an object or an array; read whole, so that it is one. */
+function isComposite(bytes: Uint8Array): boolean {
+  return accepted(
+    readJson(bytes, (json) => {
+      const first = peek(json)
+      skipValue(json, 'a JSON value')
+      return first === OBJECT || first === ARRAY
+    })
+  )
+}
+
+const OBJECT = 0x7b
+const ARRAY = 0x5b
+/** The first letters of true, false and null. */
+const WORDS = [0x74, 0x66, 0x6e]
+
+/** The JSON objects that hold the fields which no column is there for; Milvus Lite takes a primary key from them, too (tried). */
+function readDynamic({ dynamic, keys }: Columns, { scalars }: FieldData, rows: number): void {
   const objects = scalars?.json_data?.data
   if (objects === undefined || objects.length !== rows) fail('call-unreadable', 'the dynamic fields are not a JSON object for each row')
-  for (const object of objects) {
-    accepted(
-      readJson(object, (json) =>
-        readMap(json, 'dynamic fields', (key) => {
-          names.add(key)
-          skipValue(json, 'a dynamic field')
-        })
-      )
-    )
+  const member = (json: JsonReader, key: string) => {
+    const first = peek(json) ?? 0
+    dynamic.add(key)
+    if (first !== OBJECT && first !== ARRAY && !WORDS.includes(first)) keys.add(key)
+    skipValue(json, 'a dynamic field')
   }
+  for (const object of objects) accepted(readJson(object, (json) => readMap(json, 'dynamic fields', (key) => member(json, key))))
 }
 
 /** @returns the rows of a dense column; every other kind is checked only */

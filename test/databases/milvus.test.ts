@@ -352,7 +352,7 @@ describe('a delete', () => {
 
 describe('an insert', () => {
   it('is bound by a column that is one text throughout', () => {
-    const call = insert(2, column('tenant', ['acme', 'acme']), vectorColumn(2), dynamicColumn(['{"text":"a"}', '{}']))
+    const call = insert(2, column('tenant', ['acme', 'acme']), vectorColumn(2), dynamicColumn(['{"doc":{"text":"a"}}', '{}']))
     expect(bounds(call)).toEqual({ pins: { tenant: 'acme' }, shards: undefined, unpinned: false, unsharded: true })
     expect(reading(call).shape).toEqual({
       queries: 0,
@@ -384,14 +384,43 @@ describe('an insert', () => {
     expect(bounds(insert(1, column('tenant', ['acme']), dynamicColumn(['{"tenants":"globex"}']))).pins).toEqual({ tenant: 'acme' })
   })
 
-  it('proves nothing when a column could be the primary key', () => {
-    const numbers = chunk(5, [number(1, 5), chunk(2, 'id'), chunk(3, chunk(3, chunk(1, hex('07'))))])
-    const floats = chunk(5, [number(1, 10), chunk(2, 'price'), chunk(3, chunk(4, chunk(1, floatBytes([1]))))])
-    expect(bounds(insert(1, column('tenant', ['acme']), numbers))).toMatchObject({ unpinned: true, unsharded: true })
-    expect(bounds(insert(1, column('tenant', ['acme']), column('id', ['7'])))).toMatchObject({ unpinned: true })
-    expect(bounds(insert(1, column('tenant', ['acme']), floats))).toMatchObject({ unpinned: false, unsharded: true })
-    expect(bounds(insert(1, floats, chunk(4, 'acme')))).toMatchObject({ shards: ['acme'], unpinned: false, unsharded: false })
-    expect(bounds(insert(2, column('text', ['a', 'b'])))).toMatchObject({ unpinned: true })
+  describe('proves nothing when a field could be the primary key', () => {
+    const scalars = (name: string, type: number, data: Uint8Array) => chunk(5, [number(1, type), chunk(2, name), chunk(3, data)])
+    const json = (value: string) => scalars('doc', 23, chunk(9, chunk(1, value)))
+    const stranger = (...columns: readonly Uint8Array[]) => bounds(insert(1, column('tenant', ['acme']), ...columns)).unpinned
+
+    it.each([
+      ['an integer', scalars('id', 5, chunk(3, chunk(1, hex('07'))))],
+      ['an integer of another type, which Milvus Lite takes', scalars('id', 4, chunk(2, chunk(1, hex('07'))))],
+      ['a second text', column('id', ['7'])],
+      ['bytes', scalars('id', 31, chunk(7, chunk(1, 'x')))],
+      ['a time', scalars('at', 26, chunk(11, chunk(1, hex('07'))))],
+      ['nothing at all', scalars('id', 5, new Uint8Array())],
+      ['a number as JSON, which Milvus Lite takes', json('7')],
+      ['a text as JSON', json('"7"')],
+      ['a dynamic number, which Milvus Lite takes', dynamicColumn(['{"id":7}'])],
+      ['a dynamic text', dynamicColumn(['{"title":"x"}'])]
+    ])('%s', (_, one) => {
+      expect(stranger(one)).toBe(true)
+    })
+
+    it.each([
+      ['a float', scalars('price', 10, chunk(4, chunk(1, floatBytes([1]))))],
+      ['a truth', scalars('done', 1, chunk(1, chunk(1, hex('01'))))],
+      ['an array', scalars('tags', 22, chunk(8, chunk(1, chunk(6, chunk(1, 'x')))))],
+      ['a JSON object', json('{"page":7,"text":"x"}')],
+      ['a JSON array', json(' [1]')],
+      ['a dynamic object', dynamicColumn(['{"doc":{"page":7},"tags":["x"],"done":true,"none":null}'])],
+      ['a vector', vectorColumn(1)]
+    ])('but not for %s', (_, one) => {
+      expect(stranger(one)).toBe(false)
+    })
+
+    it('whatever the tenant is told by', () => {
+      expect(bounds(insert(2, column('text', ['a', 'b'])))).toMatchObject({ unpinned: true, unsharded: true })
+      expect(bounds(insert(1, json('{}'), chunk(4, 'acme')))).toMatchObject({ shards: ['acme'], unpinned: false, unsharded: false })
+      expect(bounds(insert(1, column('tenant', ['acme']), chunk(4, 'acme')))).toMatchObject({ unpinned: false, unsharded: true })
+    })
   })
 
   it.each([
@@ -399,6 +428,16 @@ describe('an insert', () => {
     ['two dynamic columns', 'call-ambiguous', insert(1, dynamicColumn(['{}']), dynamicColumn(['{}']))],
     ['a dynamic object with a key twice', 'call-ambiguous', insert(1, dynamicColumn(['{"a":1,"a":2}']))],
     ['a dynamic object that is none', 'call-unreadable', insert(1, dynamicColumn(['[]']))],
+    [
+      'a JSON value that is none',
+      'call-unreadable',
+      insert(1, chunk(5, [number(1, 23), chunk(2, 'doc'), chunk(3, chunk(9, chunk(1, '{')))]))
+    ],
+    [
+      'a JSON object with a key twice',
+      'call-ambiguous',
+      insert(1, chunk(5, [number(1, 23), chunk(2, 'doc'), chunk(3, chunk(9, chunk(1, '{"a":1,"a":2}')))]))
+    ],
     ['a dynamic object too few', 'call-unreadable', insert(2, dynamicColumn(['{}']))],
     ['no rows', 'call-unreadable', insert(0, column('tenant', []))],
     ['more rows than in any batch', 'call-too-large', insert(5462)],

@@ -48,7 +48,8 @@ async function step<T>(name: string, act: () => Promise<T>): Promise<void> {
 }
 
 const name = 'handbook'
-const row = (page: number) => ({ tenant: 'acme', page, text: `page ${page} äöü`, embedding: [0.25, -0.5, page, 1] })
+/** As docs/milvus.md asks for it: everything but the tenant and the vector in one JSON object. */
+const row = (page: number) => ({ tenant: 'acme', doc: { page, text: `page ${page} äöü` }, embedding: [0.25, -0.5, page, 1] })
 const pinned = 'tenant == "acme"'
 
 async function collections(client: MilvusClient): Promise<void> {
@@ -82,6 +83,7 @@ async function collections(client: MilvusClient): Promise<void> {
 async function records(client: MilvusClient): Promise<void> {
   const where = { collection_name: name }
   await step('insert', () => client.insert({ ...where, data: [row(1), row(2), row(3)] }))
+  await step('insert-flat', () => client.insert({ ...where, data: [{ tenant: 'acme', page: 1, embedding: [1, 2, 3, 4] }] }))
   await step('flush', () => client.flush({ collection_names: [name] }))
   await step('search', () => client.search({ ...where, data: [0.5, 1, 0, -1], limit: 3, filter: pinned }))
   await step('search-full', () =>
@@ -94,14 +96,14 @@ async function records(client: MilvusClient): Promise<void> {
       anns_field: 'embedding',
       limit: 5,
       offset: 1,
-      filter: `${pinned} and page in [1, 2]`,
+      filter: `${pinned} and doc["page"] in [1, 2]`,
       params: { nprobe: 8 },
-      output_fields: ['text', 'page'],
+      output_fields: ['doc', 'id'],
       metric_type: 'COSINE'
     })
   )
   await step('search-templates', () =>
-    client.search({ ...where, data: [0.5, 1, 0, -1], limit: 3, filter: `${pinned} and page in {pages}`, exprValues: { pages: [1, 2] } })
+    client.search({ ...where, data: [0.5, 1, 0, -1], limit: 3, filter: `${pinned} and doc["page"] in {pages}`, exprValues: { pages: [1, 2] } })
   )
   await step('search-vectors', () => client.search({ ...where, data: [0.5, 1, 0, -1], limit: 3, output_fields: ['*'] }))
   await step('hybrid-search', () =>
@@ -109,24 +111,24 @@ async function records(client: MilvusClient): Promise<void> {
       ...where,
       data: [
         { data: [0.5, 1, 0, -1], anns_field: 'embedding', expr: pinned, params: { nprobe: 2 } },
-        { data: [1, 0, 0, 0], anns_field: 'embedding', expr: `page > 1 && ${pinned}` }
+        { data: [1, 0, 0, 0], anns_field: 'embedding', expr: `doc["page"] > 1 && ${pinned}` }
       ],
       limit: 4,
       rerank: RRFRanker(60),
-      output_fields: ['text']
+      output_fields: ['doc']
     })
   )
-  await step('query', () => client.query({ ...where, filter: `${pinned} and page > 1`, output_fields: ['text'], limit: 10 }))
+  await step('query', () => client.query({ ...where, filter: `${pinned} and doc["page"] > 1`, output_fields: ['doc'], limit: 10 }))
   await step('count', () => client.count({ ...where, expr: pinned }))
-  await step('get', () => client.get({ ...where, ids: [1, 2], output_fields: ['text'] }))
+  await step('get', () => client.get({ ...where, ids: [1, 2], output_fields: ['doc'] }))
   await step('query-iterator', async () => {
-    for await (const _ of await client.queryIterator({ ...where, batchSize: 2, filter: pinned, output_fields: ['text'] })) break
+    for await (const _ of await client.queryIterator({ ...where, batchSize: 2, filter: pinned, output_fields: ['doc'] })) break
   })
   await step('search-iterator', async () => {
     for await (const _ of await client.searchIterator({ ...where, data: [0.5, 1, 0, -1], batchSize: 2, expr: pinned })) break
   })
   await step('upsert', () => client.upsert({ ...where, data: [{ id: 1, ...row(4) }] }))
-  await step('delete', () => client.delete({ ...where, filter: `${pinned} and page == 4` }))
+  await step('delete', () => client.delete({ ...where, filter: `${pinned} and doc["page"] == 4` }))
   await step('delete-ids', () => client.delete({ ...where, ids: [1] }))
 }
 
