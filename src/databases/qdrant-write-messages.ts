@@ -46,18 +46,12 @@ export const UPDATE_VECTORS = table(
   uint(7, 'timeout')
 )
 
-export const DELETE_POINTS = table(
-  'DeletePoints',
-  COLLECTION,
-  WAIT,
-  one(3, 'points', SELECTOR),
-  one(4, 'ordering', WRITE_ORDERING),
-  shardKeys(5),
-  uint(6, 'timeout')
-)
+/** Two messages with the same fields. */
+const selecting = (name: string) =>
+  table(name, COLLECTION, WAIT, one(3, 'points', SELECTOR), one(4, 'ordering', WRITE_ORDERING), shardKeys(5), uint(6, 'timeout'))
 
-/** The same fields under another name. */
-export const CLEAR_PAYLOAD = DELETE_POINTS
+export const DELETE_POINTS = selecting('DeletePoints')
+export const CLEAR_PAYLOAD = selecting('ClearPayloadPoints')
 
 export const DELETE_VECTORS = table(
   'DeletePointVectors',
