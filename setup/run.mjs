@@ -27,7 +27,7 @@ export async function run(name, what, command, args, { env, progress, remedy }) 
   const begun = Date.now()
   say(name, `${what} …`)
   const out = fs.openSync(log, 'w')
-  const tick = setInterval(() => say(name, `… ${progress ? `${progress()}, ` : ''}${seconds(begun)}`), PROGRESS_EVERY_MS)
+  const tick = setInterval(() => say(name, `… ${progress ? `${progress(text(log))}, ` : ''}${seconds(begun)}`), PROGRESS_EVERY_MS)
   const code = await new Promise((resolve) => {
     const child = spawn(command, args, { cwd: ROOT, env, stdio: ['ignore', out, out] })
     children.add(child)

