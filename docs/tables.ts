@@ -25,6 +25,7 @@ const TABLES: readonly Table[] = [
   { file: 'docs/reference.md', marker: 'policy', text: () => keys(policySchema) },
   { file: 'docs/chroma.md', marker: 'routes', text: () => routesOf(DIALECTS.chroma) },
   { file: 'docs/qdrant.md', marker: 'routes', text: () => routesOf(DIALECTS.qdrant) },
+  { file: 'docs/milvus.md', marker: 'routes', text: () => routesOf(DIALECTS.milvus) },
   { file: 'docs/weaviate.md', marker: 'routes', text: () => routesOf(DIALECTS.weaviate) }
 ]
 

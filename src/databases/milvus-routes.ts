@@ -87,7 +87,8 @@ export const MILVUS_ROUTES: readonly (MilvusRoute | RefusedRoute)[] = [
   // Every record in it goes with it.
   rpc('collection.drop', 'DropCollection', 'drop', onCollection(COLLECTION)),
 
-  rpc('partition.list', 'ShowPartitions', 'observe', readShowPartitions),
+  // Where a partition is a tenant, the list is that of all tenants: more than a look at what they share.
+  rpc('partition.list', 'ShowPartitions', 'read', readShowPartitions),
   rpc('partition.create', 'CreatePartition', 'define', readPartition),
   rpc('partition.has', 'HasPartition', 'observe', readPartition),
   rpc('partition.statistics', 'GetPartitionStatistics', 'observe', readPartition),

@@ -14,7 +14,6 @@ import {
   inOneof,
   int,
   int32,
-  type MessageOf,
   type MessageTable,
   many,
   map,
@@ -206,4 +205,3 @@ export const COLLECTION_SCHEMA = table(
   bigints(14, 'file_resource_ids'),
   bool(15, 'enable_namespace')
 )
-export type CollectionSchema = MessageOf<typeof COLLECTION_SCHEMA>

@@ -52,7 +52,7 @@ function readMessage({ name, operation, read }: MilvusRoute, message: Uint8Array
 
 function pin(endpoint: string, field: string, value: string): string {
   if (endpoint === 'records.hybrid-search') return `${printPin(field, value)} in the filter of every request, joined with and`
-  if (endpoint === 'records.insert')
-    return `"${value}" in the column ${field} of every row, and no other column that could be the primary key`
+  if (endpoint === 'records.insert') return `"${value}" in the column ${field} of every row, and everything else in vectors or JSON objects`
+  if (endpoint === 'records.upsert') return 'no upsert, but a delete and an insert'
   return `${printPin(field, value)}, joined with and to whatever else the filter says`
 }

@@ -620,6 +620,7 @@ describe('the dialect', () => {
     expect(milvus.pin?.('records.search', 'tenant', 'acme')).toBe('tenant == "acme", joined with and to whatever else the filter says')
     expect(milvus.pin?.('records.hybrid-search', 'tenant', 'acme')).toContain('every request')
     expect(milvus.pin?.('records.insert', 'tenant', 'acme')).toContain('every row')
+    expect(milvus.pin?.('records.upsert', 'tenant', 'acme')).toContain('no upsert')
   })
 
   it('takes credentials away, and knows what names a database', () => {
