@@ -66,6 +66,7 @@ export async function serve({ settings, settingsFile, policy: firstPolicy, polic
     tick: () => performance.now() * 1000,
     newDecisionId: randomUUID,
     world: worldOf(settings, evidence, policy, databases),
+    credentials: () => undefined,
     record: (decided) => sink.write(auditLine(decided)),
     onFault: (decisionId, cause) =>
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),

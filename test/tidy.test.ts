@@ -65,6 +65,7 @@ const PURE = ['core', 'identity', 'databases', 'policy', 'risk', 'verdict']
 /** Pure functions of node: signatures and digests; whether bytes are UTF-8; what a compressed gRPC message unpacks to. */
 const PURE_NODE_MODULES: Record<string, readonly string[]> = {
   identity: ['node:crypto', 'node:buffer'],
+  verdict: ['node:crypto'],
   databases: ['node:buffer', 'node:zlib']
 }
 

@@ -17,6 +17,8 @@ export interface AllowKind {
   readonly database: string
   /** Where a header says so: the database of Milvus. */
   readonly place: string | undefined
+  /** The very object: another one is another credential, or a younger token. */
+  readonly credential: object | undefined
 }
 
 interface Template extends AllowKind {
@@ -24,8 +26,8 @@ interface Template extends AllowKind {
   readonly places: readonly number[]
 }
 
-/** Templates of one caller: it acts for few tenants, and an old policy's are pushed out. */
-const TEMPLATES_MAX = 8
+/** Templates of one caller: it acts for few tenants on few collections; an old policy's and those with old tokens are pushed out. */
+const TEMPLATES_MAX = 16
 
 type Build = (decisionId: string) => { readonly answer: AllowAnswer; readonly metadata: Metadata }
 

@@ -5,8 +5,9 @@ import { type Account, authorize, deny, type World } from '../authorize.ts'
 import type { Decision } from '../core/decision.ts'
 import type { DenyReason } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
-import { allowAnswer, denyAnswer, metadataOf, type Native } from '../verdict/answer.ts'
+import { allowAnswer, denyAnswer, type HeaderPair, metadataOf } from '../verdict/answer.ts'
 import { otherProxyHeaders, placeOf } from '../verdict/client-headers.ts'
+import type { Credentials, NativeCredential } from '../verdict/native-credential.ts'
 import { readCheckRequest } from './check-request.ts'
 import { createAllowEncoder, encodeVerdict } from './check-response.ts'
 
@@ -30,6 +31,8 @@ export interface Edges {
   readonly tick: () => number
   readonly newDecisionId: () => string
   readonly world: () => World
+  /** By the id of a database; undefined for one that asks for none. */
+  readonly credentials: (database: string) => Credentials | undefined
   /** False when the record cannot be kept: then the call is refused, for nothing happens here unrecorded. */
   readonly record: (decided: Decided) => boolean
   /** A fault of ours that a person should see; the text holds no request data. */
@@ -122,6 +125,7 @@ function fault(check: Check, cause: unknown): Decision {
 interface Ready {
   readonly decision: Decision
   readonly place: string | undefined
+  readonly credential: NativeCredential | undefined
 }
 
 /** Records the decision, and answers with it; what cannot be recorded is refused, and so is what cannot be sent on as judged. */
@@ -136,13 +140,16 @@ function finish(check: Check, reached: Decision): Buffer {
 }
 
 function alone(decision: Decision): Ready {
-  return { decision, place: undefined }
+  return { decision, place: undefined, credential: undefined }
 }
 
-function readyToSend({ account }: Check, decision: Decision): Ready {
+function readyToSend({ account, at, edges }: Check, decision: Decision): Ready {
   if (decision.verdict === 'deny') return alone(decision)
   const place = placeOf(decision.grant, account.dialect?.meaningHeaders ?? [])
-  return place.ok ? { decision, place: place.value } : alone(deny(place.reason))
+  if (!place.ok) return alone(deny(place.reason))
+  const credential = edges.credentials(account.database ?? '')?.(decision.grant, at)
+  if (credential?.ok === false) return alone(deny(credential.reason))
+  return { decision, place: place.value, credential: credential?.value }
 }
 
 const UNRECORDED: DenyReason = { kind: 'state-unavailable', because: 'the audit sink is full' }
@@ -153,21 +160,24 @@ function record(check: Check, decision: Decision): boolean {
   return edges.record({ decisionId, at, latencyUs, envoy, policyRevision: world.policy?.revision ?? '', inbound, account, decision })
 }
 
-function answer({ decisionId, world, account, inbound, encodeAllow }: Check, { decision, place }: Ready): Buffer {
+function answer({ decisionId, world, account, inbound, encodeAllow }: Check, { decision, place, credential }: Ready): Buffer {
   const revision = world.policy?.revision ?? ''
   if (decision.verdict === 'deny') {
     return encodeVerdict(denyAnswer(decision, decisionId, inbound?.grpc === true), metadataOf(decision, decisionId, revision))
   }
   const { grant } = decision
   const remove = otherProxyHeaders(inbound?.headers ?? new Map())
-  const native: Native = { set: place === undefined ? [] : [['dbname', place]], remove }
   const build = (id: string) => ({
-    answer: allowAnswer(grant, id, account.dialect?.credentialHeaders ?? [], native),
+    answer: allowAnswer(grant, id, account.dialect?.credentialHeaders ?? [], { set: nativeHeaders(place, credential), remove }),
     metadata: metadataOf(decision, id, revision)
   })
   if (remove.length > 0) return encodeVerdict(build(decisionId).answer, metadataOf(decision, decisionId, revision))
-  const kind = { tenant: grant.kind === 'tenant' ? grant.tenant : '', revision, database: account.database ?? '', place }
-  return encodeAllow(grant.caller, kind, decisionId, build)
+  const tenant = grant.kind === 'tenant' ? grant.tenant : ''
+  return encodeAllow(grant.caller, { tenant, revision, database: account.database ?? '', place, credential }, decisionId, build)
+}
+
+function nativeHeaders(place: string | undefined, credential: NativeCredential | undefined): readonly HeaderPair[] {
+  return [...(place === undefined ? [] : [['dbname', place] as const]), ...(credential === undefined ? [] : [credential.header])]
 }
 
 async function inTime(decision: Promise<Decision>, deadlineMs: number): Promise<Decision> {

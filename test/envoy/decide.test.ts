@@ -32,6 +32,7 @@ beforeAll(async () => {
 interface Options {
   readonly world?: World
   readonly record?: Edges['record']
+  readonly credentials?: Edges['credentials']
   readonly now?: () => number
   readonly deadlineMs?: number
   readonly pendingMax?: number
@@ -46,6 +47,7 @@ function deciderOf(options: Options = {}) {
     tick: () => tick++ * 100,
     newDecisionId: () => ID,
     world: () => options.world ?? test.world,
+    credentials: options.credentials ?? (() => undefined),
     record: options.record ?? ((one) => records.push(one) > 0),
     onFault: (_, cause) => faults.push(cause),
     deadlineMs: options.deadlineMs ?? 1_000,

@@ -71,6 +71,7 @@ async function ask({ who, user, bearer, tenant = 'acme', now = JWT_NOW }: Asked,
     tick: () => 0,
     newDecisionId: () => 'aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee',
     world: () => world,
+    credentials: () => undefined,
     record: (one) => records.push(one) > 0,
     onFault: (_, cause) => {
       throw cause
