@@ -86,8 +86,9 @@ function secretsFromAgent(bootstrap: Bootstrap, socket: string): void {
   if (block === undefined) throw new Error('envoy/README.md has no block for SPIRE')
   const { sds_config, cluster } = parse(block) as { sds_config: Config; cluster: Cluster }
   cluster['load_assignment'].endpoints[0].lb_endpoints[0].endpoint.address.pipe.path = socket
+  // The listener and each cluster that speaks mTLS has one for its own SVID and one for the bundles.
   const replaced = replaceSds(bootstrap.static_resources, sds_config)
-  if (replaced !== 4) throw new Error(`envoy/gateway.yaml has ${replaced} sds_config, not 4`)
+  if (replaced < 4 || replaced % 2 !== 0) throw new Error(`envoy/gateway.yaml has ${replaced} sds_config`)
   bootstrap.static_resources.clusters.push(cluster)
 }
 
