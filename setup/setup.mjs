@@ -1,6 +1,6 @@
 // Set-up: brings everything that the demo, the tests and the benchmarks need, and nothing from outside the package
 // registries. Plain JavaScript that the machine's own Node runs before any package is there.
-import { wantedNode } from './files.mjs'
+import { noteLeftOut, wantedNode } from './files.mjs'
 import { lock, machineCanDoIt, NODE_MAJOR_MIN } from './machine.mjs'
 import { messageCode, packages } from './packages.mjs'
 import { Stop, say, seconds, stopCommands } from './run.mjs'
@@ -62,7 +62,10 @@ async function main(argv) {
   const steps = stepsFor(argv.find((word) => word !== '--check') ?? 'demo')
   const out = leftOut(steps)
   if (argv.includes('--check')) return report(steps, out)
-  for (const [step, why] of out) say(step.name, `left out: ${why}.`)
+  for (const [step, why] of out) {
+    say(step.name, `left out: ${why}.`)
+    noteLeftOut(step.folder, why)
+  }
 
   const missing = () => steps.filter((step) => !step.there() && !out.has(step))
   if (missing().length === 0) return 0

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { ROOT, RUN, text } from './files.mjs'
+import { forgetLeftOut, ROOT, RUN, text } from './files.mjs'
 import { run, Stop } from './run.mjs'
 
 const PINNED = join(ROOT, 'setup/requirements/weaviate-server.txt')
@@ -19,6 +19,7 @@ export function weaviate() {
   const folder = join(RUN, 'components', `weaviate-server-${version}-${process.arch}`)
   return {
     name: 'Weaviate',
+    folder,
     there: () => process.env[OVERRIDE] !== undefined || fs.existsSync(join(folder, 'weaviate-server')),
     leftOut: whyNoGo,
     works: () => (process.env[OVERRIDE] === undefined ? runs(join(folder, 'weaviate-server')) : undefined),
@@ -44,6 +45,7 @@ async function build(version, folder) {
     const fault = unpinned(join(fresh, 'weaviate-server')) ?? runs(join(fresh, 'weaviate-server'))
     if (fault !== undefined) throw new Stop(`Weaviate was built but ${fault}.`, 'do not go on; find out which module proxy Go is set to.')
     fs.renameSync(fresh, folder)
+    forgetLeftOut(folder)
   } finally {
     fs.rmSync(temporary, { recursive: true, force: true })
   }

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { MIB, ROOT, RUN, sizeOf, text } from './files.mjs'
+import { forgetLeftOut, MIB, ROOT, RUN, sizeOf, text } from './files.mjs'
 import { firstLine, run, Stop } from './run.mjs'
 
 const COMPONENTS = join(RUN, 'components')
@@ -53,6 +53,7 @@ function wheel(one) {
   const overridden = process.env[one.override] !== undefined
   return {
     name: one.name,
+    folder,
     // The folder gets its name as the very last step, so its being there says that it is complete.
     there: () => overridden || fs.existsSync(join(folder, one.program)),
     works: () => (overridden ? undefined : one.works(folder, version)),
@@ -80,6 +81,7 @@ async function bringWheel({ name, project, program, version, size, folder, works
   if (fault !== undefined) throw new Stop(`${name} was fetched but ${fault}.`, 'a Linux with glibc 2.31 or newer is needed; see --help.')
   fs.rmSync(temporary, { recursive: true, force: true })
   fs.renameSync(fresh, folder)
+  forgetLeftOut(folder)
 }
 
 function pipRemedy(log) {

@@ -2,7 +2,15 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { CHROMA_VERSION, chromaCommand, ENVOY_VERSION, envoyBinary } from '../setup/components.ts'
+import {
+  CHROMA_VERSION,
+  chromaCommand,
+  ENVOY_VERSION,
+  envoyBinary,
+  milvusLiteCommand,
+  weaviateBinary,
+  whyLeftOut
+} from '../setup/components.ts'
 
 let folder: string
 
@@ -57,6 +65,28 @@ describe('a Chroma of one’s own', () => {
     const command = environmentWith(CHROMA_VERSION)
     vi.stubEnv('VECAUTHZ_CHROMA_BIN', command)
     expect(chromaCommand()).toEqual({ command, args: [] })
+  })
+})
+
+describe.each([
+  { name: 'weaviate-server', variable: 'VECAUTHZ_WEAVIATE_BIN', found: () => weaviateBinary(), is: (path: string): unknown => path },
+  {
+    name: 'milvus-lite',
+    variable: 'VECAUTHZ_MILVUS_LITE_BIN',
+    found: () => milvusLiteCommand(),
+    is: (path: string): unknown => ({ command: path, args: [] })
+  }
+] as const)('a $name of one’s own', ({ name, variable, found, is }) => {
+  it('must be there', () => {
+    vi.stubEnv(variable, join(folder, 'nothing'))
+    expect(found).toThrow(`Remedy: correct or unset ${variable}`)
+  })
+
+  it('is used, and never left out', () => {
+    const path = script(name, 'exit 0')
+    vi.stubEnv(variable, path)
+    expect(found()).toEqual(is(path))
+    expect(whyLeftOut(name)).toBeUndefined()
   })
 })
 
