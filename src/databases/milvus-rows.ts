@@ -81,7 +81,7 @@ function readColumn(columns: Columns, name: string, field: FieldData, rows: numb
   } else if (vectors !== undefined) {
     columns.vectors.push(...rowsOf(vectors, rows, whole(field)))
   } else if (scalars !== undefined) {
-    if (couldBeKey(scalars)) columns.keys.add(name)
+    if (couldBeKey(scalars, rows)) columns.keys.add(name)
     const value = TEXT_TYPES.includes(field.type ?? 0) && whole(field) ? onlyText(scalars, rows) : undefined
     if (value !== undefined) columns.pins.set(name, value)
   }
@@ -103,8 +103,8 @@ function whole({ valid_data, scalars, vectors }: FieldData): boolean {
  * Whether a column holds what a primary key can be: an integer or a text. Milvus Lite takes both from a column of any integer type
  * and from JSON (tried), so what a column says of its type does not matter.
  */
-function couldBeKey({ bool_data, float_data, double_data, array_data, json_data }: Scalars): boolean {
-  if (json_data !== undefined) return !(json_data.data ?? []).every(isComposite)
+function couldBeKey({ bool_data, float_data, double_data, array_data, json_data }: Scalars, rows: number): boolean {
+  if (json_data !== undefined) return json_data.data?.length !== rows || !json_data.data.every(isComposite)
   return (bool_data ?? float_data ?? double_data ?? array_data) === undefined
 }
 

@@ -81,7 +81,9 @@ export function readHybridSearch(message: Uint8Array, header: string | undefined
   const limit = topKOf(readParams(request.rank_params, RANK_PARAMS, 'rank_params'))
   if (limit === undefined) fail('call-unreadable', 'rank_params has no limit', 'Say how many results are wanted.')
   const bounds = boundsOf(common(all.map(({ pins }) => pins)), shards, all.find(({ unpinned }) => unpinned !== undefined)?.unpinned)
-  const shape = shapeOf(all, Math.max(limit, ...all.map(({ topK = 0 }) => topK)), request.output_fields)
+  // The server answers with the outer fields; the inner ones count too, so that it does not matter.
+  const fields = [request, ...requests].flatMap(({ output_fields = [] }) => output_fields)
+  const shape = shapeOf(all, Math.max(limit, ...all.map(({ topK = 0 }) => topK)), fields)
   return { targets: [{ ...target, bounds }], shape }
 }
 

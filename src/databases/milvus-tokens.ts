@@ -18,11 +18,12 @@ const KEYWORDS = new Set(
   ).split(' ')
 )
 
+/** Words of one filter: a list of 16384 keys, the most that Milvus returns, has twice as many. */
+const TOKENS_MAX = 65_536
+
 const SPACE = /[ \t\r\n]+/y
 const WORD = /[A-Za-z_][A-Za-z0-9_]*/y
 const NUMBER = /0[xX][0-9A-Fa-f]+|0[bB][01]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?/y
-/** A backslash and what follows it are two characters of the text, so that an escaped quote is no end. */
-const STRING = /"(?:[^"\\\r\n]|\\[^\r\n])*"|'(?:[^'\\\r\n]|\\[^\r\n])*'/y
 const SYMBOL = /\*\*|<<|>>|<=|>=|==|!=|=~|!~|&&|\|\||\$meta(?![A-Za-z0-9_])|[()[\]{},<>=!~+\-*/%&|^$]/y
 /** What must not follow a word or a number at once: the server would cut a number from a word, or see a prefixed string. */
 const RUN_ON = /[A-Za-z0-9_."'$]/y
@@ -30,28 +31,47 @@ const RUN_ON = /[A-Za-z0-9_."'$]/y
 /** Cuts an expression into its words; refuses what is none. */
 export function readTokens(text: string): Token[] {
   const tokens: Token[] = []
-  let at = 0
-  const take = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at
-    const found = pattern.exec(text)?.[0]
-    if (found !== undefined) at += found.length
-    return found
-  }
+  let at = endOf(SPACE, text, 0)
   while (at < text.length) {
-    if (take(SPACE) !== undefined) continue
-    const word = take(WORD)
-    const plain = word ?? take(NUMBER)
-    if (plain !== undefined) {
-      if (take(RUN_ON) !== undefined) fail('call-ambiguous', 'a word or number of the filter runs on into another', 'Put a space between.')
-      tokens.push(word === undefined ? { kind: 'number', text: plain } : wordOf(word))
-      continue
-    }
-    const string = take(STRING)
-    const symbol = string ?? take(SYMBOL)
-    if (symbol === undefined) fail('call-unreadable', `the filter has ${quote(text.slice(at, at + 1))} where none can be`)
-    tokens.push(string === undefined ? symbolOf(symbol) : { kind: 'string', text: string })
+    if (tokens.length === TOKENS_MAX) fail('call-too-large', `a filter of more than ${TOKENS_MAX} words`)
+    const token = readToken(text, at)
+    tokens.push(token)
+    at += token.text.length
+    const plain = token.kind !== 'string' && token.kind !== 'symbol' && token.text !== '&&' && token.text !== '||'
+    if (plain && endOf(RUN_ON, text, at) > at)
+      fail('call-ambiguous', 'a word or number of the filter runs on into another', 'Put a space between.')
+    at = endOf(SPACE, text, at)
   }
   return tokens
+}
+
+function readToken(text: string, at: number): Token {
+  const first = text[at] as string
+  if (first === '"' || first === "'") return { kind: 'string', text: text.slice(at, endOfString(text, at, first)) }
+  const word = text.slice(at, endOf(WORD, text, at))
+  if (word !== '') return wordOf(word)
+  const number = text.slice(at, endOf(NUMBER, text, at))
+  if (number !== '') return { kind: 'number', text: number }
+  const symbol = text.slice(at, endOf(SYMBOL, text, at))
+  if (symbol === '') fail('call-unreadable', `the filter has ${quote(first)} where none can be`)
+  return { kind: symbol === '&&' ? 'and' : symbol === '||' ? 'or' : 'symbol', text: symbol }
+}
+
+/** Index behind what the pattern finds at this place, or the place itself. */
+function endOf(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at
+  return pattern.test(text) ? pattern.lastIndex : at
+}
+
+/** A backslash and what follows it are two characters of the text, so that an escaped quote is no end. */
+function endOfString(text: string, from: number, quoted: string): number {
+  for (let at = from + 1; at < text.length; at++) {
+    const one = text[at]
+    if (one === quoted) return at + 1
+    if (one === '\\') at++
+    if (text[at] === '\n' || text[at] === '\r') break
+  }
+  return fail('call-unreadable', 'a text of the filter has no end')
 }
 
 function wordOf(text: string): Token {
@@ -66,10 +86,6 @@ function wordOf(text: string): Token {
     )
   if (lower === 'and' || lower === 'or' || lower === 'in') return { kind: lower, text }
   return { kind: 'keyword', text }
-}
-
-function symbolOf(text: string): Token {
-  return { kind: text === '&&' ? 'and' : text === '||' ? 'or' : 'symbol', text }
 }
 
 const PAIRS: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' }

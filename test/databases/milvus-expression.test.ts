@@ -137,6 +137,19 @@ describe('a filter expression is refused', () => {
   })
 })
 
+describe('a filter expression of any length', () => {
+  it('has at most 65536 words', () => {
+    expect(pinsOf(`tenant == "acme" and id in [${Array(32_000).fill('7').join()}]`)).toEqual(ACME)
+    expect(pinsOf(`tenant == "acme" and id in [${Array(33_000).fill('7').join()}]`)).toBe('call-too-large')
+    expect(pinsOf('('.repeat(1_000_000))).toBe('call-too-large')
+  })
+
+  it('may have long texts', () => {
+    expect(pinsOf(`tenant == "acme" and text != "${'x\\"'.repeat(300_000)}"`)).toEqual(ACME)
+    expect(pinsOf(`tenant == "${'x'.repeat(1_000_000)}`)).toBe('call-unreadable')
+  })
+})
+
 describe('what is printed', () => {
   it('is proved', () => {
     expect(pinsOf(printPin('tenant', 'acme'))).toEqual(ACME)

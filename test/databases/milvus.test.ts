@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { milvus } from '../../src/databases/milvus.ts'
 import {
@@ -450,6 +451,35 @@ describe('an insert', () => {
     ['row policies skipped', 'call-unreadable', insert(1, column('tenant', ['acme']), number(11, 1))]
   ] as [string, string, Call][])('is refused: %s', (_, kind, call) => {
     expect(outcome(call)).toBe(kind)
+  })
+
+  it('is bound only where every record is that tenant’s, whatever the columns', () => {
+    const value = fc.constantFrom('acme', 'globex')
+    const rowsOf = fc.integer({ min: 1, max: 4 }).chain((count) =>
+      fc.record({
+        tenants: fc.array(value, { minLength: count - 1 || 1, maxLength: count + 1 }),
+        count: fc.constant(count),
+        type: fc.constantFrom(20, 21, 22, 23, 25),
+        valid: fc.array(fc.boolean(), { maxLength: count }),
+        dynamic: fc.option(
+          fc.array(fc.constantFrom('{}', '{"tenant":"globex"}', '{"a":{"tenant":1}}'), { minLength: count, maxLength: count })
+        )
+      })
+    )
+    let proved = 0
+    fc.assert(
+      fc.property(rowsOf, ({ tenants, count, type, valid, dynamic }) => {
+        const mask = valid.length === 0 ? [] : [chunk(7, Uint8Array.from(valid, Number))]
+        const call = insert(count, column('tenant', tenants, type, ...mask), ...(dynamic === null ? [] : [dynamicColumn(dynamic)]))
+        const { pins } = bounds(call)
+        if (pins['tenant'] === undefined) return
+        proved++
+        const records = Array.from({ length: count }, (_, row) => (valid[row] === false ? undefined : tenants[row]))
+        expect(records).toEqual(Array(count).fill(pins['tenant']))
+        expect(dynamic ?? []).not.toContain('{"tenant":"globex"}')
+      })
+    )
+    expect(proved).toBeGreaterThan(2)
   })
 
   it('reads the vectors of every dense type', () => {
