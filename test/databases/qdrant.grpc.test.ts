@@ -219,6 +219,11 @@ const SEARCH_TWINS: readonly Twins[] = [
     })
   },
   {
+    name: 'the older discover by id',
+    rest: post('points/discover', { target: 7, limit: 3, filter: MINE }),
+    grpc: rpc('Discover', proto.DiscoverPointsSchema, { ...docs, target: { single: { id: { num: '7' } } }, limit: 3, filter: PINNED })
+  },
+  {
     name: 'a matrix',
     rest: post('points/search/matrix/pairs', { sample: 4, filter: MINE }),
     grpc: rpc('SearchMatrixPairs', proto.SearchMatrixPointsSchema, { ...docs, sample: 4, filter: PINNED })
@@ -295,6 +300,38 @@ const RECORD_TWINS: readonly Twins[] = [
     grpc: rpc('Upsert', proto.UpsertPointsSchema, {
       ...docs,
       points: [{ payload: { tenant_id: value('acme') }, vectors: { vector: { data: [...VECTOR, ...VECTOR], vectorsCount: 2 } } }]
+    })
+  },
+  {
+    name: 'an upsert that only updates, whoever has the id',
+    rest: post('points', { points: [{ id: 1, vector: VECTOR, payload: { tenant_id: 'acme' } }], update_mode: 'update_only' }, 'PUT'),
+    grpc: rpc('Upsert', proto.UpsertPointsSchema, {
+      ...docs,
+      points: [{ payload: { tenant_id: value('acme') }, vectors: { vector: { data: VECTOR } } }],
+      updateMode: 'UpdateOnly'
+    })
+  },
+  {
+    name: 'an upsert with a field that looks like a path',
+    rest: post(
+      'points',
+      { points: [{ id: 1, vector: VECTOR, payload: { 'a.b': 'acme', a: { c: 'x' } } }], update_mode: 'insert_only' },
+      'PUT'
+    ),
+    grpc: rpc('Upsert', proto.UpsertPointsSchema, {
+      ...docs,
+      points: [
+        { payload: { 'a.b': value('acme'), a: { structValue: { fields: { c: value('x') } } } }, vectors: { vector: { data: VECTOR } } }
+      ],
+      updateMode: 'InsertOnly'
+    })
+  },
+  {
+    name: 'a batch that overwrites payloads',
+    rest: post('points/batch', { operations: [{ overwrite_payload: { payload: { page: 'x' }, filter: MINE } }] }),
+    grpc: rpc('UpdateBatch', proto.UpdateBatchPointsSchema, {
+      ...docs,
+      operations: [{ overwritePayload: { payload: { page: value('x') }, pointsSelector: { filter: PINNED } } }]
     })
   },
   {

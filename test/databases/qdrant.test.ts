@@ -68,6 +68,11 @@ describe('a filter proves the tenant', () => {
     expect(filterMode(call, 'metadata.tenant')).toBe('docs=acme')
     expect(filterMode(call, 'tenant')).toBe('docs=not named')
   })
+
+  it('for a field that is written plainly only, whatever the field is called', () => {
+    for (const key of ['"tenant_id"', 'tenant_id[]', 'tenant_id[0]', 'a."b"'])
+      expect(filterMode(filtered({ must: [{ key, match: { value: 'acme' } }] }), key)).toBe('docs=not named')
+  })
 })
 
 describe('a filter with two readings', () => {
@@ -245,6 +250,11 @@ describe('prefetches', () => {
     {
       name: 'do not when they are of two tenants',
       call: query({ prefetch: [{ filter: MINE }, { filter: { must: [{ key: 'tenant_id', match: { value: 'globex' } }] } }] }),
+      want: 'docs=not named'
+    },
+    {
+      name: 'of another tenant than the query',
+      call: query({ prefetch: [{ query: VECTOR, filter: { must: [{ key: 'tenant_id', match: { value: 'globex' } }] } }], filter: MINE }),
       want: 'docs=not named'
     },
     {
@@ -655,6 +665,10 @@ describe('names', () => {
   })
   it.each(['a%3Ab', 'a*b', 'a%7Cb', 'x'.repeat(256)])('%s is none', (name) => {
     expect(outcome({ method: 'GET', target: `/collections/${name}` })).toBe('call-unreadable')
+  })
+
+  it.each(['', '.', '..', 'a/b', 'x'.repeat(256), 'a\u0000'])('%j is none in a body', (collection) => {
+    expect(outcome(query({ query: 7, lookup_from: { collection } }))).toBe('call-unreadable')
   })
 })
 
