@@ -1,0 +1,250 @@
+/**
+ * The differential: odd requests are judged here, and what is allowed is sent to the real server exactly as it is. Whatever the
+ * other tenant has carries canaries: none may be in an answer, and after each allowed change all of it is read back and compared.
+ */
+import type { Account } from '../../../src/authorize.ts'
+import type { Judge, Told } from './decision.ts'
+import { type Dice, diceOf } from './dice.ts'
+import type { Answer, Wire } from './wire.ts'
+
+export interface Drawn {
+  /** How tenants are kept apart in what the request is about. */
+  readonly mode: string
+  /** What the request was before it was changed: name of a route. */
+  readonly endpoint: string
+  readonly changes: readonly string[]
+  readonly wire: Wire
+}
+
+/** Places to content: `acme/rag/handbook`. A place of the other tenant never changes, one of its own when a call names it. */
+export type Content = ReadonlyMap<string, string>
+
+/** A real server with the data of two tenants in it. */
+export interface Bench {
+  readonly name: string
+  readonly judge: Judge
+  readonly draw: (dice: Dice) => Drawn
+  readonly send: (wire: Wire) => Promise<Answer>
+  /** Whether the server did what it was asked. */
+  readonly succeeded: (answer: Answer) => boolean
+  /** Everything there is, read directly. */
+  readonly content: () => Promise<Content>
+  /** Decisions are made wrongly on purpose: then only what concerns the other tenant is a finding. */
+  readonly controlled: boolean
+  /** Whether a place is of the tenant that asks. */
+  readonly isOurs: (place: string) => boolean
+  /** Whether a call of those targets may change a place of its own. */
+  readonly mayChange: (account: Account, place: string) => boolean
+  /** What is wrong with an answer beside canaries in it, such as a count. */
+  readonly judgeAnswer?: (account: Account, answer: Answer, content: Content) => string | undefined
+  /** Makes everything as it was at the beginning; all of it where the other tenant's data was changed. */
+  readonly mend: (all: boolean) => Promise<void>
+  /** Every `mode endpoint` that must be allowed at least once. */
+  readonly supported: readonly string[]
+  readonly stop: () => Promise<void>
+}
+
+/** Begins a server with its data in a folder. With `broken`, decisions are made wrongly in one of the ways of `controls`. */
+export interface Begin {
+  readonly controls: readonly string[]
+  readonly begin: (folder: string, broken?: string) => Promise<Bench>
+}
+
+export interface Finding {
+  readonly run: number
+  readonly seed: number
+  readonly what: string
+  readonly drawn: Drawn
+}
+
+interface Tally {
+  runs: number
+  allowed: number
+  done: number
+}
+
+export interface Report {
+  readonly bench: string
+  readonly seed: number
+  readonly runs: number
+  readonly seconds: number
+  readonly total: Tally
+  readonly byEndpoint: ReadonlyMap<string, Tally>
+  readonly statuses: ReadonlyMap<string, number>
+  readonly denials: ReadonlyMap<string, number>
+  readonly findings: readonly Finding[]
+  /** Allowed and changed, yet refused by the server: nothing is lost, but it says little. */
+  readonly refused: ReadonlyMap<string, number>
+}
+
+/** Contents of records that no answer to the tenant may hold: of the other tenant, and of its own that policy does not open. */
+const CANARY = /(?:gx|ax)canary[a-z0-9-]*|gxknown[0-9]*/gi
+/** A component of every vector of theirs: exact in float32, in text and in bytes. */
+export const CANARY_FLOAT = -777.25
+const FLOAT_FORMS = [Buffer.from(String(CANARY_FLOAT)), Buffer.from(Float32Array.of(CANARY_FLOAT).buffer)]
+
+const CHANGING = new Set(['write', 'delete', 'define', 'drop'])
+/** Its own collections fill up with what is written. */
+const MEND_EVERY = 40
+const LOOK_EVERY = 100
+const FINDINGS_MAX = 20
+
+export async function run(bench: Bench, runs: number, seed: number, told: (line: string) => void = () => undefined): Promise<Report> {
+  const began = performance.now()
+  const tally = (): Tally => ({ runs: 0, allowed: 0, done: 0 })
+  const total = tally()
+  const byEndpoint = new Map<string, Tally>()
+  const [statuses, denials, refused] = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()]
+  const findings: Finding[] = []
+  await bench.mend(false)
+  let content = await bench.content()
+  let changesSinceMend = 0
+  for (let at = 0; at < runs && findings.length < FINDINGS_MAX; at++) {
+    const dice = diceOf(seed * 1_000_003 + at)
+    const drawn = bench.draw(dice)
+    const its = byEndpoint.get(`${drawn.mode} ${drawn.endpoint}`) ?? tally()
+    byEndpoint.set(`${drawn.mode} ${drawn.endpoint}`, its)
+    for (const one of [total, its]) one.runs++
+    const decision = await bench.judge.decide(drawn.wire)
+    if (decision.verdict === 'deny') {
+      count(denials, decision.kind)
+      continue
+    }
+    for (const one of [total, its]) one.allowed++
+    const answer = await bench.send(decision.wire)
+    const done = bench.succeeded(answer)
+    if (done) for (const one of [total, its]) one.done++
+    else
+      count(
+        refused,
+        `${drawn.endpoint}: ${answer.headers.split('\r\n')[0]} ${answer.body
+          .toString('latin1')
+          .slice(-160)
+          .replace(/[^ -~]/g, '.')}`
+      )
+    count(statuses, answer.grpc === undefined ? String(answer.status) : `${answer.status}/${answer.grpc}`)
+    const faults = [
+      leakIn(answer, drawn.wire, content, bench),
+      bench.controlled ? undefined : bench.judgeAnswer?.(decision.account, answer, content)
+    ]
+    const changing = CHANGING.has(decision.account.call?.operation ?? 'write')
+    if (changing || at % LOOK_EVERY === 0) {
+      const after = await bench.content()
+      faults.push(changeIn(content, after, decision, bench))
+      content = after
+    }
+    const found = faults.filter((fault) => fault !== undefined)
+    for (const what of found) {
+      findings.push({ run: at, seed, what, drawn })
+      told(rowOf(findings.at(-1) as Finding))
+    }
+    if (changing) changesSinceMend++
+    const { operation } = decision.account.call ?? {}
+    if (found.length > 0 || changesSinceMend >= MEND_EVERY || operation === 'define' || operation === 'drop') {
+      await bench.mend(found.length > 0)
+      content = await bench.content()
+      changesSinceMend = 0
+    }
+  }
+  const seconds = (performance.now() - began) / 1000
+  return { bench: bench.name, seed, runs: total.runs, seconds, total, byEndpoint, statuses, denials, findings, refused }
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
+/** A canary that neither the request nor the tenant's own earlier ones brought along. */
+function leakIn({ headers, body }: Answer, wire: Wire, content: Content, { isOurs, controlled }: Bench): string | undefined {
+  const asked = `${wire.target}\n${wire.headers.join('\n')}\n${wire.body?.toString('latin1') ?? ''}`.toLowerCase()
+  const told = `${headers}\n${body.toString('latin1')}`
+  const strange = [...told.matchAll(CANARY)]
+    .map(([word]) => word.toLowerCase())
+    .find((word) => {
+      if (word.startsWith('ax')) return !controlled && !asked.includes(word)
+      return !asked.includes(word) && ![...content].some(([place, text]) => isOurs(place) && text.toLowerCase().includes(word))
+    })
+  if (strange !== undefined) return `the answer holds ${strange}`
+  return FLOAT_FORMS.some((form) => body.includes(form)) ? 'the answer holds a vector of the other tenant' : undefined
+}
+
+function changeIn(before: Content, after: Content, decision: Told, { mayChange, isOurs, controlled }: Bench): string | undefined {
+  for (const place of new Set([...before.keys(), ...after.keys()])) {
+    const [was, is] = [before.get(place), after.get(place)]
+    if (was === is || (isOurs(place) && (controlled || mayChange(decision.account, place)))) continue
+    return `${place} changed: ${difference(was, is)}`
+  }
+  return undefined
+}
+
+function difference(was: string | undefined, is: string | undefined): string {
+  if (was === undefined) return `it is new: ${is?.slice(0, 300)}`
+  if (is === undefined) return 'it is gone'
+  let at = 0
+  while (was[at] === is[at]) at++
+  const from = Math.max(0, at - 60)
+  return `…${was.slice(from, at + 120)}… became …${is.slice(from, at + 120)}…`
+}
+
+/** JSON whose objects have their keys in order: equal texts exactly for equal values. */
+export function sorted(value: unknown): string {
+  return JSON.stringify(value, (_, one: unknown) =>
+    typeof one === 'object' && one !== null && !Array.isArray(one) ? Object.fromEntries(Object.entries(one).sort()) : one
+  )
+}
+
+/** A finding as a row for a test. */
+export function rowOf({ run: at, seed, what, drawn }: Finding): string {
+  const { wire } = drawn
+  const readable = wire.body !== undefined && /^[\t\n\r -~]*$/.test(wire.body.toString('latin1'))
+  const body = readable ? wire.body?.toString() : undefined
+  const bytes = readable ? undefined : wire.body?.toString('base64')
+  const { method, target, headers } = wire
+  return JSON.stringify({
+    what,
+    seed,
+    run: at,
+    mode: drawn.mode,
+    endpoint: drawn.endpoint,
+    changes: drawn.changes,
+    method,
+    target,
+    headers,
+    body,
+    bytes
+  })
+}
+
+/** Least part of all requests that must be allowed: a server that denies everything lets nothing through either. */
+export const ALLOWED_MIN = 0.4
+
+/** Why a campaign proves nothing; empty when it proves something. */
+export function weaknessesOf({ total, byEndpoint }: Report, { supported }: Bench): readonly string[] {
+  const rate = total.allowed / Math.max(1, total.runs)
+  const never = supported.filter((one) => (byEndpoint.get(one)?.allowed ?? 0) === 0)
+  return [
+    ...(rate < ALLOWED_MIN ? [`only ${percent(rate)} of the requests were allowed, ${percent(ALLOWED_MIN)} are wanted`] : []),
+    ...never.map((one) => `${one} was never allowed`)
+  ]
+}
+
+const percent = (part: number): string => `${(part * 100).toFixed(1)} %`
+
+export function textOf(report: Report): string {
+  const { total, byEndpoint, statuses, denials, findings, refused } = report
+  const sorted = (counts: ReadonlyMap<string, number>) => [...counts].sort(([, a], [, b]) => b - a)
+  return [
+    `${report.bench}: ${total.runs} requests in ${report.seconds.toFixed(0)} s (seed ${report.seed}), ${percent(total.allowed / total.runs)} allowed, ` +
+      `of these ${percent(total.done / Math.max(1, total.allowed))} done by the server; ${findings.length} findings`,
+    ...[...byEndpoint].sort().map(([name, { runs, allowed, done }]) => `  ${name}: ${runs} requests, ${allowed} allowed, ${done} done`),
+    `  answers: ${sorted(statuses)
+      .map(([status, times]) => `${status} × ${times}`)
+      .join(', ')}`,
+    `  denials: ${sorted(denials)
+      .map(([kind, times]) => `${kind} × ${times}`)
+      .join(', ')}`,
+    ...sorted(refused)
+      .slice(0, 8)
+      .map(([what, times]) => `  allowed, and refused by the server: ${times} × ${what}`)
+  ].join('\n')
+}

@@ -1,0 +1,121 @@
+/** Our own decision about a request, in this process: the message as Envoy would write it, the real policy, the real names. */
+import { CheckRequest } from '@envoyproxy/protos/auth'
+import { type Account, authorize, type Served, type World } from '../../../src/authorize.ts'
+import type { Decision } from '../../../src/core/decision.ts'
+import type { KnownServer } from '../../../src/core/policy-document.ts'
+import { SERVED } from '../../../src/databases/dialects.ts'
+import { readCheckRequest } from '../../../src/envoy/check-request.ts'
+import { createCallerCache } from '../../../src/identity/identify.ts'
+import { createVerdictCache } from '../../../src/identity/verdict-cache.ts'
+import { compilePolicy } from '../../../src/policy/compile.ts'
+import { createMemory } from '../../../src/state/memory.ts'
+import { allowAnswer } from '../../../src/verdict/answer.ts'
+import { bundlesOf, envoyPem, issueSvid, makeAuthority } from '../../support/ca.ts'
+import { documentOf } from '../../support/policy.ts'
+import type { Header, Wire } from './wire.ts'
+
+const HOST = 'db.demo.vecauthz.test'
+const TRUST_DOMAIN = 'demo.vecauthz.test'
+/** The tenant that asks, and the one that must stay as it is. */
+export const OURS = 'acme'
+export const THEIRS = 'globex'
+/** What policy writes where every action is allowed. */
+export const ALL = `allow: [{ tenants: [${OURS}, ${THEIRS}], actions: [search, read, write, delete, define, drop, export, observe] }]`
+
+const DATABASES: KnownServer = { databases: SERVED.map((one) => ({ id: one.kind, ...one })), subjectIssuers: [] }
+/** Time passes quickly here, so that no budget and no allowance of misses is ever used up. */
+const MS_PER_REQUEST = 3_000
+
+/** @param collections the policy's, as YAML */
+function policyText(collections: string): string {
+  return `
+version: 1
+trust_domains: [${TRUST_DOMAIN}]
+tenants: [{ id: ${OURS} }, { id: ${THEIRS} }]
+workloads: [{ spiffe_id: 'spiffe://${TRUST_DOMAIN}/${OURS}/agent', tenants: [${OURS}] }]
+collections:
+${collections}
+limits: { top_k: 1000000, queries: 1000000, records: 1000000, vectors_out: allow }
+budget: { per_second: 100000, burst: 1000000 }
+`
+}
+
+export type Told =
+  | { readonly verdict: 'allow'; readonly wire: Wire; readonly account: Account }
+  | { readonly verdict: 'deny'; readonly kind: string; readonly because: string; readonly account: Account }
+
+export interface Judge {
+  readonly now: () => number
+  readonly decide: (wire: Wire) => Promise<Told>
+}
+
+/** @param servedAt given the clock of the decisions */
+export async function judgeOf(collections: string, servedAt: (now: () => number) => Served): Promise<Judge> {
+  const from = Date.now()
+  const until = from + 400 * 86_400_000
+  const root = await makeAuthority({ trustDomain: TRUST_DOMAIN, notBefore: from - 3_600_000, notAfter: until })
+  const svid = await issueSvid(root, { id: `spiffe://${TRUST_DOMAIN}/${OURS}/agent`, notBefore: from - 3_600_000, notAfter: until })
+  const compiled = compilePolicy(documentOf(policyText(collections)), DATABASES, 'differential', (path) => path.join('.'))
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled.faults))
+  let asked = 0
+  const now = () => from + asked * MS_PER_REQUEST
+  const served = servedAt(now)
+  const world: World = {
+    trust: bundlesOf([root]),
+    trustAgeMs: 0,
+    trustAgeMsMax: 60_000,
+    policy: compiled.policy,
+    served: (authority) => (authority === HOST ? served : undefined),
+    tokens: undefined,
+    subjectKeys: { generation: 1, keysOf: () => undefined, askAgain: () => false },
+    subjectLeewayMs: 5_000,
+    changedAt: () => 0,
+    callers: { callers: createCallerCache(100), tokens: createVerdictCache(100) },
+    subjects: createVerdictCache(100),
+    memory: createMemory()
+  }
+  const peer = { certificate: envoyPem(svid.chain[0] as Uint8Array), principal: svid.id }
+  return {
+    now,
+    decide: async (wire) => {
+      asked++
+      const account: Account = {}
+      const inbound = readCheckRequest(messageOf(wire, peer))
+      const decision: Decision = inbound.ok
+        ? await authorize(inbound.value, '', now(), world, account)
+        : { verdict: 'deny', reason: inbound.reason }
+      if (decision.verdict === 'deny') return { verdict: 'deny', kind: decision.reason.kind, because: decision.reason.because, account }
+      const { set, remove } = allowAnswer(decision.grant, 'differential', account.dialect?.credentialHeaders ?? [])
+      const gone = new Set([...remove, ...set.map(([name]) => name)])
+      return { verdict: 'allow', account, wire: { ...wire, headers: [...wire.headers.filter(([name]) => !gone.has(name)), ...set] } }
+    }
+  }
+}
+
+export const EVERYTHING = 'everything allowed'
+
+/** Allows whatever it is asked: a control, which must be found out. */
+export function gullible({ now }: Judge): Judge {
+  return { now, decide: (wire) => Promise.resolve({ verdict: 'allow', wire, account: {} }) }
+}
+
+/** As Envoy writes it for a request of HTTP/1.1 (REST) or HTTP/2 (gRPC). */
+function messageOf({ port, method, target, headers, body }: Wire, source: { certificate: string; principal: string }): Buffer {
+  const all: Header[] = [[':method', method], [':path', target], [':authority', HOST], [':scheme', 'https'], ...headers]
+  if (body !== undefined && port === 'rest') all.push(['content-length', String(body.length)])
+  if (body !== undefined) all.push(['x-envoy-auth-partial-body', 'false'])
+  const http = {
+    id: '',
+    method,
+    path: target,
+    host: HOST,
+    scheme: 'https',
+    size: body?.length ?? 0,
+    protocol: port === 'rest' ? 'HTTP/1.1' : 'HTTP/2',
+    headers: {},
+    headerMap: { headers: all.map(([key, value]) => ({ key, rawValue: Buffer.from(value, 'latin1') })) },
+    body: '',
+    rawBody: body ?? Buffer.alloc(0)
+  }
+  return Buffer.from(CheckRequest.encode(CheckRequest.fromPartial({ attributes: { source, request: { http } } })).finish())
+}
