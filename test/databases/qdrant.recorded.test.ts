@@ -21,7 +21,8 @@ interface Recorded {
 
 const CLIENTS = [
   { client: 'qdrant-rest/1.19.0', calls: 41 },
-  { client: 'qdrant-grpc/1.19.0', calls: 25 }
+  { client: 'qdrant-grpc/1.19.0', calls: 25 },
+  { client: 'qdrant-python/1.19.1', calls: 47 }
 ] as const
 
 describe.each(CLIENTS)('$client', ({ client, calls }) => {
@@ -44,14 +45,14 @@ describe.each(CLIENTS)('$client', ({ client, calls }) => {
     expect(result.ok).toBe(true)
   })
 
-  it.each(names.filter((name) => name.startsWith('filter-')))('%s proves the tenant of every record', (name) => {
+  it.each(names.filter((name) => /^(grpc-)?filter-/.test(name)))('%s proves the tenant of every record', (name) => {
     const { request } = JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Recorded
     const result = read({ ...request, body: bodyOf(request) })
     if (!result.ok) throw new Error(result.reason.because)
     expect(result.value.targets.map(({ bounds }) => bounds && pinned(bounds))).toEqual(['acme'])
   })
 
-  it.each(names.filter((name) => /^(query|hybrid|scroll|count|delete|upsert|search|get|retrieve)/.test(name)))(
+  it.each(names.filter((name) => /^(grpc-)?(query|hybrid|scroll|count|delete|upsert|search|get|retrieve)/.test(name)))(
     '%s, without a filter, proves nothing',
     (name) => {
       const { request } = JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Recorded
