@@ -8,8 +8,10 @@ import { z } from 'zod'
 import { policySchema } from '../src/config/policy-schema.ts'
 import { settingsSchema } from '../src/config/settings-schema.ts'
 import { DENIALS, type DenyRow } from '../src/core/deny-reason.ts'
+import { ACTIONS } from '../src/core/policy-document.ts'
 import type { Dialect } from '../src/databases/dialect.ts'
 import { DIALECTS } from '../src/databases/dialects.ts'
+import { coverage } from './coverage.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -20,6 +22,7 @@ interface Table {
 }
 
 const TABLES: readonly Table[] = [
+  { file: 'README.md', marker: 'coverage', text: coverageTable },
   { file: 'README.md', marker: 'deny-reasons', text: denyReasons },
   { file: 'docs/reference.md', marker: 'settings', text: () => keys(settingsSchema) },
   { file: 'docs/reference.md', marker: 'policy', text: () => keys(policySchema) },
@@ -48,6 +51,27 @@ function put(document: string, { file, marker, text }: Table): string {
 function rows(head: readonly string[], body: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n')
+}
+
+const CELLS = { here: 'here', refused: 'refused', none: '–' } as const
+/** What the database enforces as well, with a credential that vecauthz sets. */
+const NATIVELY: Readonly<Record<string, string>> = {
+  'qdrant collection': 'RBAC token for the collection',
+  'weaviate native': 'OIDC token with a role for the tenant',
+  'weaviate collection': 'OIDC token with a role for the class',
+  'milvus database': 'user with rights in the database'
+}
+
+function coverageTable(): string {
+  return rows(
+    ['database', 'tenancy', ...ACTIONS, 'natively too'],
+    coverage().map(({ database, tenancy, cells }) => [
+      database,
+      `\`${tenancy}\``,
+      ...ACTIONS.map((action) => CELLS[cells[action]]),
+      NATIVELY[`${database} ${tenancy}`] ?? '–'
+    ])
+  )
 }
 
 function denyReasons(): string {
