@@ -96,7 +96,7 @@ async function start(loaded: Extract<Loaded<Policy>, { ok: true }>): Promise<num
     pino.destination({ dest: 2, sync: true })
   )
   try {
-    const serving = await serve(loaded, log)
+    const serving = await serve(loaded, log, (name) => process.env[name])
     let stopping = false
     const stop = (signal: NodeJS.Signals) => {
       if (stopping) return

@@ -8,13 +8,18 @@ import { DIALECTS } from './databases/dialects.ts'
 import { createNames, type Names } from './state/names.ts'
 import { createNameFetcher } from './state/names-http.ts'
 
+/** What a question to a database carries, by the database's id. */
+type HeadersFor = (database: string) => Readonly<Record<string, string>>
+
 /** @returns the look-up by authority: an exact `host:port`, or a `host` that stands for every port of it */
-export function serveDatabases(settings: Settings): (authority: string) => Served | undefined {
+export function serveDatabases(settings: Settings, headersFor: HeadersFor): (authority: string) => Served | undefined {
   const names = createNames({ now: Date.now, timeoutMs: Math.floor(settings.deadline_ms * 0.75) })
   const byAuthority = new Map<string, Served>()
   for (const database of settings.databases) {
     // Loading refused every kind that has no dialect.
-    const served = serveOne(database.id, DIALECTS[database.kind as keyof typeof DIALECTS], database.url, names)
+    const served = serveOne(database.id, DIALECTS[database.kind as keyof typeof DIALECTS], database.url, names, () =>
+      headersFor(database.id)
+    )
     for (const authority of database.authorities) byAuthority.set(authority, served)
   }
   return (authority) => byAuthority.get(authority) ?? byAuthority.get(hostOf(authority))
@@ -24,10 +29,21 @@ function hostOf(authority: string): string {
   return /^([^:]+):\d{1,5}$/.exec(authority)?.[1] ?? ''
 }
 
-function serveOne(id: string, dialect: Dialect, url: string | undefined, names: Names): Served {
+function serveOne(
+  id: string,
+  dialect: Dialect,
+  url: string | undefined,
+  names: Names,
+  headers: () => Readonly<Record<string, string>>
+): Served {
   if (dialect.names === undefined || url === undefined)
     return { id, dialect, resolve: (_, call, tenant) => accept(byName(call, tenant)), forget: () => undefined }
-  const source = { server: id, path: dialect.names.path, read: dialect.names.read, fetchName: createNameFetcher({ url }).fetchName }
+  const source = {
+    server: id,
+    path: dialect.names.path,
+    read: dialect.names.read,
+    fetchName: createNameFetcher({ url, headers }).fetchName
+  }
   return {
     id,
     dialect,

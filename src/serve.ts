@@ -13,7 +13,7 @@ import type { Settings } from './config/settings-schema.ts'
 import type { Caller } from './core/caller.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
 import { SERVED } from './databases/dialects.ts'
-import { createDecider } from './envoy/decide.ts'
+import { createDecider, type Decided, type Decider } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
 import { createCallerCache } from './identity/identify.ts'
@@ -21,10 +21,12 @@ import { createVerdictCache } from './identity/verdict-cache.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
+import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
 import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
 import { createMemory } from './state/memory.ts'
+import { clientCopies } from './verdict/client-headers.ts'
 
 export interface Serving {
   readonly port: number
@@ -50,7 +52,14 @@ export interface Loaded {
   readonly policyFile: string
 }
 
-export async function serve({ settings, settingsFile, policy: firstPolicy, policyFile }: Loaded, log: Logger): Promise<Serving> {
+/** The environment of this process, which only main.ts reads. */
+export type Environment = (name: string) => string | undefined
+
+export async function serve(
+  { settings, settingsFile, policy: firstPolicy, policyFile }: Loaded,
+  log: Logger,
+  environment: Environment
+): Promise<Serving> {
   const evidence = openEvidence(settings, settingsFile, log)
   const source = evidence.svid
   const first = await source.ready(FIRST_SVID_MS).catch((cause: Error) => {
@@ -59,43 +68,35 @@ export async function serve({ settings, settingsFile, policy: firstPolicy, polic
   })
   checkLifetime(first, settings)
   const sink = await openSink(settings.audit.file, (cause) => log.error({ fault: cause.message }, 'audit: cannot write'))
-  const policy = watchPolicy(firstPolicy, policyFile, settings, log)
-  const databases = serveDatabases(settings)
+  const credentials = openCredentials(settings, { settingsFile, environment, log })
+  credentials.want(firstPolicy.tenants)
+  const policy = watchPolicy(firstPolicy, policyFile, settings, log, ({ tenants }) => credentials.want(tenants))
+  const databases = serveDatabases(settings, credentials.headersFor)
+  const metrics = metricsOf(evidence, settings, credentials)
   const decider = createDecider({
     now: Date.now,
     tick: () => performance.now() * 1000,
     newDecisionId: randomUUID,
     world: worldOf(settings, evidence, policy, databases),
-    credentials: () => undefined,
-    record: (decided) => sink.write(auditLine(decided)),
+    credentials: credentials.of,
+    record: (decided) => {
+      countCopies(decided, metrics)
+      return sink.write(auditLine(decided))
+    },
     onFault: (decisionId, cause) =>
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
     bodyBytesMax: settings.body_bytes_max,
     deadlineMs: settings.deadline_ms,
     pendingMax: CHECKS_IN_FLIGHT_MAX
   })
-  const [host, port] = splitAddress(settings.listen)
-  const server = await startServer(pemOf(first), {
-    host,
-    port,
-    envoys: new Set(settings.envoys),
-    verify: verifyX509Svid,
-    trust: () => source.current()?.bundles,
-    now: Date.now,
-    onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the ext_authz port was refused'),
-    decider,
-    connectionAgeMs: settings.svid_ttl_seconds * 1000 * CONNECTION_AGE_SHARE,
-    messageBytesMax: settings.body_bytes_max + CHECK_REQUEST_EXTRA_BYTES
-  })
+  const server = await openPort(decider, evidence, first, settings, log)
   source.onChange((snapshot) => {
     if (snapshot !== undefined) server.renew(pemOf(snapshot))
   })
-  const readiness = () => evidenceFault(evidence, settings)
+  const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault()
   const stopReadiness = keepReadiness(server, readiness)
   const health =
-    settings.health === undefined
-      ? undefined
-      : await startHealth(...splitAddress(settings.health), readiness, metricsOf(evidence, settings))
+    settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness, metrics, credentials.jwks)
   log.info(
     { port: server.port, health_port: health?.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) },
     'serving'
@@ -103,8 +104,25 @@ export async function serve({ settings, settingsFile, policy: firstPolicy, polic
   return {
     port: server.port,
     healthPort: health?.port,
-    drain: (reason) => drain(reason, { evidence, sink, server, health, stopReadiness, policyFile, log })
+    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, stopReadiness, policyFile, log })
   }
+}
+
+/** The ext_authz port, open to the Envoys of the settings. */
+function openPort(decider: Decider, { svid }: EvidenceSources, first: SvidSnapshot, settings: Settings, log: Logger): Promise<AuthzServer> {
+  const [host, port] = splitAddress(settings.listen)
+  return startServer(pemOf(first), {
+    host,
+    port,
+    envoys: new Set(settings.envoys),
+    verify: verifyX509Svid,
+    trust: () => svid.current()?.bundles,
+    now: Date.now,
+    onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the ext_authz port was refused'),
+    decider,
+    connectionAgeMs: settings.svid_ttl_seconds * 1000 * CONNECTION_AGE_SHARE,
+    messageBytesMax: settings.body_bytes_max + CHECK_REQUEST_EXTRA_BYTES
+  })
 }
 
 /** A setting that claims longer-lived SVIDs than there are would keep connections open past their certificates. */
@@ -156,7 +174,7 @@ interface InForce {
 }
 
 /** The policy in force: a better file replaces it whole, a bad one changes nothing and is shown with its faults. */
-function watchPolicy(first: Policy, file: string, settings: Settings, log: Logger): () => InForce {
+function watchPolicy(first: Policy, file: string, settings: Settings, log: Logger, onNew: (policy: Policy) => void): () => InForce {
   let current: InForce = { policy: first, since: 0 }
   watchFile(file, { interval: POLICY_POLL_MS }, () => {
     const loaded = loadPolicy(file, settings, SERVED, compilePolicy)
@@ -168,12 +186,25 @@ function watchPolicy(first: Policy, file: string, settings: Settings, log: Logge
     if (loaded.policy.revision === current.policy.revision) return undefined
     // What was proven in this very millisecond may have been proven before.
     current = { policy: loaded.policy, since: Date.now() + 1 }
+    onNew(loaded.policy)
     return log.info({ policy_revision: current.policy.revision.slice(0, 12) }, 'policy: the new file is in force')
   })
   return () => current
 }
 
-function metricsOf({ svid, jwt, subjects }: EvidenceSources, { subject_issuers = [] }: Settings): MetricsPage {
+/** A caller that still sends a permanent key is a finding; the name of the header is all that is kept of it. */
+function countCopies({ account, inbound }: Decided, metrics: MetricsPage): void {
+  if (account.database === undefined || inbound === undefined) return
+  const ownIdentity = account.caller?.evidence === 'jwt-svid'
+  for (const header of clientCopies(inbound.headers, inbound.strippedCredentials, ownIdentity))
+    metrics.clientCredential(account.database, header)
+}
+
+function metricsOf(
+  { svid, jwt, subjects }: EvidenceSources,
+  { subject_issuers = [] }: Settings,
+  credentials: ServedCredentials
+): MetricsPage {
   const ageOf = (snapshot: { readonly receivedAt: number } | undefined) => snapshot && Date.now() - snapshot.receivedAt
   return createMetrics(() => {
     const own = svid.current()
@@ -182,7 +213,8 @@ function metricsOf({ svid, jwt, subjects }: EvidenceSources, { subject_issuers =
       trustBundleAgeMs: ageOf(own),
       jwtBundleAgeMs: ageOf(jwt?.current()),
       generation: own?.generation,
-      subjectKeyAgesMs: subject_issuers.map(({ issuer }) => ({ issuer, ageMs: subjects.ageOf(issuer) }))
+      subjectKeyAgesMs: subject_issuers.map(({ issuer }) => ({ issuer, ageMs: subjects.ageOf(issuer) })),
+      credentials: credentials.counts()
     }
   })
 }
@@ -199,6 +231,7 @@ function keepReadiness(server: AuthzServer, readiness: () => string | undefined)
 
 interface Parts {
   readonly evidence: EvidenceSources
+  readonly credentials: ServedCredentials
   readonly sink: AuditSink
   readonly server: AuthzServer
   readonly health: HealthPort | undefined
@@ -214,6 +247,7 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
   await parts.server.drain(DRAIN_GRACE_MS)
   unwatchFile(parts.policyFile)
+  await parts.credentials.close()
   parts.evidence.close()
   parts.health?.close()
   await parts.sink.close()

@@ -17,16 +17,19 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   spire: ['core'],
   state: ['core'],
   audit: ['core'],
+  credentials: ['core'],
   config: ['core'],
   'authorize.ts': ['core', 'identity', 'databases', 'policy', 'risk', 'verdict'],
   envoy: ['core', 'verdict', 'authorize.ts'],
   // `svid verify` asks the same rulebooks that judge a call, so that its answer is the server's.
   admin: ['core', 'authorize.ts', 'identity'],
   'serve-databases.ts': ['core', 'authorize.ts', 'config', 'databases', 'state'],
+  'serve-credentials.ts': ['core', 'config', 'credentials', 'spire', 'verdict'],
   'serve-evidence.ts': ['core', 'config', 'identity', 'spire', 'state'],
   'serve.ts': [
     'core',
     'authorize.ts',
+    'serve-credentials.ts',
     'serve-databases.ts',
     'serve-evidence.ts',
     'audit',
@@ -37,7 +40,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'identity',
     'policy',
     'spire',
-    'state'
+    'state',
+    'verdict'
   ],
   // Commands that have nothing to do with a running server live in admin.
   'main.ts': ['config', 'databases', 'policy', 'serve.ts', 'admin']

@@ -1,6 +1,9 @@
-/** The plain HTTP health port: /livez says the process runs, /readyz whether it may be asked and why not, /metrics the ages of what it trusts. */
+/** The plain HTTP health port: /livez says the process runs, /readyz whether it may be asked and why not, /metrics the ages of what it trusts, and where it mints tokens, the public keys that verify them. */
 import { createServer } from 'node:http'
 import type { MetricsPage } from './metrics.ts'
+
+/** What Weaviate's AUTHENTICATION_OIDC_JWKS_URL names. */
+const JWKS_PATH = '/credentials/jwks.json'
 
 export interface HealthPort {
   readonly port: number
@@ -13,7 +16,8 @@ export async function startHealth(
   host: string,
   port: number,
   notReady: () => string | undefined,
-  metrics: MetricsPage
+  metrics: MetricsPage,
+  jwks?: () => string
 ): Promise<HealthPort> {
   let draining = false
   const server = createServer((request, response) => {
@@ -22,6 +26,10 @@ export async function startHealth(
         (text) => response.writeHead(200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' }).end(text),
         () => response.writeHead(500).end()
       )
+      return
+    }
+    if (request.url === JWKS_PATH && jwks !== undefined) {
+      response.writeHead(200, { 'content-type': 'application/jwk-set+json', 'cache-control': 'max-age=60' }).end(jwks())
       return
     }
     const because = draining ? 'draining' : notReady()

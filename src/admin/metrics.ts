@@ -1,5 +1,5 @@
 /** What the evidence looks like from outside, in the Prometheus text format. Labels come from the settings, never from calls. */
-import { Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
 
 /** Read at each scrape; undefined where there is nothing to have an age or an end. */
 export interface EvidenceFacts {
@@ -10,11 +10,15 @@ export interface EvidenceFacts {
   /** Grows with every change that the Workload API tells. */
   readonly generation: number | undefined
   readonly subjectKeyAgesMs: readonly { readonly issuer: string; readonly ageMs: number | undefined }[]
+  /** Of each database that has credentials: how many are wanted, and how many of them cannot be had. */
+  readonly credentials: readonly { readonly database: string; readonly wanted: number; readonly missing: number }[]
 }
 
 export interface MetricsPage {
   readonly contentType: string
   readonly text: () => Promise<string>
+  /** A client sent a credential to a database. Both from closed lists: `database` of the settings, `header` a known one or `other`. */
+  readonly clientCredential: (database: string, header: string) => void
 }
 
 export function createMetrics(facts: () => EvidenceFacts): MetricsPage {
@@ -46,7 +50,26 @@ export function createMetrics(facts: () => EvidenceFacts): MetricsPage {
       for (const { issuer, ageMs } of facts().subjectKeyAgesMs) this.set({ issuer }, seconds(ageMs) ?? Number.NaN)
     }
   })
-  return { contentType: registry.contentType, text: () => registry.metrics() }
+  new Gauge({
+    name: 'vecauthz_credentials_missing',
+    help: 'Credentials of a database that cannot be had, of those that are wanted',
+    labelNames: ['database'],
+    registers: [registry],
+    collect() {
+      for (const { database, missing } of facts().credentials) this.set({ database }, missing)
+    }
+  })
+  const copies = new Counter({
+    name: 'vecauthz_client_credentials_total',
+    help: 'Calls in which a client sent a credential of its own to a database; it was removed',
+    labelNames: ['database', 'header'],
+    registers: [registry]
+  })
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    clientCredential: (database, header) => copies.inc({ database, header })
+  }
 }
 
 function seconds(ms: number | undefined): number | undefined {

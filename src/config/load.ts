@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import type { DocumentFault, DocumentPath, KnownDatabase, KnownKind, KnownServer, PolicyDocument } from '../core/policy-document.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
+import { credentialFaults } from './credential-schema.ts'
 import { policySchema } from './policy-schema.ts'
 import { type Fault, type Read, readYaml } from './read-yaml.ts'
 import { type Settings, settingsSchema } from './settings-schema.ts'
@@ -82,6 +83,10 @@ function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): Docume
     if (kind?.asked === true && database.url === undefined) {
       const says = `${kind.kind} must be asked for the names behind ids, and there is no url`
       faults.push({ path: ['databases', at], says, remedy: 'Add url: http://host:port, reachable by this server.' })
+    }
+    if (database.credential !== undefined && kind !== undefined) {
+      const place = ['databases', at, 'credential']
+      faults.push(...credentialFaults(kind.kind, database.credential).map((one) => ({ ...one, path: [...place, ...one.path] })))
     }
     if (ids.has(database.id))
       faults.push({ path: ['databases', at, 'id'], says: `Database "${database.id}" stands here twice`, remedy: 'Rename one.' })

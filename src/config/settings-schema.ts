@@ -1,6 +1,7 @@
 /** The server's own settings file. The reference page is generated from the descriptions here. */
 import { z } from 'zod'
 import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
+import { credential } from './credential-schema.ts'
 
 const LISTEN = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[[0-9a-fA-F:]+\]):\d{1,5}$/
 const address = z.string().regex(LISTEN, 'must be an IP address and a port, such as 127.0.0.1:9901')
@@ -21,6 +22,9 @@ const database = z.strictObject({
     .regex(/^http:\/\/[^/?#@\s]+$/, 'must be http://host:port without path')
     .optional()
     .describe('Chroma: where to ask for names; reachable by Envoy and this server only'),
+  credential: credential
+    .optional()
+    .describe("The database's own credential; every client's is removed. Without it, calls go to the database without any"),
   version: z
     .string()
     .min(1)

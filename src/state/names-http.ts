@@ -14,18 +14,18 @@ export interface NameFetcher {
 export interface NameFetcherOptions {
   /** `http://host:port`, without a path. */
   readonly url: string
-  /** The database's own credential, if it has one. */
-  readonly headers?: Readonly<Record<string, string>>
+  /** The database's own credential as it stands now, if it has one. */
+  readonly headers?: () => Readonly<Record<string, string>>
 }
 
-export function createNameFetcher({ url, headers = {} }: NameFetcherOptions): NameFetcher {
+export function createNameFetcher({ url, headers = () => ({}) }: NameFetcherOptions): NameFetcher {
   const { protocol, hostname, port } = new URL(url)
   if (protocol !== 'http:') throw new Error(`${url}: names are asked over http:// only`)
   const agent = new Agent({ keepAlive: true, maxSockets: LOOKUPS_IN_FLIGHT_MAX })
   const once = (path: string, signal: AbortSignal) =>
     new Promise<Answer>((resolve, reject) => {
       const host = hostname.replace(/^\[|\]$/g, '')
-      const call = request({ agent, host, port, path, method: 'GET', headers: { accept: 'application/json', ...headers }, signal })
+      const call = request({ agent, host, port, path, method: 'GET', headers: { accept: 'application/json', ...headers() }, signal })
       call.on('error', (cause) => reject(Object.assign(cause, { onReusedConnection: call.reusedSocket })))
       call.on('response', (answer) => readAnswer(answer).then(resolve, reject))
       call.end()

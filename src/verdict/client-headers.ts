@@ -35,6 +35,19 @@ export function otherProxyHeaders(headers: ReadonlyMap<string, string>): readonl
 const NONE: readonly string[] = []
 
 /**
+ * The credentials that a client sent along, for counting: known names as they are, all others as `other`.
+ * @param noted what the gateway took away before the check, and noted
+ * @param ownIdentity the caller proved itself by a JWT-SVID in `authorization`, which is no permanent key
+ */
+export function clientCopies(headers: ReadonlyMap<string, string>, noted: readonly string[], ownIdentity: boolean): readonly string[] {
+  const found = new Set(noted.map((name) => (KNOWN.has(name) ? name : 'other')))
+  for (const name of CREDENTIAL_HEADERS) if (headers.has(name) && !(ownIdentity && name === 'authorization')) found.add(name)
+  return found.size === 0 ? NONE : [...found]
+}
+
+const KNOWN: ReadonlySet<string> = new Set(CREDENTIAL_HEADERS)
+
+/**
  * The database that the call was judged for, for a database that reads it from a header; undefined for others. A message that
  * names none goes where the header says, so the header says what was judged and never what the client wrote.
  */

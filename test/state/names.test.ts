@@ -386,7 +386,7 @@ describe('asking over HTTP', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const fetcher = createNameFetcher({
       url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      headers: { 'x-chroma-token': 'secret' }
+      headers: () => ({ 'x-chroma-token': 'secret' })
     })
     closing.push(
       fetcher.close,
