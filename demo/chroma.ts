@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chromaCommand } from '../setup/components.ts'
+import { freePort } from './database-process.ts'
 import { endProcess, gone } from './process.ts'
 
 const START_MS_MAX = 30_000
@@ -75,18 +75,4 @@ async function answers(child: ChildProcess, url: string): Promise<void> {
 async function assertVersion(url: string): Promise<void> {
   const said: unknown = await (await fetch(`${url}/api/v2/version`)).json()
   if (said !== API_VERSION) throw new Error(`its interface is version ${JSON.stringify(said)}, not ${API_VERSION}`)
-}
-
-/** The port itself when nothing listens there; for 0 any free one. */
-async function freePort(wanted: number): Promise<number> {
-  const probe = createServer()
-  const { promise, resolve, reject } = Promise.withResolvers<number>()
-  probe.once('error', () =>
-    reject(new Error(`Port ${wanted} of 127.0.0.1 is taken. Remedy: stop what listens there or choose another port`))
-  )
-  probe.listen(wanted, '127.0.0.1', () => {
-    const address = probe.address()
-    probe.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))))
-  })
-  return promise
 }

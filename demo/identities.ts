@@ -17,5 +17,7 @@ export const STRANGER = id('/acme/agent/stranger')
 
 /** What the host is called; the gateway's certificate carries it as a DNS name. */
 export const HOST = 'chroma.demo.vecauthz.test'
+/** The other databases, by kind: their host names in gateway.yaml and agent-sidecar.yaml. */
+export const OTHER_HOSTS = ['weaviate', 'milvus', 'qdrant'].map((kind) => `${kind}.demo.vecauthz.test`)
 export const DATABASE = 'rag'
 export const COLLECTION = 'handbook'

@@ -7,15 +7,23 @@ import { HOST, INDEXER, SUPPORT } from './identities.ts'
 import type { Stack } from './stack.ts'
 import { collectionPath } from './step.ts'
 
-/** An agent's own Envoy: plain HTTP on loopback in, mTLS with the agent's SVID out. Gives its port. */
-export async function startSidecar(stack: Stack, id: string): Promise<{ port: number; stop: () => Promise<void> }> {
+/** An agent's own Envoy: plain HTTP on loopback in, mTLS with the agent's SVID out. */
+export interface Sidecar {
+  /** Where Chroma is for this agent. */
+  readonly port: number
+  readonly portOf: (database: 'weaviate' | 'milvus' | 'qdrant') => number
+  readonly stop: () => Promise<void>
+}
+
+export async function startSidecar(stack: Stack, id: string): Promise<Sidecar> {
   const folder = join(stack.folder, `sidecar-${id.split('/').at(-1)}`)
   mkdirSync(folder, { mode: 0o700 })
   symlinkSync(stack.issuer.sdsFolderOf(id), join(folder, 'sds'))
-  const upstreams = { gateway: { address: '127.0.0.1', port: stack.door.port } }
+  const gateway = { address: '127.0.0.1', port: stack.door.port }
+  const upstreams = { gateway, gateway_grpc: gateway }
   const configFile = join(import.meta.dirname, '../envoy/agent-sidecar.yaml')
   const envoy = await startEnvoy({ binary: envoyBinary(), configFile, folder, overrides: { upstreams } })
-  return { port: envoy.port('agent_in'), stop: envoy.stop }
+  return { port: envoy.port('agent_in'), portOf: (database) => envoy.port(`agent_${database}`), stop: envoy.stop }
 }
 
 export async function keepUp(stack: Stack, say: (line: string) => void): Promise<void> {

@@ -17,6 +17,9 @@ export interface Recorder {
   readonly stop: () => Promise<void>
 }
 
+/** Where a database listens: a port of loopback, or a socket in the file system. */
+export type Upstream = { readonly host: string; readonly port: number } | { readonly socketPath: string }
+
 /** Longer than Envoy keeps an idle upstream connection (60 s): whoever closes first must be the one who sends, or a call is lost. */
 const IDLE_MS = 90_000
 
@@ -24,7 +27,7 @@ const IDLE_MS = 90_000
  * Stands between Envoy and the database, passes every byte on and writes down what came: the proof that a denied call never
  * reached the database, and of what an allowed one carried.
  */
-export async function startRecorder(upstream: { readonly host: string; readonly port: number }): Promise<Recorder> {
+export async function startRecorder(upstream: Upstream): Promise<Recorder> {
   let seen: Recorded[] = []
   const server = createServer({ keepAliveTimeout: IDLE_MS }, (incoming, outgoing) => {
     const entry = { method: incoming.method ?? '', target: incoming.url ?? '', headers: incoming.headers, bodyBytes: 0 }

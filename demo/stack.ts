@@ -12,9 +12,22 @@ import { WRITE_BODY_BYTES_MAX } from '../src/core/limits.ts'
 import { type DevIssuer, startDevIssuer } from '../src/spire/dev-issuer.ts'
 import { startChroma } from './chroma.ts'
 import type { Credentials, Door } from './client.ts'
+import { addDatabases, type OtherDatabase, type OtherServer, type RunningDatabase, startOther } from './databases.ts'
 import { type RunningEnvoy, startEnvoy } from './envoy.ts'
 import type { EnvoyOverrides } from './envoy-config.ts'
-import { DESK, GATEWAY_ENVOY, GATEWAY_SERVER, HOST, INDEXER, OTHER_ENVOY, PAYROLL, SUPPORT, TRIALS, TRUST_DOMAIN } from './identities.ts'
+import {
+  DESK,
+  GATEWAY_ENVOY,
+  GATEWAY_SERVER,
+  HOST,
+  INDEXER,
+  OTHER_ENVOY,
+  OTHER_HOSTS,
+  PAYROLL,
+  SUPPORT,
+  TRIALS,
+  TRUST_DOMAIN
+} from './identities.ts'
 import { IDP_ISSUER, type Idp, startIdp } from './idp.ts'
 import { endProcess } from './process.ts'
 import { type Recorder, startRecorder } from './recorder.ts'
@@ -40,6 +53,10 @@ export interface StackOptions {
   readonly settings?: (document: any) => void
   /** `svid_ttl_seconds` of the server's settings, for tests of a wrong one; the SVIDs' own lifetime unless told. */
   readonly claimedSvidSeconds?: number
+  /** Databases that run beside Chroma, each with two tenants' records (databases.ts). None unless told: they take a while. */
+  readonly databases?: readonly OtherDatabase[]
+  /** Stands in for a database that is in no package registry. */
+  readonly servers?: Partial<Record<OtherDatabase, OtherServer>>
   /** SPIFFE IDs in trust domains of their own, with whose bundles the gateway's Envoy and vecauthz federate. */
   readonly partners?: readonly string[]
 }
@@ -50,6 +67,8 @@ export interface Stack {
   readonly idp: Idp
   readonly envoy: RunningEnvoy
   readonly recorder: Recorder
+  /** @throws Error for one that was not asked for. */
+  readonly database: (kind: OtherDatabase) => RunningDatabase
   readonly door: Door
   /** `http://127.0.0.1:PORT` of Chroma itself, for what an operator would look at. */
   readonly chromaUrl: string
@@ -103,6 +122,12 @@ async function build(
     timed(say, 'Chroma', startChroma({ folder: join(folder, 'chroma') })).then(pushing(stops, (one) => one.stop()))
   )
   const collections = await timed(say, 'tenants and embeddings', seed(chroma.url))
+  const others = new Map<OtherDatabase, RunningDatabase>()
+  for (const kind of options.databases ?? []) {
+    const running = await timed(say, kind, startOther(kind, join(folder, kind), options.servers?.[kind]))
+    stops.push(running.stop)
+    others.set(kind, running)
+  }
   const recorder = await startRecorder({ host: '127.0.0.1', port: chroma.port })
   stops.push(recorder.stop)
   const idp = await startIdp()
@@ -123,7 +148,8 @@ async function build(
   mkdirSync(envoyFolder, { mode: 0o700 })
   symlinkSync(issuer.sdsFolderOf(GATEWAY_ENVOY), join(envoyFolder, 'sds'))
   const here = (port: number) => ({ address: '127.0.0.1', port })
-  const upstreams = { chroma: here(recorder.port), vecauthz: here(server.port), vecauthz_writes: here(writes.port) }
+  const ours = { chroma: here(recorder.port), vecauthz: here(server.port), vecauthz_writes: here(writes.port) }
+  const upstreams = Object.assign(ours, ...[...others.values()].map((one) => one.upstreams))
   const overrides: EnvoyOverrides = { upstreams, maxConnectionSeconds: Math.max(5, Math.floor(seconds * 0.4)), ...options.envoy }
   const starting = startEnvoy({ binary: envoyBinary(), configFile: join(ROOT, 'envoy/gateway.yaml'), folder: envoyFolder, overrides })
   const envoy = await timed(say, 'Envoy', starting)
@@ -134,6 +160,7 @@ async function build(
     idp,
     envoy,
     recorder,
+    database: (kind) => others.get(kind) ?? missing(kind),
     door: { port: envoy.port('gateway_in'), ca: issuer.bundlePem(TRUST_DOMAIN) },
     chromaUrl: chroma.url,
     collections,
@@ -147,6 +174,10 @@ async function build(
     },
     stop
   }
+}
+
+function missing(kind: OtherDatabase): never {
+  throw new Error(`${kind} is not among the databases of this stack`)
 }
 
 /** Waits for both even when one fails, so that what did start is there to be stopped. */
@@ -182,7 +213,7 @@ async function startIssuer(folder: string, seconds: number, partners: readonly s
       folder: home,
       trustDomains: [TRUST_DOMAIN, ...federatesWith],
       entries: [
-        { id: GATEWAY_ENVOY, dns: [HOST], federatesWith },
+        { id: GATEWAY_ENVOY, dns: [HOST, ...OTHER_HOSTS], federatesWith },
         { id: OTHER_ENVOY },
         { id: GATEWAY_SERVER, federatesWith },
         ...[SUPPORT, TRIALS, PAYROLL, INDEXER, DESK, ...partners].map((id) => ({ id }))
@@ -207,7 +238,10 @@ interface Places {
 }
 
 /** The shipped demo/config with this run's ports, socket and lifetimes. */
-function writeConfig({ folder, issuer, chromaUrl, jwksUrl, seconds }: Places, change: Pick<StackOptions, 'policy' | 'settings'>) {
+function writeConfig(
+  { folder, issuer, chromaUrl, jwksUrl, seconds }: Places,
+  change: Pick<StackOptions, 'policy' | 'settings' | 'databases'>
+) {
   const at = (name: string) => join(folder, name)
   const files = {
     settings: at('vecauthz.yaml'),
@@ -220,11 +254,12 @@ function writeConfig({ folder, issuer, chromaUrl, jwksUrl, seconds }: Places, ch
   Object.assign(settings, own, { audit: { file: files.audit } })
   settings.databases[0].url = chromaUrl
   settings.subject_issuers = [{ issuer: IDP_ISSUER, jwks_url: jwksUrl }]
+  const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
+  addDatabases(change.databases ?? [], settings, policy)
   change.settings?.(settings)
   writeFileSync(files.settings, stringify(settings))
   const lane = { body_bytes_max: WRITE_BODY_BYTES_MAX, deadline_ms: 2_500, audit: { file: at('audit-writes.jsonl') } }
   writeFileSync(files.writeSettings, stringify({ ...settings, ...lane }))
-  const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
   change.policy?.(policy)
   writeFileSync(files.policy, stringify(policy))
   return files

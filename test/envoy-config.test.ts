@@ -86,6 +86,7 @@ describe('overrides', () => {
     const addresses = clusters.map((cluster) => cluster['load_assignment'].endpoints[0].lb_endpoints[0].endpoint.address.socket_address)
     expect(addresses).toEqual([
       { address: 'chroma.test', port_value: 1 },
+      ...[8080, 50051, 19530, 6333, 6334].map((port_value) => ({ address: '127.0.0.1', port_value })),
       { address: '127.0.0.1', port_value: 9901 },
       { address: '127.0.0.1', port_value: 9911 }
     ])
@@ -101,7 +102,7 @@ describe('overrides', () => {
     {
       name: 'a cluster',
       overrides: { upstreams: { db: { address: '', port: 1 } } },
-      says: 'There is no cluster db to override, but: chroma, vecauthz, vecauthz_writes'
+      says: 'There is no cluster db to override, but: chroma, weaviate, weaviate_grpc, milvus, qdrant, qdrant_grpc, vecauthz, vecauthz_writes'
     }
   ])('for $name that is not there are an error', ({ overrides, says }) => {
     expect(() => overridden(overrides)).toThrow(says)

@@ -7,9 +7,10 @@ import {
   cluster,
   filter,
   HALF_SVID_S,
-  host,
+  hosts,
   http,
   idleUpstream,
+  namesOf,
   only,
   type Points,
   SVID,
@@ -35,6 +36,50 @@ const GATEWAY_FILTERS = [
 
 const authz = (b: Bootstrap): Config => filter(b, 'ext_authz')
 const downTls = (b: Bootstrap): Config => chain(b)['transport_socket'].typed_config
+
+const WRITE_LANE = {
+  with_request_body: { max_request_bytes: WRITE_BODY_BYTES_MAX, allow_partial_message: false, pack_as_bytes: true },
+  grpc_service: {
+    envoy_grpc: { cluster_name: 'vecauthz_writes' },
+    timeout: '3s',
+    retry_policy: {
+      num_retries: 2,
+      retry_on: 'connect-failure,refused-stream,unavailable',
+      retry_back_off: { base_interval: '0.01s', max_interval: '3s' }
+    }
+  }
+}
+const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'
+const ON_WRITE_LANE = { 'envoy.filters.http.ext_authz': { '@type': PER_ROUTE, check_settings: WRITE_LANE } }
+
+const calls = (to: string, prefix: string): Config => ({ match: { prefix }, route: { cluster: to, timeout: '30s' } })
+const writes = (to: string, match: Config): Config => ({
+  match,
+  route: { cluster: to, timeout: '60s' },
+  typed_per_filter_config: ON_WRITE_LANE
+})
+const like = (regex: string): Config => ({ safe_regex: { regex } })
+
+/** Every route, by database. */
+const ROUTES: Readonly<Record<string, readonly Config[]>> = {
+  chroma: [writes('chroma', like('/api/v2/.*/(add|upsert|update)')), calls('chroma', '/')],
+  weaviate: [
+    writes('weaviate_grpc', { path: '/weaviate.v1.Weaviate/BatchObjects' }),
+    calls('weaviate_grpc', '/weaviate.v1.Weaviate/'),
+    calls('weaviate_grpc', '/grpc.health.v1.Health/'),
+    writes('weaviate', { path: '/v1/batch/objects' }),
+    calls('weaviate', '/')
+  ],
+  milvus: [writes('milvus', like('/milvus.proto.milvus.MilvusService/(Insert|Upsert)')), calls('milvus', '/')],
+  qdrant: [
+    writes('qdrant_grpc', like('/qdrant.Points/(Upsert|UpdateVectors|UpdateBatch)')),
+    calls('qdrant_grpc', '/qdrant.'),
+    calls('qdrant_grpc', '/grpc.health.v1.Health/'),
+    writes('qdrant', like('/collections/[^/]+/points/(batch|vectors)')),
+    writes('qdrant', { ...like('/collections/[^/]+/points'), headers: [{ name: ':method', string_match: { exact: 'PUT' } }] }),
+    calls('qdrant', '/')
+  ]
+}
 
 const identity: Points = {
   'a client certificate is required': (b) => downTls(b)['require_client_certificate'] === true,
@@ -62,7 +107,11 @@ const reading: Points = {
   'streams of a connection are counted': (b) => within(http(b)['http2_protocol_options'].max_concurrent_streams, 100),
   'a stream has a small window': (b) => within(http(b)['http2_protocol_options'].initial_stream_window_size, BODY_BYTES_MAX),
   'a connection has a small window': (b) => within(http(b)['http2_protocol_options'].initial_connection_window_size, BODY_BYTES_MAX),
-  'the gateway answers to one name': (b) => same(host(b)['domains'], ['chroma.demo.vecauthz.test', 'chroma.demo.vecauthz.test:*'])
+  'the gateway answers to one name for each database': (b) =>
+    same(
+      hosts(b).map((host) => host['domains']),
+      Object.keys(ROUTES).map(namesOf)
+    )
 }
 
 const stripping: Points = {
@@ -102,8 +151,13 @@ const deciding: Points = {
   'decisions are counted under a name of their own': (b) => authz(b)['stat_prefix'] === 'vecauthz',
   'the latency of decisions is logged': (b) => authz(b)['emit_filter_state_stats'] === true,
   'every request is checked': (b) => ['filter_enabled', 'filter_enabled_metadata', 'shadow_mode'].every((key) => !(key in authz(b))),
-  'batches of Chroma take the write lane': (b) => same(host(b)['routes'][0], writeRoute('chroma', '/api/v2/.*/(add|upsert|update)')),
-  'routes choose a lane, and neither role nor whether to ask': (b) => host(b)['routes'].every(choosesLaneOnly),
+  ...Object.fromEntries(
+    Object.entries(ROUTES).map(([database, routes]) => [
+      `calls of ${database} go to its ports, batches by the write lane`,
+      (b: Bootstrap) => same(hosts(b).find((host) => same(host['domains'], namesOf(database)))?.['routes'], routes)
+    ])
+  ),
+  'routes choose a lane, and neither role nor whether to ask': (b) => hosts(b).every((host) => host['routes'].every(choosesLaneOnly)),
   'the log tells the decision': (b) => logged(b)['decision_id'] === '%DYNAMIC_METADATA(envoy.filters.http.ext_authz:decision_id)%',
   'the log tells who asked': (b) => logged(b)['peer'] === '%DOWNSTREAM_PEER_URI_SAN%',
   'the log tells when the certificate ends': (b) => logged(b)['peer_cert_end'] === '%DOWNSTREAM_PEER_CERT_V_END%',
@@ -116,16 +170,6 @@ const RETRY = {
   retry_on: 'connect-failure,refused-stream,unavailable',
   retry_back_off: { base_interval: '0.01s', max_interval: '0.5s' }
 }
-const WRITE_LANE = {
-  with_request_body: { max_request_bytes: WRITE_BODY_BYTES_MAX, allow_partial_message: false, pack_as_bytes: true },
-  grpc_service: {
-    envoy_grpc: { cluster_name: 'vecauthz_writes' },
-    timeout: '3s',
-    retry_policy: { ...RETRY, retry_back_off: { base_interval: '0.01s', max_interval: '3s' } }
-  }
-}
-const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'
-const ON_WRITE_LANE = { 'envoy.filters.http.ext_authz': { '@type': PER_ROUTE, check_settings: WRITE_LANE } }
 const BODY = { max_request_bytes: BODY_BYTES_MAX, allow_partial_message: false, pack_as_bytes: true }
 const VERDICT = { filter: 'envoy.filters.http.ext_authz', path: [{ key: 'verdict' }], value: { string_match: { exact: 'allow' } } }
 const DYNAMIC = { sourced_metadata: { metadata_source: 'DYNAMIC', metadata_matcher: VERDICT } }
@@ -158,17 +202,23 @@ const asking: Points = {
       circuit_breakers: { thresholds: [FEW_IN_FLIGHT] }
     }),
   'a dead replica is noticed': (b) => seconds(cluster(b, 'vecauthz')['connect_timeout']) <= 0.25,
-  'a dead database is noticed': (b) => seconds(cluster(b, 'chroma')['connect_timeout']) <= 1,
-  'idle connections to the database end': (b) => idleUpstream(b, 'chroma') <= 60,
-  'the database is spoken to over HTTP/1.1': (b) =>
-    same(upstreamHttpOf(cluster(b, 'chroma'))['explicit_http_config'], { http_protocol_options: {} })
+  ...reaching('chroma', { http_protocol_options: {} }),
+  ...reaching('weaviate', { http_protocol_options: {} }),
+  ...reaching('weaviate_grpc', { http2_protocol_options: {} }),
+  ...reaching('milvus', { http2_protocol_options: {} }),
+  ...reaching('qdrant', { http_protocol_options: {} }),
+  ...reaching('qdrant_grpc', { http2_protocol_options: {} })
+}
+
+function reaching(name: string, protocol: Config): Points {
+  return {
+    [`a dead ${name} is noticed`]: (b) => seconds(cluster(b, name)['connect_timeout']) <= 1,
+    [`idle connections to ${name} end`]: (b) => idleUpstream(b, name) <= 60,
+    [`${name} is spoken to over the protocol of its port`]: (b) => same(upstreamHttpOf(cluster(b, name))['explicit_http_config'], protocol)
+  }
 }
 
 export const GATEWAY_POINTS: Points = { ...BOTH, ...identity, ...reading, ...stripping, ...deciding, ...asking }
-
-function writeRoute(to: string, regex: string): Config {
-  return { match: { safe_regex: { regex } }, route: { cluster: to, timeout: '60s' }, typed_per_filter_config: ON_WRITE_LANE }
-}
 
 function choosesLaneOnly({ typed_per_filter_config: filters }: Config): boolean {
   return filters === undefined || same(filters, ON_WRITE_LANE)

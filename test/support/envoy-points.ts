@@ -16,7 +16,9 @@ export const chain = (b: Bootstrap): Config => only(listener(b)['filter_chains']
 export const http = (b: Bootstrap): Config => httpOf(listener(b))
 export const filter = (b: Bootstrap, name: string): Config => httpFilterOf(listener(b), `envoy.filters.http.${name}`)
 export const cluster = (b: Bootstrap, name: string) => named(b.static_resources.clusters, name)
-export const host = (b: Bootstrap): Config => only(http(b)['route_config'].virtual_hosts)
+export const hosts = (b: Bootstrap): readonly Config[] => http(b)['route_config'].virtual_hosts
+/** What clients may call a database. */
+export const namesOf = (database: string): readonly string[] => [`${database}.demo.vecauthz.test`, `${database}.demo.vecauthz.test:*`]
 export const upTls = (b: Bootstrap, name: string): Config => cluster(b, name)['transport_socket'].typed_config
 
 /** True of both files. */
@@ -39,14 +41,26 @@ export const BOTH: Points = {
   'both protocols are spoken': (b) => http(b)['codec_type'] === 'AUTO',
   'no upgrades': (b) => http(b)['upgrade_configs'] === undefined,
   "the router adds none of Envoy's headers": (b) => filter(b, 'router')['suppress_envoy_headers'] === true,
-  'hosts are listed': (b) => host(b)['domains'].length > 0 && host(b)['domains'].every((name: string) => !name.startsWith('*')),
-  'routes repeat nothing and have a timeout, and the last takes the rest': (b) => plainRoutes(host(b)['routes']),
-  'host and routes add and remove nothing': (b) => untouched(http(b)['route_config']) && untouched(host(b))
+  'hosts are listed': (b) =>
+    hosts(b).length > 0 &&
+    hosts(b).every((host) => host['domains'].length > 0 && host['domains'].every((name: string) => !name.startsWith('*'))),
+  'routes repeat nothing and have a timeout, and the last takes the rest': (b) => hosts(b).every((host) => plainRoutes(host['routes'])),
+  'hosts and routes add and remove nothing': (b) => untouched(http(b)['route_config']) && hosts(b).every(untouched)
 }
 
-const SIDECAR_NAMES = ['localhost', '127.0.0.1', 'chroma.demo.vecauthz.test'].flatMap((name) => [name, `${name}:*`])
+/** Listener to the routes of its database, by what they match; the last one takes the rest. */
+const SIDECAR_ROUTES: Readonly<Record<string, { readonly database: string; readonly routes: Readonly<Record<string, string>> }>> = {
+  agent_in: { database: 'chroma', routes: { '/': 'gateway' } },
+  agent_weaviate: {
+    database: 'weaviate',
+    routes: { '/weaviate.v1.Weaviate/': 'gateway_grpc', '/grpc.health.v1.Health/': 'gateway_grpc', '/': 'gateway' }
+  },
+  agent_milvus: { database: 'milvus', routes: { '/': 'gateway_grpc' } },
+  agent_qdrant: { database: 'qdrant', routes: { '/qdrant.': 'gateway_grpc', '/grpc.health.v1.Health/': 'gateway_grpc', '/': 'gateway' } }
+}
 
-export const SIDECAR_POINTS: Points = {
+/** True of each listener of the sidecar, seen as the only one. */
+const SIDECAR_LISTENER: Points = {
   ...BOTH,
   'agents reach it on loopback only': (b) => listener(b).address.socket_address.address === '127.0.0.1',
   'it decides nothing': (b) =>
@@ -57,16 +71,52 @@ export const SIDECAR_POINTS: Points = {
   'paths go on as they came': (b) => http(b)['normalize_path'] === false && http(b)['merge_slashes'] === false,
   'escaped slashes go on as they came': (b) => http(b)['path_with_escaped_slashes_action'] === 'KEEP_UNCHANGED',
   'XFCC of the agent goes nowhere': (b) => http(b)['forward_client_cert_details'] === 'SANITIZE',
-  'the gateway is called by its name': (b) => only<Config>(host(b)['routes'])['route'].host_rewrite_literal === 'chroma.demo.vecauthz.test',
-  'the name is in the handshake': (b) => upTls(b, 'gateway')['sni'] === 'chroma.demo.vecauthz.test',
-  'a connection to the gateway ends before half an SVID': (b) => upstreamAge(b, 'gateway') < HALF_SVID_S,
-  'a dead gateway is noticed': (b) => seconds(cluster(b, 'gateway')['connect_timeout']) <= 1,
-  'the gateway is spoken to over HTTP/1.1': (b) =>
-    same(upstreamHttpOf(cluster(b, 'gateway'))['explicit_http_config'], { http_protocol_options: {} }),
-  'an idle connection ends before the gateway ends it': (b) => idleUpstream(b, 'gateway') < 300,
-  'every address of the gateway is an endpoint': (b) => cluster(b, 'gateway')['type'] === 'STRICT_DNS',
-  'it answers to these names': (b) => same(host(b)['domains'], SIDECAR_NAMES),
-  ...upstreamIdentity('gateway', 'spiffe://demo.vecauthz.test/envoy/gateway', ['http/1.1'])
+  'it leads to one database of the gateway, by the name that the gateway knows, over the protocol of the call': (b) =>
+    same(only(hosts(b))['routes'], sidecarRoutes(listener(b).name)),
+  'it answers to these names': (b) => same(only(hosts(b))['domains'], sidecarNames(listener(b).name))
+}
+
+export const SIDECAR_POINTS: Points = {
+  ...Object.fromEntries(Object.entries(SIDECAR_LISTENER).map(([name, point]) => [name, ofEveryListener(point)])),
+  'a port for each database': (b) =>
+    same(
+      b.static_resources.listeners.map((one) => one.name),
+      Object.keys(SIDECAR_ROUTES)
+    ),
+  ...toTheGateway('gateway', 'http/1.1', { http_protocol_options: {} }),
+  ...toTheGateway('gateway_grpc', 'h2', { http2_protocol_options: {} })
+}
+
+function ofEveryListener(point: Points[string]): Points[string] {
+  return (b) => {
+    const { listeners } = b.static_resources
+    return listeners.length > 0 && listeners.every((one) => point({ ...b, static_resources: { ...b.static_resources, listeners: [one] } }))
+  }
+}
+
+function sidecarRoutes(name: string): readonly Config[] {
+  const { database, routes } = SIDECAR_ROUTES[name] ?? { database: '', routes: {} }
+  return Object.entries(routes).map(([prefix, to]) => ({
+    match: { prefix },
+    route: { cluster: to, host_rewrite_literal: `${database}.demo.vecauthz.test`, timeout: '35s' }
+  }))
+}
+
+function sidecarNames(name: string): readonly string[] {
+  const database = SIDECAR_ROUTES[name]?.database ?? ''
+  return ['localhost', '127.0.0.1'].flatMap((one) => [one, `${one}:*`]).concat(namesOf(database))
+}
+
+function toTheGateway(name: string, alpn: string, protocol: Config): Points {
+  return {
+    [`the name is in the handshake of ${name}`]: (b) => upTls(b, name)['sni'] === 'chroma.demo.vecauthz.test',
+    [`a connection of ${name} ends before half an SVID`]: (b) => upstreamAge(b, name) < HALF_SVID_S,
+    [`a dead gateway is noticed by ${name}`]: (b) => seconds(cluster(b, name)['connect_timeout']) <= 1,
+    [`${name} is spoken to over ${alpn}`]: (b) => same(upstreamHttpOf(cluster(b, name))['explicit_http_config'], protocol),
+    [`an idle connection of ${name} ends before the gateway ends it`]: (b) => idleUpstream(b, name) < 300,
+    [`every address of ${name} is an endpoint`]: (b) => cluster(b, name)['type'] === 'STRICT_DNS',
+    ...upstreamIdentity(name, 'spiffe://demo.vecauthz.test/envoy/gateway', [alpn])
+  }
 }
 
 /** Who the other end must be, and how it is spoken to. */

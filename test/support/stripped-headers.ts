@@ -30,8 +30,6 @@ export const STRIPPED = [
   'api-key',
   'x-api-key',
   'x-chroma-token',
-  'dbname',
-  'db-name',
   'proxy-authorization',
   'x-proxy-user',
   'x-pinecone-api-version',
@@ -42,6 +40,9 @@ export const STRIPPED = [
 /** Headers that are input to vecauthz, or plain HTTP, and stay. */
 export const KEPT = [
   'authorization',
+  // vecauthz overwrites the one and removes the other.
+  'dbname',
+  'db-name',
   'x-vecauthz-policy-token',
   'x-vecauthz-subject-token',
   'x-request-tag',
