@@ -1,5 +1,5 @@
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto'
-import { childrenOf, encodingOf, readBits, readUnsigned, TAG, wholeElement } from './der.ts'
+import { childrenOf, readBits, readUnsigned, TAG, wholeElement } from './der.ts'
 import type { Certificate } from './x509-certificate.ts'
 
 /** Which keys and signatures count (rule X-28). Algorithms are compared as whole DER, so that no parameter goes unread. */
@@ -55,7 +55,7 @@ export function keyFamily(spki: Buffer): KeyResult {
   const [algorithm, key, extra] = (whole && childrenOf(spki, whole)) ?? []
   const read = readBits(spki, key)
   if (algorithm === undefined || read === undefined || read.unused !== 0 || extra !== undefined) return weak('a malformed public key')
-  const name = encodingOf(spki, algorithm).toString('hex')
+  const name = spki.toString('hex', algorithm.start, algorithm.to)
   const point = POINTS.get(name)
   if (point !== undefined) {
     const fits = read.bits.length === point.bytes && (point.family !== 'ec' || read.bits[0] === 0x04)

@@ -39,8 +39,7 @@ export function readCertificate(bytes: Uint8Array): CertificateResult {
   if (signature === undefined || signature.unused !== 0) return malformed('a malformed signature field')
   const body = readBody(der, tbs)
   if (typeof body === 'string') return malformed(body)
-  const outer = encodingOf(der, algorithm).toString('hex')
-  if (outer !== body.algorithm) return malformed('two signature algorithms that differ')
+  if (hexOf(der, algorithm) !== body.algorithm) return malformed('two signature algorithms that differ')
   return { ok: true, certificate: { der, tbs: encodingOf(der, tbs), signature: signature.bits, ...body } }
 }
 
@@ -65,7 +64,7 @@ function readBody(der: Buffer, tbs: Element): Body | string {
   if (typeof extensions === 'string') return extensions
   return {
     serial: serial.toString('hex').replace(/^(?:00)+(?=.)/, ''),
-    algorithm: encodingOf(der, algorithm).toString('hex'),
+    algorithm: hexOf(der, algorithm),
     issuer: issuerName,
     subject: subjectName,
     notBefore,
@@ -73,6 +72,10 @@ function readBody(der: Buffer, tbs: Element): Body | string {
     spki: encodingOf(der, spki),
     extensions
   }
+}
+
+function hexOf(der: Buffer, { start, to }: Element): string {
+  return der.toString('hex', start, to)
 }
 
 /** `[0]` is there for version 2 and 3 only: DER leaves out the default. */

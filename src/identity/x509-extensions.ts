@@ -160,7 +160,7 @@ function readSubtrees(bytes: Buffer, list: Element): readonly GeneralName[] | un
 function readSubjectKeyId(value: Buffer, _critical: boolean, draft: Draft): Reading {
   const whole = wholeElement(value, TAG.octetString)
   if (whole === undefined) return 'malformed'
-  draft.subjectKeyId = contentOf(value, whole).toString('hex')
+  draft.subjectKeyId = value.toString('hex', whole.from, whole.to)
   return 'hint'
 }
 
@@ -173,7 +173,7 @@ function readAuthorityKeyId(value: Buffer, _critical: boolean, draft: Draft): Re
     const position = AUTHORITY_KEY_ID_TAGS.indexOf(part.tag)
     if (position <= last || (position > 0 && !isIssuerAndSerial(value, part))) return 'malformed'
     last = position
-    if (position === 0) draft.authorityKeyId = contentOf(value, part).toString('hex')
+    if (position === 0) draft.authorityKeyId = value.toString('hex', part.from, part.to)
   }
   return 'hint'
 }
