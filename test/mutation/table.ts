@@ -241,7 +241,7 @@ const X509: readonly Mutation[] = [
     'B-15': 'the certificate in x5c is read by the same reader'
   }),
   off('X-27', EXTENSIONS, 'if (seen.has(oid)) return', 'if (seen.has(oid)) continue\n    if (oid === null) return'),
-  off('X-27', CERTIFICATE, 'if (outer !== body.algorithm) return', 'if (outer === null) return'),
+  off('X-27', CERTIFICATE, 'if (hexOf(der, algorithm) !== body.algorithm) return', 'if (body.algorithm === null) return'),
   off('X-28', LEAF, 'return key.ok ? undefined :', 'return key !== null ? undefined :'),
   off('X-28', ISSUER, 'return algorithm === undefined ? undefined :', 'return algorithm !== null ? undefined :'),
   off('X-28', ALGORITHMS, 'RSA_BITS_MIN = 2048', 'RSA_BITS_MIN = 1024', { 'J-4': 'keys for tokens are held to the same strength' }),
