@@ -20,6 +20,10 @@ function load(settings: string, policy: string): string[] {
   return loaded.ok ? [] : loaded.faults.map((fault) => printFault({ ...fault, file: fault.file.slice(folder.length + 1) }))
 }
 
+const VAULT = '{ address: "https://vault.test:8200", role: vecauthz, jwt_audience: vault, path: chroma, field: token }'
+const withCredential = (text: string, credential: string) =>
+  text.replace('    version: 1.5.9', `    credential: ${credential}\n    version: 1.5.9`)
+
 /** Each bad policy to the faults it must give: place first, then what is wrong. */
 const WANT: Record<string, RegExp[]> = {
   'unknown-key.yaml': [/^policy.yaml:8:5: collections.0.names: /, /^policy.yaml:10:\d+: collections.0.name: unknown key/],
@@ -45,6 +49,23 @@ const WANT: Record<string, RegExp[]> = {
 describe('configuration', () => {
   it('a good settings file and policy load', () => {
     expect(load(SETTINGS, POLICY)).toEqual([])
+  })
+
+  const credentials: readonly (readonly [string, string])[] = [
+    ['chroma', '{ mode: header, header: x-chroma-token, secret: { env: KEY } }'],
+    ['chroma', `{ mode: header, header: authorization, secret: { vault: ${VAULT} } }`],
+    ['qdrant', '{ mode: api_key, secret: { file: qdrant.key } }'],
+    ['qdrant', '{ mode: rbac_jwt, secret: { file: qdrant.key }, manage: true, ttl_seconds: 10 }'],
+    ['weaviate', "{ mode: api_key, secret: { file: 'keys/{tenant}' } }"],
+    ['weaviate', '{ mode: oidc, issuer: https://vecauthz.test, audience: weaviate }'],
+    [
+      'milvus',
+      "{ mode: user_password, user: 'u_{tenant}', secret: { file: 'keys/{tenant}' }, probe_user: probe, probe_secret: { env: P } }"
+    ]
+  ]
+  it.each(credentials)('a credential of %s: %s', (kind, credential) => {
+    const faults = load(withCredential(SETTINGS.replace('kind: chroma', `kind: ${kind}`), credential), POLICY)
+    expect(faults.filter((fault) => fault.startsWith('settings.yaml'))).toEqual([])
   })
 
   it('every bad policy in the folder is known here', () => {
@@ -77,6 +98,53 @@ describe('configuration', () => {
     ],
     ['a role that does not exist', (text) => text.replace('role: gateway', 'role: open'), /settings.yaml:2:7: role: /],
     ['a listen address with a name', (text) => text.replace('127.0.0.1:0', 'localhost:1'), /settings.yaml:3:9: listen: /],
+    [
+      'a credential of another kind of database',
+      (text) => withCredential(text, '{ mode: rbac_jwt, secret: { env: KEY } }'),
+      /settings.yaml:\d+:\d+: chroma has no credential of mode rbac_jwt. Use one of: header/
+    ],
+    ['a header that is not said', (text) => withCredential(text, '{ mode: header, secret: { env: KEY } }'), /Mode header needs header/],
+    ['no secret', (text) => withCredential(text, '{ mode: header, header: x-chroma-token }'), /Mode header needs secret/],
+    [
+      'a secret in two places',
+      (text) => withCredential(text, '{ mode: header, header: x-chroma-token, secret: { env: KEY, file: key } }'),
+      /secret is in one place: file, env or vault/
+    ],
+    [
+      'a header for all tenants that is none for all',
+      (text) => withCredential(text, "{ mode: header, header: x-chroma-token, secret: { file: 'keys/{tenant}' } }"),
+      /secret of mode header is one for all tenants/
+    ],
+    [
+      'a key of another mode',
+      (text) => withCredential(text, '{ mode: header, header: x-chroma-token, secret: { env: KEY }, user: root }'),
+      /user says nothing in mode header/
+    ],
+    [
+      'a Vault without TLS',
+      (text) => withCredential(text, `{ mode: header, header: x-chroma-token, secret: { vault: ${VAULT.replace('https', 'http')} } }`),
+      /vault.address: must be https/
+    ],
+    [
+      'a path of Vault that leads upwards',
+      (text) =>
+        withCredential(text, `{ mode: header, header: x-chroma-token, secret: { vault: ${VAULT.replace('chroma', '../chroma')} } }`),
+      /vault.path: must be a path/
+    ],
+    [
+      'a start-up user without a password',
+      (text) =>
+        withCredential(
+          text.replace('kind: chroma', 'kind: milvus'),
+          "{ mode: user_password, user: 'u_{tenant}', secret: { file: 'keys/{tenant}' }, probe_user: probe }"
+        ),
+      /probe_user and probe_secret go together/
+    ],
+    [
+      'tokens that nobody issues',
+      (text) => withCredential(text.replace('kind: chroma', 'kind: weaviate'), '{ mode: oidc, audience: weaviate }'),
+      /Mode oidc needs issuer/
+    ],
     ['no list of Envoys', (text) => text.replace(/envoys:.*\n/, ''), /envoys/],
     [
       'a policy file that is not there',
