@@ -117,7 +117,7 @@ describe('any bytes', () => {
       }),
       runs(3000)
     )
-    expect(allowed).toBeGreaterThan(100)
+    expect(allowed).toBeGreaterThan(runs(3000).numRuns / 50)
   })
 
   it('in another order of fields say the same', () => {
