@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createVaultClient } from '../../src/credentials/vault-http.ts'
 import { secretFromVault } from '../../src/credentials/vault-secret.ts'
 import { VaultSession } from '../../src/credentials/vault-session.ts'
+import { issueSvid, makeAuthority, pemOf } from '../support/ca.ts'
 import { type FakeVault, startVault } from '../support/vault.ts'
 
 const MAX_AGE_MS = 60_000
@@ -171,5 +172,35 @@ describe('a token of Vault', () => {
     expect(vault.tokens.size).toBe(1)
     await session.close()
     expect(vault.tokens.size).toBe(0)
+  })
+})
+
+describe('the connection to Vault', () => {
+  it('is TLS to one whom the given authority vouches for, and to nobody else', async () => {
+    const times = { notBefore: Date.now() - 60_000, notAfter: Date.now() + 600_000 }
+    const [root, stranger] = [
+      await makeAuthority({ trustDomain: 'vec.test', ...times }),
+      await makeAuthority({ trustDomain: 'vec.test', ...times })
+    ]
+    const leaf = await issueSvid(root, { ...times, sans: [{ type: 'ip', value: Uint8Array.of(127, 0, 0, 1) }] })
+    const vault = await startVault({}, { key: leaf.keyPem, cert: leaf.pem })
+    closing.push(vault.close)
+    const login = { method: 'POST', path: 'auth/jwt/login', body: { role: 'vecauthz', jwt: 'jwt-svid-of-vecauthz' } } as const
+    const answers = []
+    for (const ca of [pemOf(root.der), pemOf(stranger.der), undefined]) {
+      const client = createVaultClient({ address: vault.address, ca, namespace: 'team' })
+      closing.push(client.close)
+      answers.push(await client.call(login, AbortSignal.timeout(2_000)))
+    }
+    expect(answers.map(({ ok }) => ok)).toEqual([true, false, false])
+    expect(answers.slice(1)).toEqual(
+      [1, 2].map(() => ({
+        ok: false,
+        status: 0,
+        because: expect.stringMatching(/^no answer \([A-Z_]*(SELF_SIGNED|UNABLE|CERT)[A-Z_]*\)$/)
+      }))
+    )
+    expect(vault.calls).toHaveLength(1)
+    expect(vault.calls[0]?.headers).toMatchObject({ 'x-vault-namespace': 'team', 'x-vault-request': 'true' })
   })
 })
