@@ -7,7 +7,6 @@ import {
   HS256_KEY_BYTES_MIN,
   type OidcKey,
   type OidcNames,
-  type QdrantAccess,
   qdrantAccess,
   qdrantToken,
   readOidcKey,
@@ -55,9 +54,9 @@ function issuerOf(rule: CredentialRule): Issue {
     case 'user_password':
       return fixed(rule.user, (text, user) => ['authorization', Buffer.from(`${user}:${text}`).toString('base64')])
     case 'rbac_jwt':
-      return minted(rule.ttlMs, (grant) => qdrantAccess(grant, rule.manage), qdrantHeader)
+      return minted(rule.ttlMs, qdrantScope, qdrantHeader(rule.manage))
     case 'oidc':
-      return minted(rule.ttlMs, (grant) => accept(grant.kind === 'tenant' ? grant.tenant : undefined), weaviateHeader(rule))
+      return minted(rule.ttlMs, (grant) => (grant.kind === 'tenant' ? `tenant ${grant.tenant}` : 'probe'), weaviateHeader(rule))
   }
 }
 
@@ -85,20 +84,19 @@ interface Minted {
 /** Of one caller: it acts for few tenants on few collections, and what is pushed out is minted anew. */
 const MINTED_MAX = 16
 
-function minted<Scope>(
+/** @param scopeOf a text that only grants with the same token have */
+function minted(
   ttlMs: number,
-  scopeOf: (grant: Grant | ProbeGrant) => Result<Scope>,
-  mint: (secret: Secret, scope: Scope, facts: TokenFacts) => Result<HeaderPair>
+  scopeOf: (grant: Grant | ProbeGrant) => string,
+  mint: (secret: Secret, grant: Grant | ProbeGrant, facts: TokenFacts) => Result<HeaderPair>
 ): Issue {
   const known = new WeakMap<object, readonly Minted[]>()
   return (secret, grant, now) => {
-    const scope = scopeOf(grant)
-    if (!scope.ok) return scope
-    const key = JSON.stringify(scope.value) ?? ''
+    const key = scopeOf(grant)
     const own = known.get(grant.caller) ?? []
     const usable = own.find((one) => one.key === key && one.secret === secret && now < one.until)
     if (usable !== undefined) return accept(usable.credential)
-    const header = mint(secret, scope.value, { caller: grant.caller.id.text, now, ttlMs })
+    const header = mint(secret, grant, { caller: grant.caller.id.text, now, ttlMs })
     if (!header.ok) return header
     const credential = { header: header.value }
     const fresh = { key, secret, until: now + ttlMs / 2, credential }
@@ -107,13 +105,27 @@ function minted<Scope>(
   }
 }
 
-function qdrantHeader(secret: Secret, access: QdrantAccess, facts: TokenFacts): Result<HeaderPair> {
-  return accept(['api-key', qdrantToken(secret.reveal(), access, facts)])
+/** What `qdrantAccess` looks at, without making a list of it for every call. */
+function qdrantScope(grant: Grant | ProbeGrant): string {
+  if (grant.kind === 'probe') return 'probe'
+  const { call, targets } = grant
+  const doing = call.operation === 'define' || call.operation === 'drop' ? call.endpoint : call.operation
+  const [only] = targets
+  if (targets.length === 1 && only?.collection.kind === 'name') return `${doing} name ${only.collection.name}`
+  return `${doing} list ${JSON.stringify(targets.map(({ collection }) => (collection.kind === 'name' ? collection.name : null)))}`
+}
+
+function qdrantHeader(manage: boolean) {
+  return (secret: Secret, grant: Grant | ProbeGrant, facts: TokenFacts): Result<HeaderPair> => {
+    const access = qdrantAccess(grant, manage)
+    return access.ok ? accept(['api-key', qdrantToken(secret.reveal(), access.value, facts)]) : access
+  }
 }
 
 function weaviateHeader(names: OidcNames) {
   const keys = new WeakMap<Secret, OidcKey>()
-  return (secret: Secret, tenant: string | undefined, facts: TokenFacts): Result<HeaderPair> => {
+  return (secret: Secret, grant: Grant | ProbeGrant, facts: TokenFacts): Result<HeaderPair> => {
+    const tenant = grant.kind === 'tenant' ? grant.tenant : undefined
     const key = keys.get(secret) ?? readOidcKey(secret.reveal())
     if (key === undefined) return refuse('state-unavailable', 'the key for tokens of Weaviate is no RSA key')
     keys.set(secret, key)

@@ -109,6 +109,30 @@ describe('a minted token', () => {
     expect(headerOf(grant)).not.toBe(headerOf())
   })
 
+  it('for Qdrant of a call about two collections is not the one for a collection of a name that looks like both', () => {
+    const { headerOf } = credentialsOf(RBAC, 'k'.repeat(32))
+    const both = { ...grantOf(), targets: [targetOf('acme', 'a'), targetOf('acme', 'b')] } as Grant
+    const names = ['["a","b"]', 'list ["a","b"]', 'a,b', 'a']
+    const tokens = [both, ...names.map((name) => grantOf('acme', name)), { ...both, targets: both.targets.slice(0, 1) } as Grant].map(
+      (grant) => headerOf(grant)
+    )
+    expect(new Set(tokens.slice(0, 5)).size).toBe(5)
+    expect(tokens[5]).toBe(tokens[4])
+    expect(tokenOf(tokens[0])['access']).toEqual(['a', 'b'].map((collection) => ({ collection, access: 'r' })))
+  })
+
+  it('for Qdrant is refused each time where the first was, and does not stand in for another operation', () => {
+    const { headerOf } = credentialsOf(RBAC, 'k'.repeat(32))
+    const define = (endpoint: string) => ({ ...grantOf(), call: { ...callOf('define', undefined), endpoint } }) as Grant
+    expect([headerOf(define('collection.create')), headerOf(define('collection.create'))]).toEqual([
+      'operation-unknown',
+      'operation-unknown'
+    ])
+    expect(tokenOf(headerOf(define('index.create')))['access']).toEqual([{ collection: 'handbook', access: 'rw' }])
+    expect(tokenOf(headerOf(grantOf('acme', 'handbook', 'write')))['access']).toEqual([{ collection: 'handbook', access: 'prw' }])
+    expect(tokenOf(headerOf(grantOf()))['access']).toEqual([{ collection: 'handbook', access: 'r' }])
+  })
+
   it('for Weaviate is not the one for another tenant of the same caller, nor for another caller of the same tenant', () => {
     const { headerOf } = credentialsOf(OIDC, PEM)
     const other = callerOf('spiffe://demo.vecauthz.test/acme/indexer')
