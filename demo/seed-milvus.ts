@@ -6,7 +6,7 @@ const TENANTS = ['acme', 'globex']
 export async function seedMilvus(address: string): Promise<void> {
   // Loaded only where Milvus runs: it takes its time.
   const { DataType, MilvusClient } = await import('@zilliz/milvus2-sdk-node')
-  const client = new MilvusClient({ address })
+  const client = new MilvusClient({ address, logLevel: 'error' })
   await client.connectPromise
   try {
     const embedding = { name: 'embedding', data_type: DataType.FloatVector, dim: 4 }
