@@ -16,6 +16,9 @@ export interface RunningWeaviate {
   readonly stop: () => Promise<void>
 }
 
+const OPEN_TO_ALL =
+  'Weaviate runs without a network namespace (unshare or ip is missing, or not allowed): its gRPC and data ports are on every interface.'
+
 interface Ports {
   readonly rest: number
   readonly grpc: number
@@ -34,6 +37,7 @@ export async function startWeaviate(folder: string): Promise<RunningWeaviate> {
   mkdirSync(folder, { recursive: true })
   const ports = await freePorts()
   const enclosed = unshare !== undefined
+  if (!enclosed) process.stderr.write(`${OPEN_TO_ALL}\n`)
   const sockets = { rest: { socketPath: join(home, 'rest') }, grpc: { socketPath: join(home, 'grpc') } }
   const open = { rest: { host: '127.0.0.1', port: ports.rest }, grpc: { host: '127.0.0.1', port: ports.grpc } }
   const { rest, grpc }: { rest: Upstream; grpc: Upstream } = enclosed ? sockets : open
