@@ -162,6 +162,36 @@ export const RULES = {
   'U-14': {
     level: 'ours',
     title: 'A verdict is kept for the same token, caller, keys and policy only, and no longer than the token is valid.'
+  },
+
+  'T-1': {
+    level: 'ours',
+    title: 'A policy token is one JWS in compact form, small and flat, strictly encoded, without a name twice (RFC 7515).'
+  },
+  'T-2': { level: 'ours', title: 'Its algorithm is ES256, ES384, RS256 or PS256: never none, never a shared secret.' },
+  'T-3': { level: 'ours', title: 'Its type is vecauthz-policy+jwt, with this case: no other token passes for one.' },
+  'T-4': { level: 'ours', title: 'Its header has alg, typ and x5c and nothing else.' },
+  'T-5': { level: 'must', title: 'x5c is an array of certificates in strict base64, the one of the key first (RFC 7515 §4.1.6).' },
+  'T-6': { level: 'ours', title: 'The chain in x5c is that of an X.509-SVID under our own bundles, at this moment.' },
+  'T-7': {
+    level: 'must',
+    title: 'The key of the first certificate signed it, with an algorithm that fits it (RFC 7515 §4.1.6, RFC 7518 §3).'
+  },
+  'T-8': { level: 'ours', title: 'Its issuer is the SPIFFE ID of the first certificate.' },
+  'T-9': { level: 'ours', title: 'Its issuer is one that the policy lists; without a list, nobody is.' },
+  'T-10': { level: 'ours', title: 'It is for us, letter for letter, and its issuer may vouch to us.' },
+  'T-11': { level: 'ours', title: 'Its subject is the SPIFFE ID of the TLS peer.' },
+  'T-12': { level: 'ours', title: 'It names one tenant that its issuer may vouch for; a probe names none.' },
+  'T-13': { level: 'ours', title: 'Its digest is that of this very request.' },
+  'T-14': { level: 'ours', title: 'Its operation is that of the call, where that is known.' },
+  'T-15': { level: 'ours', title: 'It says when it was issued and when it ends, in whole seconds, at most thirty apart.' },
+  'T-16': { level: 'ours', title: 'It has not ended, but for a leeway of at most five seconds.' },
+  'T-17': { level: 'ours', title: 'It was not issued in the future, but for the same leeway.' },
+  'T-18': { level: 'ours', title: 'It has the claims of a policy token, each in its form, and no others.' },
+  'T-19': { level: 'ours', title: 'What changes something uses it once, by issuer and jti; the same check again is the same use.' },
+  'T-20': {
+    level: 'ours',
+    title: 'An issuer is kept for the same header and bundles only, once it signed, and no longer than its path is valid.'
   }
 } as const satisfies Record<string, Rule>
 

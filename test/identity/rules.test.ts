@@ -10,12 +10,12 @@ const filesIn = (folder: string, ending: string): string[] =>
     .map((file) => `${folder}${file}`)
 
 /** Not the curves P-256 to P-521. */
-const NUMBERS = /\b(?:ID|X|P|J|W|B|U)-\d{1,2}\b/g
+const NUMBERS = /\b(?:ID|X|P|J|W|B|U|T)-\d{1,2}\b/g
 const tests = ['../core/spiffe-id.test.ts', ...filesIn('./', '.test.ts')].map(read).join('\n')
 const sources = ['../../src/core/spiffe-id.ts', ...filesIn('../../src/identity/', '.ts')].map(read).join('\n')
 
 /** The rule numbers that the name of a test or row begins with. */
-const titles = [...tests.matchAll(/(?:name: |\bit\(|\b(?:idRow|claim|header)\()\s*['"`]((?:(?:ID|X|P|J|W|B|U)-\d{1,2}[ '])+)/g)].flatMap(
+const titles = [...tests.matchAll(/(?:name: |\bit\(|\b(?:idRow|claim|header)\()\s*['"`]((?:(?:ID|X|P|J|W|B|U|T)-\d{1,2}[ '])+)/g)].flatMap(
   (found) => found[1]?.match(NUMBERS) ?? []
 )
 

@@ -12,7 +12,7 @@ import { MUTATIONS, type Mutation, NO_MUTATION } from './table.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const COPIED = ['src', 'test/core', 'test/identity', 'test/support', 'package.json', 'tsconfig.json', 'vitest.config.ts']
 /** The number of a rule, and not the curve P-256. Tests without a number hold several rules at once (properties, readers of bytes), so they are not asked. */
-const NUMBER = String.raw`\b(?:ID|X|P|J|W|B|U)-\d{1,2}\b`
+const NUMBER = String.raw`\b(?:ID|X|P|J|W|B|U|T)-\d{1,2}\b`
 const RUN_MS_MAX = 30_000
 
 interface Outcome {

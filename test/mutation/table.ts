@@ -49,6 +49,12 @@ const BUNDLE_KEYS = 'src/identity/bundle-keys.ts'
 const JWK = 'src/identity/jwk.ts'
 const IDENTIFY = 'src/identity/identify.ts'
 const XFCC = 'src/identity/xfcc.ts'
+const POLICY = 'src/identity/policy-token.ts'
+const POLICY_PARTS = 'src/identity/policy-token-parts.ts'
+const POLICY_CLAIMS = 'src/identity/policy-token-claims.ts'
+const POLICY_ISSUER = 'src/identity/policy-token-issuer.ts'
+const POLICY_USE = 'src/identity/policy-token-use.ts'
+const DIGEST = 'src/core/request-digest.ts'
 
 const off = (rule: RuleNumber, file: string, source: string, instead: string, also: Also = {}): Mutation => ({
   rule,
@@ -533,4 +539,82 @@ const USERS: readonly Mutation[] = [
   off('U-14', VERDICTS, 'known.at >= since && ', '', { 'J-26': 'verdicts on JWT-SVIDs are kept in the same way' })
 ]
 
-export const MUTATIONS: readonly Mutation[] = [...IDS, ...X509, ...TOKENS, ...BUNDLES, ...PEERS, ...USERS]
+const POLICIES: readonly Mutation[] = [
+  off('T-1', POLICY_PARTS, 'if (token.length > POLICY_TOKEN_CHARS_MAX) return', 'if (token.length < 0) return'),
+  off('T-1', POLICY_PARTS, " || tail === '' || more.length > 0) return", " || tail === '') return"),
+  off('T-1', POLICY_PARTS, '[strictBase64Url(body), strictBase64Url(tail)]', "[body, tail].map((one) => Buffer.from(one, 'base64url'))"),
+  off('T-1', POLICY_PARTS, "objectIn(claims, 'claims', 1)", "objectIn(claims, 'claims', 8)", {
+    'T-18': 'a claim that is an object is no text either'
+  }),
+  off(
+    'T-2',
+    POLICY_PARTS,
+    "typeof alg === 'string' && POLICY_TOKEN_ALGORITHMS.includes(alg) ? JWT_ALGORITHMS.get(alg) : undefined",
+    "JWT_ALGORITHMS.get(alg as string) ?? JWT_ALGORITHMS.get('ES256')"
+  ),
+  off('T-3', POLICY_PARTS, "if (members.get('typ') !== POLICY_TOKEN_TYPE) return", 'if (members.size < 0) return'),
+  off('T-4', POLICY_PARTS, "if (name !== 'alg' && name !== 'typ' && name !== 'x5c') return", "if (name === '') return"),
+  off('T-5', POLICY_PARTS, ' || x5c.length > CHAIN_CERTIFICATES_MAX)', ')'),
+  off('T-5', POLICY_PARTS, "typeof one === 'string' ? strictBase64(one) : undefined", "Buffer.from(String(one), 'base64')"),
+  off(
+    'T-6',
+    POLICY_ISSUER,
+    'verifyX509Svid(header.chain, trust, now)',
+    'verifyX509Svid(header.chain, trust, Math.min(now, Date.UTC(2026, 10, 20, 11, 59, 58)))'
+  ),
+  off('T-7', POLICY, 'if (forged !== undefined) return', 'if (forged === null) return'),
+  off('T-7', POLICY_ISSUER, "['rsa', ['RS256', 'PS256']]", "['rsa', ['RS256', 'PS256']],\n  ['ed25519', ['ES256']]"),
+  off('T-8', POLICY, 'if (issuer.id.text !== claims.iss) return', "if (issuer.id.text === '') return"),
+  off(
+    'T-9',
+    POLICY,
+    'check.issuers.get(claims.iss)',
+    "(check.issuers.get(claims.iss) ?? [...check.issuers.values()][0] ?? { tenants: new Set(['acme']), audiences: new Set([claims.aud]) })"
+  ),
+  off('T-10', POLICY, 'if (!audiences.has(aud)) return', 'if (audiences === null) return'),
+  off('T-10', POLICY, 'if (claims.aud !== check.audience) return', "if (claims.aud === '') return"),
+  off('T-11', POLICY, 'if (claims.sub !== check.peer.text)', "if (claims.sub === '')"),
+  off('T-12', POLICY, 'if (tenant !== undefined && !tenants.has(tenant)) return', 'if (tenants === null) return'),
+  off(
+    'T-12',
+    POLICY_CLAIMS,
+    "if (tenant === undefined && (act !== 'probe' || members.has('tenant'))) return",
+    'if (members.size < 0) return'
+  ),
+  off('T-12', POLICY_CLAIMS, "if (tenant !== undefined && act === 'probe') return", 'if (members.size < 0) return'),
+  off('T-13', POLICY, 'return claims.dig === digest ? undefined :', "return digest !== '' ? undefined :"),
+  off('T-13', DIGEST, 'key(FORMAT, method, authority, target)', 'FORMAT + method + authority + target'),
+  off('T-13', DIGEST, 'key(FORMAT, method, authority, target)', 'key(FORMAT, authority, target)'),
+  off('T-13', DIGEST, 'key(FORMAT, method, authority, target)', 'key(FORMAT, method, target)'),
+  off('T-13', DIGEST, 'key(FORMAT, method, authority, target)', "key(FORMAT, method, authority, target.replace(/\\?.*/, ''))"),
+  off('T-13', DIGEST, 'for (const name of ALWAYS) head += headerPart(name, headers.get(name))', ''),
+  off('T-13', DIGEST, 'for (const name of [...meaningHeaders].sort()) head += headerPart(name, headers.get(name))', ''),
+  off('T-13', DIGEST, "value === undefined ? key(name, 'absent') : key(name, 'present', value)", "key(name, 'present', value ?? '')"),
+  off('T-13', DIGEST, 'if (body !== undefined) sha256.update(body)', ''),
+  off('T-13', DIGEST, "'utf16le')\n", "'utf8' as 'utf16le')\n"),
+  off('T-14', POLICY, 'if (check.operation !== undefined && claims.act !== check.operation)', 'if (claims.act === undefined)'),
+  off('T-15', POLICY_CLAIMS, ' && exp - iat <= POLICY_TOKEN_SECONDS_MAX))', '))'),
+  off('T-15', POLICY_CLAIMS, 'if (!(exp > iat && ', 'if (!('),
+  off('T-15', POLICY_CLAIMS, 'Number(integerOf(value) ?? -1n)', 'Number((value as { literal?: string } | undefined)?.literal ?? value)'),
+  off('T-16', POLICY, 'if (!(check.now < until)) return', 'if (until < 0) return'),
+  off('T-16', POLICY, 'Math.min(Math.max(check.leewayMs, 0), POLICY_TOKEN_LEEWAY_MS_MAX)', 'check.leewayMs'),
+  off('T-17', POLICY, 'if (!(check.now >= claims.iat * 1000 - leeway)) return', 'if (leeway < 0) return'),
+  off('T-18', POLICY_CLAIMS, 'if (!Object.hasOwn(CLAIMS, name)) return', "if (name === '') return"),
+  off(
+    'T-18',
+    POLICY_CLAIMS,
+    "typeof value === 'string' && Object.hasOwn(OPERATIONS, value)",
+    "typeof value === 'string' && value in OPERATIONS"
+  ),
+  off('T-18', POLICY_CLAIMS, 'strictBase64Url(dig)?.length !== DIGEST_BYTES', 'dig.length < DIGEST_BYTES'),
+  off('T-18', POLICY_CLAIMS, "if (typeof jti !== 'string' || !TOKEN_ID.test(jti)) return", "if (typeof jti !== 'string') return"),
+  off('T-18', POLICY_CLAIMS, "if (purpose === undefined && members.has('purpose')) return", 'if (members.size < 0) return'),
+  off('T-19', POLICY_USE, "if (spending === 'ours') return undefined", 'return undefined'),
+  off('T-19', POLICY_USE, 'if (!isMutation(operation)) return undefined', ''),
+  off('T-19', POLICY_USE, 'key(issuer.text, tokenId)', 'tokenId'),
+  off('T-20', POLICY_ISSUER, 'if (cache.generation !== trust.generation) {', 'if (Number.isNaN(cache.generation)) {'),
+  off('T-20', POLICY_ISSUER, ' && now <= known.until ? known', ' ? known'),
+  off('T-20', POLICY, 'if (forged !== undefined) return', 'keepIssuer(parts.header, issuer, cache)\n  if (forged !== undefined) return')
+]
+
+export const MUTATIONS: readonly Mutation[] = [...IDS, ...X509, ...TOKENS, ...BUNDLES, ...PEERS, ...USERS, ...POLICIES]

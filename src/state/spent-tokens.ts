@@ -1,0 +1,31 @@
+import { SPENT_TOKENS_MAX, type SpentTokens } from '../core/policy-token.ts'
+
+interface Use {
+  readonly check: string
+  readonly until: number
+}
+
+/**
+ * Single-use tokens of one process. Nothing is forgotten before its time, whatever comes: when all room is taken by tokens that
+ * somebody would still accept, the answer is `full`.
+ */
+export function createSpentTokens(tokensMax = SPENT_TOKENS_MAX): SpentTokens {
+  // In the order of use, which is that of their ends but for some seconds: what is over stands in front, or is found a little later.
+  const uses = new Map<string, Use>()
+  const dropOver = (now: number) => {
+    for (const [token, { until }] of uses) {
+      if (!(until <= now)) return
+      uses.delete(token)
+    }
+  }
+  return {
+    spend(token, check, until, now) {
+      dropOver(now)
+      const known = uses.get(token)
+      if (known !== undefined) return known.check === check ? 'ours' : 'spent'
+      if (uses.size >= tokensMax) return 'full'
+      uses.set(token, { check, until })
+      return 'ours'
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import type { PolicyToken } from '../../src/core/policy-token.ts'
+import type { Operation } from '../../src/core/vector-call.ts'
+import { createPolicyIssuerCache } from '../../src/identity/policy-token-issuer.ts'
+import { admitPolicyToken, spendPolicyToken } from '../../src/identity/policy-token-use.ts'
+import { createSpentTokens } from '../../src/state/spent-tokens.ts'
+import { callerOf } from '../support/grants.ts'
+import { JWT_NOW } from '../support/jwt.ts'
+import { CHECK, policyToken } from '../support/policy-token.ts'
+
+const admitted = (claims: Record<string, unknown> = {}): PolicyToken => {
+  const result = admitPolicyToken(policyToken({ claims }), CHECK, createPolicyIssuerCache())
+  if (!result.ok) throw new Error(result.reason.because)
+  return result.value
+}
+
+describe('the policy token of a call', () => {
+  it.each([
+    ['no token', undefined, {}, 'token-missing', 'T-1'],
+    ['a token that is none', 'a.b.c', {}, 'token-invalid', 'T-1'],
+    ['a token of yesterday', policyToken(), { now: JWT_NOW + 60_000 }, 'token-expired', 'T-16'],
+    ['a token of another call', policyToken(), { operation: 'drop' as const }, 'token-mismatch', 'T-14']
+  ] as const)('T-1 %s is a denial with its rule', (_, token, change, kind, rule) => {
+    const result = admitPolicyToken(token, { ...CHECK, ...change }, createPolicyIssuerCache())
+    expect(result).toMatchObject({ ok: false, reason: { kind, because: expect.stringContaining(`${rule}: `), remedy: expect.any(String) } })
+  })
+})
+
+describe('the use of a policy token', () => {
+  const uses = (operation: Operation, ...checks: readonly string[]) => {
+    const tokens = createSpentTokens()
+    return checks.map((check) => spendPolicyToken(admitted(), operation, check, JWT_NOW, tokens)?.reason.kind ?? 'passes')
+  }
+
+  it.each(['write', 'delete', 'define', 'drop'] as const)('T-19 a %s passes once', (operation) =>
+    expect(uses(operation, 'a', 'b', 'a')).toEqual(['passes', 'token-mismatch', 'passes'])
+  )
+
+  it.each(['search', 'read', 'export', 'observe', 'probe'] as const)('T-19 a %s passes as often as it likes', (operation) =>
+    expect(uses(operation, 'a', 'b')).toEqual(['passes', 'passes'])
+  )
+
+  it('T-19 one id of two issuers is two tokens, and two ids of one issuer are', () => {
+    const tokens = createSpentTokens()
+    const spend = (token: PolicyToken, check: string) => spendPolicyToken(token, 'write', check, JWT_NOW, tokens)
+    expect(spend(admitted(), 'a')).toBeUndefined()
+    expect(spend({ ...admitted(), issuer: callerOf('spiffe://vec.test/vecauthz/other').id }, 'b')).toBeUndefined()
+    expect(spend(admitted({ jti: 'B'.repeat(22) }), 'c')).toBeUndefined()
+    expect(spend(admitted(), 'd')).toMatchObject({ reason: { kind: 'token-mismatch' } })
+  })
+
+  it('T-19 the other spelling of an ECDSA signature is the same token', () => {
+    const tokens = createSpentTokens()
+    const order = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
+    const mirrored = (made: Buffer): Buffer => {
+      const s = order - BigInt(`0x${made.toString('hex', 32)}`)
+      return Buffer.concat([made.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')])
+    }
+    const spent = [policyToken(), policyToken({ signature: mirrored })].map((text, at) => {
+      const result = admitPolicyToken(text, CHECK, createPolicyIssuerCache())
+      if (!result.ok) return result.reason.because
+      return spendPolicyToken(result.value, 'write', String(at), JWT_NOW, tokens)?.reason.kind ?? 'passes'
+    })
+    expect(spent).toEqual(['passes', 'token-mismatch'])
+  })
+
+  it('T-19 is refused when it cannot be noted', () => {
+    expect(spendPolicyToken(admitted(), 'write', 'a', JWT_NOW, createSpentTokens(0))).toMatchObject({
+      reason: { kind: 'state-unavailable' }
+    })
+  })
+})
