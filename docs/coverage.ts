@@ -150,5 +150,5 @@ function granted(call: VectorCall, kind: DatabaseKind, document: PolicyDocument,
     return { ...rest, tenant, claim, collection: resolved }
   })
   const unlimited = { ...call, shape: { ...call.shape, topK: Math.min(call.shape.topK, 1_000_000) } }
-  return grantFor(caller, unlimited, tenant, targets, kind, policy).ok
+  return grantFor(caller, unlimited, tenant, targets, kind, policy, { workload, purpose: undefined, now: 0 }).ok
 }

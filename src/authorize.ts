@@ -16,7 +16,7 @@ import type { Dialect } from './databases/dialect.ts'
 import { type CallerCaches, type Evidence, identifyCall, type TokenDoor } from './identity/identify-call.ts'
 import { identifySubject, SUBJECT_HEADER, type SubjectKeys } from './identity/identify-subject.ts'
 import type { VerdictCache } from './identity/verdict-cache.ts'
-import { grantFor, grantProbe, knownSubject, knownWorkload, tenantOf } from './policy/grant.ts'
+import { grantFor, grantProbe, knownSubject, knownWorkload, PURPOSE_HEADER, tenantOf } from './policy/grant.ts'
 import type { Policy, Workload } from './policy/policy.ts'
 import { charge, chargeRefusal, overdrawn } from './risk/charge.ts'
 
@@ -71,7 +71,7 @@ export function authorize(inbound: Inbound, check: string, now: number, world: W
   const remembered = identifyCall(inbound, evidence, now, world.callers)
   if (!remembered.ok) return deny(remembered.reason)
   account.caller = remembered.value
-  const workload = knownWorkload(remembered.value, policy)
+  const workload = knownWorkload(remembered.value, policy, now)
   if (!workload.ok) return deny(workload.reason)
   const since = Math.max(now - workload.value.reverifyMs, world.changedAt(remembered.value.id))
   const caller = provenSince(since, remembered.value, inbound, evidence, now, world)
@@ -136,10 +136,11 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision 
   const tenant = tenantOf(call.value, { workload, subject: caller.subject, database, policy, pin })
   if (!tenant.ok) return deny(tenant.reason)
   account.tenant = tenant.value
+  const circumstances = { workload, purpose: inbound.headers.get(PURPOSE_HEADER), now: its.now }
   const grant = (targets: Resolved) => {
     if (!targets.ok) return deny(targets.reason)
     account.targets = targets.value
-    return settle(grantFor(caller, call.value, tenant.value, targets.value, served.id, policy), workload, its, served)
+    return settle(grantFor(caller, call.value, tenant.value, targets.value, database, policy, circumstances), workload, its, served)
   }
   const targets = served.resolve(caller, call.value, tenant.value)
   return targets instanceof Promise ? targets.then(grant) : grant(targets)

@@ -6,6 +6,13 @@ const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
 const count = (what: string) => z.int().min(1).max(1_000_000).describe(what)
 
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/
+const name = z.string().regex(NAME, 'must be 1 to 63 of letters, digits, ".", "_", "-", beginning with a letter or digit')
+/** Lists that a condition can look through stay this short. */
+const LIST_MAX = 32
+const names = z.array(name).min(1).max(LIST_MAX)
+const day = z.iso.date('must be a day, such as 2027-01-31')
+
 const tenantId = z
   .string()
   .regex(TENANT, 'must be 1 to 128 of letters, digits, ".", "_", "-", beginning with a letter or digit')
@@ -30,6 +37,7 @@ const allow = z
     tenants: z.array(tenantId).min(1).describe('Tenants this rule is for'),
     actions: z.array(z.enum(ACTIONS)).min(1).describe('What they may do'),
     workloads: z.array(z.string()).min(1).optional().describe('SPIFFE IDs or patterns; without it, every workload of those tenants'),
+    purposes: names.optional().describe('Purposes this rule is for; without it, every purpose that the collection serves'),
     limits: z
       .strictObject({
         top_k: limits.top_k.optional(),
@@ -40,7 +48,74 @@ const allow = z
       .optional()
       .describe('Limits of this rule where they differ from the common ones')
   })
-  .describe('One permission; the first rule of the file that matches decides')
+  .describe('One permission. A call passes when at least one rule allows it within its own limits; the order says nothing')
+
+const tenant = z.strictObject({
+  id: tenantId,
+  region: name
+    .optional()
+    .describe('Where its data stays: a collection of another region cannot be allowed to it, and callers need the region'),
+  retention_days: z.int().min(1).max(36_500).optional().describe('How long its data is kept; reported when no rule lets anybody delete it'),
+  namespaces: z
+    .array(z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be the name of a Kubernetes namespace'))
+    .min(1)
+    .optional()
+    .describe('Kubernetes namespaces that are its alone: a workload under `/ns/NAME/` acts for this tenant or is a fault')
+})
+
+const workload = z.strictObject({
+  spiffe_id: z.string().describe('SPIFFE ID; `*` is one whole path segment, a final `**` is one or more'),
+  tenants: z.array(tenantId).min(1).describe('Tenants the workload may act for; each call names one of them'),
+  budget: budget.optional().describe('Rate budget where it differs from the common one'),
+  delegated: z
+    .boolean()
+    .optional()
+    .describe("It acts for end users: the tenant must also be named by the user's token in `x-vecauthz-subject-token`"),
+  reverify_every_seconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .optional()
+    .describe('Its evidence is verified again after so long, remembered verdict or not'),
+  owner: z.string().min(1).max(256).optional().describe('Who answers for it'),
+  review_by: day.optional().describe('From this day (UTC) on, its review is reported as overdue; nothing is denied'),
+  expires: day.optional().describe('From the first moment of this day (UTC) on, it is denied as `caller-unknown`'),
+  agent_type: name.optional().describe('What kind of agent it is'),
+  purposes: names
+    .optional()
+    .describe('What it may call for; a call says which in `x-vecauthz-purpose`, and need not where there is one only'),
+  ring: name.optional().describe('Deployment ring, for `when`'),
+  zone: name.optional().describe('Zone it runs in, for `when`'),
+  attestation: name.optional().describe('One of `attestation_classes`: how strongly it is attested; without it, weaker than all of them'),
+  regions: names.optional().describe('Regions whose data may come to it; without it, only data that has no region')
+})
+
+const collection = z.strictObject({
+  database: z.string().min(1).describe("Id of a database in the server's settings"),
+  namespace: z
+    .string()
+    .min(1)
+    .max(512)
+    .optional()
+    .describe('Chroma: the database inside the tenant. Milvus: the database, with `{tenant}` under tenancy `database`. Others: none'),
+  names: z
+    .array(z.string().min(1).max(512))
+    .min(1)
+    .describe('Collection names: exact, or a prefix and a final `*`; with `{tenant}` under tenancy `collection`'),
+  tenancy: z
+    .union([
+      z.enum(['path', 'native', 'database', 'collection', 'shard']),
+      z.strictObject({ filter: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'must be the plain name of a field') })
+    ])
+    .describe(
+      'How tenants are kept apart: `path` (in the request path), `native` (tenants of the database), `database` or `collection` (one for each tenant, `{tenant}` in its name), `shard` (shard key or partition named like the tenant), `{ filter: FIELD }` (a field of every record)'
+    ),
+  region: name.optional().describe('Where this data is; only workloads with this region in their `regions` get at it'),
+  tags: names.optional().describe('How sensitive it is: keys of the common `tags`'),
+  attestation: name.optional().describe('Weakest of `attestation_classes` that is enough for this data'),
+  purposes: names.optional().describe('What this data may be used for; without it, for any purpose'),
+  allow: z.array(allow).min(1).describe('Who may do what')
+})
 
 export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
   version: z.literal(1).describe('Version of this format'),
@@ -48,57 +123,9 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
     .array(z.string().regex(TRUST_DOMAIN, 'must be a trust domain name, such as example.org'))
     .min(1)
     .describe('SPIFFE trust domains whose workloads may be listed'),
-  tenants: z
-    .array(z.strictObject({ id: tenantId }))
-    .min(1)
-    .describe('Every tenant that exists'),
-  workloads: z
-    .array(
-      z.strictObject({
-        spiffe_id: z.string().describe('SPIFFE ID; `*` is one whole path segment, a final `**` is one or more'),
-        tenants: z.array(tenantId).min(1).describe('Tenants the workload may act for; each call names one of them'),
-        budget: budget.optional().describe('Rate budget where it differs from the common one'),
-        delegated: z
-          .boolean()
-          .optional()
-          .describe("It acts for end users: the tenant must also be named by the user's token in `x-vecauthz-subject-token`"),
-        reverify_every_seconds: z
-          .int()
-          .min(1)
-          .max(86_400)
-          .optional()
-          .describe('Its evidence is verified again after so long, remembered verdict or not')
-      })
-    )
-    .min(1)
-    .describe('Who may call at all'),
-  collections: z
-    .array(
-      z.strictObject({
-        database: z.string().min(1).describe("Id of a database in the server's settings"),
-        namespace: z
-          .string()
-          .min(1)
-          .max(512)
-          .optional()
-          .describe('Chroma: the database inside the tenant. Milvus: the database, with `{tenant}` under tenancy `database`. Others: none'),
-        names: z
-          .array(z.string().min(1).max(512))
-          .min(1)
-          .describe('Collection names: exact, or a prefix and a final `*`; with `{tenant}` under tenancy `collection`'),
-        tenancy: z
-          .union([
-            z.enum(['path', 'native', 'database', 'collection', 'shard']),
-            z.strictObject({ filter: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'must be the plain name of a field') })
-          ])
-          .describe(
-            'How tenants are kept apart: `path` (in the request path), `native` (tenants of the database), `database` or `collection` (one for each tenant, `{tenant}` in its name), `shard` (shard key or partition named like the tenant), `{ filter: FIELD }` (a field of every record)'
-          ),
-        allow: z.array(allow).min(1).describe('Who may do what')
-      })
-    )
-    .min(1)
-    .describe('What may be called; a collection that is not listed is denied'),
+  tenants: z.array(tenant).min(1).describe('Every tenant that exists'),
+  workloads: z.array(workload).min(1).describe('Who may call at all'),
+  collections: z.array(collection).min(1).describe('What may be called; a collection that is not listed is denied'),
   subjects: z
     .array(
       z.strictObject({
@@ -131,6 +158,8 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
     })
     .optional()
     .describe('Identities refused at once, whatever else says yes; in force as soon as the file is saved'),
+  attestation_classes: names.optional().describe('How strongly workloads can be attested, the weakest first, such as [none, k8s, tpm]'),
+  tags: z.record(name, z.int().min(1).max(1000)).optional().describe('Every tag that collections may have, and its weight in `exposure`'),
   limits: z.strictObject(limits).describe('Common limits; all are required, so that none is unlimited by silence'),
   budget: budget.describe('Common rate budget of each workload')
 })

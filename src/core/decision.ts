@@ -15,6 +15,8 @@ export interface Grant {
   readonly call: VectorCall
   readonly tenant: string
   readonly targets: readonly ResolvedTarget[]
+  /** What the call is for, where its workload has purposes and it is known which. */
+  readonly purpose: string | undefined
   /** Where the rule stands, such as `policy.yaml:31 collections[0].allow[1]`. */
   readonly rule: string
 }

@@ -37,6 +37,31 @@ export interface WorkloadDocument {
   readonly delegated?: boolean | undefined
   /** Signatures are verified again after this many seconds, however long the evidence is valid. */
   readonly reverify_every_seconds?: number | undefined
+  /** Who answers for it. */
+  readonly owner?: string | undefined
+  /** `YYYY-MM-DD`: from that day (UTC) the review of this entry is overdue, which is reported and denies nothing. */
+  readonly review_by?: string | undefined
+  /** `YYYY-MM-DD`: from the first moment of that day (UTC) the entry names nobody. */
+  readonly expires?: string | undefined
+  readonly agent_type?: string | undefined
+  /** What it may say that it calls for. */
+  readonly purposes?: readonly string[] | undefined
+  /** Deployment ring, such as `canary`. */
+  readonly ring?: string | undefined
+  readonly zone?: string | undefined
+  /** One of `attestation_classes`: how the workloads of this SPIFFE ID are attested. */
+  readonly attestation?: string | undefined
+  /** Regions whose data may come to it. */
+  readonly regions?: readonly string[] | undefined
+}
+
+export interface TenantDocument {
+  readonly id: string
+  /** Where its data stays. */
+  readonly region?: string | undefined
+  readonly retention_days?: number | undefined
+  /** Kubernetes namespaces that are this tenant's alone. */
+  readonly namespaces?: readonly string[] | undefined
 }
 
 /** Who may vouch for end users. Where its keys are is a matter of the server's settings. */
@@ -52,6 +77,8 @@ export interface AllowDocument {
   readonly actions: readonly Action[]
   /** SPIFFE IDs or patterns; without it, every workload of those tenants. */
   readonly workloads?: readonly string[] | undefined
+  /** The call's purpose must be one of these. */
+  readonly purposes?: readonly string[] | undefined
   readonly limits?: LimitsDocument | undefined
 }
 
@@ -63,6 +90,13 @@ export interface CollectionsDocument {
   /** Exact names, or a prefix and a final `*`; with `{tenant}` where the tenancy is `collection`. */
   readonly names: readonly string[]
   readonly tenancy: Exclude<Tenancy, 'filter'> | { readonly filter: string }
+  readonly region?: string | undefined
+  /** Keys of `tags`: how sensitive the data is. */
+  readonly tags?: readonly string[] | undefined
+  /** The weakest of `attestation_classes` that is enough. */
+  readonly attestation?: string | undefined
+  /** What the data may be used for. */
+  readonly purposes?: readonly string[] | undefined
   readonly allow: readonly AllowDocument[]
 }
 
@@ -79,13 +113,17 @@ export interface RevokedDocument {
 export interface PolicyDocument {
   readonly version: 1
   readonly trust_domains: readonly string[]
-  readonly tenants: readonly { readonly id: string }[]
+  readonly tenants: readonly TenantDocument[]
   readonly workloads: readonly WorkloadDocument[]
   readonly collections: readonly CollectionsDocument[]
   readonly subjects?: readonly SubjectDocument[] | undefined
   /** SPIFFE IDs or patterns of workloads whose connection may carry the JWT-SVID of another one. */
   readonly carriers?: readonly string[] | undefined
   readonly revoked?: RevokedDocument | undefined
+  /** The weakest first. */
+  readonly attestation_classes?: readonly string[] | undefined
+  /** Tags of collections to their weight: a record with the weight 10 exposes as much as ten with 1. */
+  readonly tags?: Readonly<Record<string, number>> | undefined
   readonly limits: Required<LimitsDocument>
   readonly budget: BudgetDocument
 }

@@ -1,45 +1,128 @@
-/** The `collections` of a policy: names, templates, tenancies, and that no collection is under two of them. */
+/** The `collections` of a policy: names, templates, tenancies, and that no collection is under two descriptions. */
 import type { AllowDocument, CollectionsDocument, DocumentPath, KnownDatabase } from '../core/policy-document.ts'
-import { fault, type Work } from './compile-work.ts'
+import { attestationOf, fault, type Work } from './compile-work.ts'
+import { byTenant, looksOf, namesOf, templatesNaming, templatesOf } from './name-index.ts'
+import { clashesOf, type Described } from './name-overlaps.ts'
 import { mixedUp, type NamePattern, patternFault, readPattern, tenantIn } from './names.ts'
-import type { DatabaseRules, NamedRules, Rule, TenancyRule } from './policy.ts'
+import type { Data, DatabaseRules, NamedRules, NamespaceTemplate, Rule, TenancyRule } from './policy.ts'
 
 type CompileRule = (allow: AllowDocument, path: DocumentPath) => Rule
 
+/** The names of one namespace, as far as they are known. */
 interface Draft {
-  readonly exact: Map<string, NamedRules[]>
-  readonly templates: { readonly pattern: NamePattern; readonly named: NamedRules[] }[]
+  readonly named: NamedRules[]
+  readonly described: Placed[]
+  readonly seen: Set<string>
+  /** Undefined for a namespace of one name. */
+  readonly pattern: NamePattern | undefined
 }
 
-export function compileCollections(work: Work, compileRule: CompileRule): Map<string, DatabaseRules> {
-  const databases = new Map<string, Draft>()
-  const seen = new Map<string, string>()
+interface Placed extends Described {
+  readonly path: DocumentPath
+  readonly tenancy: string
+}
+
+/** Yields after each entry, so that a caller can see to others in between. */
+export function* compileCollections(work: Work, compileRule: CompileRule): Generator<void, Map<string, DatabaseRules>> {
+  const databases = new Map<string, Map<string, Draft>>()
   for (const [at, entry] of work.document.collections.entries()) {
-    const path: DocumentPath = ['collections', at]
-    const known = work.databases.get(entry.database)
-    if (known === undefined) {
-      const says = `Database "${entry.database}" is not one of the server's settings`
-      fault(work, [...path, 'database'], says, `Known: ${[...work.databases.keys()].join(', ') || 'none'}.`)
-    }
-    const draft: Draft = databases.get(entry.database) ?? { exact: new Map(), templates: [] }
-    databases.set(entry.database, draft)
-    const tenancy = compileTenancy(work, entry, known, path)
-    const rules = entry.allow.map((allow, index) => compileRule(allow, [...path, 'allow', index]))
-    const named = entry.names.map((name, index) => {
-      checkName(work, entry, tenancy, name, [...path, 'names', index], seen)
-      return { pattern: readPattern(name), tenancy, rules, source: work.place(path) }
-    })
-    if (tenancy.kind === 'database') draft.templates.push({ pattern: tenancy.pattern, named })
-    else draft.exact.set(entry.namespace ?? '', [...(draft.exact.get(entry.namespace ?? '') ?? []), ...named])
+    compileEntry(work, entry, ['collections', at], databases, compileRule)
+    yield
   }
-  for (const [database, { exact, templates }] of databases) checkNamespaces(work, database, [...exact.keys()], templates)
-  return databases
+  const compiled = new Map<string, DatabaseRules>()
+  for (const [database, drafts] of databases) {
+    for (const draft of drafts.values()) reportClashes(work, yield* clashesOf(draft.described, work.tenants))
+    const rules = yield* rulesOf(drafts)
+    checkNamespaces(work, database, rules)
+    compiled.set(database, rules)
+  }
+  return compiled
+}
+
+function* rulesOf(drafts: ReadonlyMap<string, Draft>): Generator<void, DatabaseRules> {
+  const exact: [string, ReturnType<typeof namesOf>][] = []
+  const templates: NamespaceTemplate[] = []
+  for (const [namespace, { named, pattern }] of drafts) {
+    const names = namesOf(named)
+    if (pattern === undefined) exact.push([namespace, names])
+    else templates.push({ pattern, names })
+    yield
+  }
+  const ofOneName = [...drafts.values()].flatMap(({ named, pattern }) => (pattern === undefined ? named : []))
+  return { exact: new Map(exact), templates: templatesOf(templates, (one) => one.pattern), looks: looksOf(ofOneName) }
+}
+
+function compileEntry(
+  work: Work,
+  entry: CollectionsDocument,
+  path: DocumentPath,
+  databases: Map<string, Map<string, Draft>>,
+  compileRule: CompileRule
+): void {
+  const known = work.databases.get(entry.database)
+  if (known === undefined) {
+    const says = `Database "${entry.database}" is not one of the server's settings`
+    fault(work, [...path, 'database'], says, `Known: ${[...work.databases.keys()].join(', ') || 'none'}.`)
+  }
+  const tenancy = compileTenancy(work, entry, known, path)
+  const everyRule = entry.allow.map((allow, index) => compileRule(allow, [...path, 'allow', index]))
+  checkResidency(work, entry, path)
+  const rules = byTenant(everyRule, (one) => one.tenants)
+  const common = { tenancy, data: compileData(work, entry, path), rules, everyRule, source: work.place(path) }
+  const drafts = databases.get(entry.database) ?? new Map<string, Draft>()
+  databases.set(entry.database, drafts)
+  const namespace = entry.namespace ?? ''
+  const pattern = tenancy.kind === 'database' ? tenancy.pattern : undefined
+  const draft: Draft = drafts.get(namespace) ?? { named: [], described: [], seen: new Set(), pattern }
+  drafts.set(namespace, draft)
+  const spelled = JSON.stringify(entry.tenancy)
+  const as = JSON.stringify([spelled, entry.region, [...(entry.tags ?? [])].sort(), entry.attestation, [...(entry.purposes ?? [])].sort()])
+  for (const [index, name] of entry.names.entries()) {
+    const at = [...path, 'names', index]
+    checkName(work, tenancy, name, at)
+    if (draft.seen.has(name)) fault(work, at, `Collection "${name}" is described twice`, 'Put all its allow rules into one entry.')
+    draft.seen.add(name)
+    const one = readPattern(name)
+    draft.named.push({ pattern: one, ...common })
+    draft.described.push({ pattern: one, as, path: at, tenancy: spelled })
+  }
+}
+
+function compileData(work: Work, entry: CollectionsDocument, path: DocumentPath): Data {
+  const { tags = [], purposes } = entry
+  const weights = tags.map((tag, at) => {
+    const weight = work.document.tags?.[tag]
+    if (weight === undefined)
+      fault(work, [...path, 'tags', at], `"${tag}" is not one of tags`, 'Add it with a weight, or correct the name.')
+    return weight ?? 1
+  })
+  return {
+    region: entry.region,
+    attestation: attestationOf(work, entry.attestation, path),
+    attestationClass: entry.attestation,
+    purposes: purposes === undefined ? undefined : new Set(purposes),
+    tags,
+    weight: Math.max(1, ...weights)
+  }
+}
+
+/** A tenant's data stays in its region: nothing of it is in a collection of another one. */
+function checkResidency(work: Work, { region, allow }: CollectionsDocument, path: DocumentPath): void {
+  if (region === undefined || work.tenantRegions.size === 0) return
+  for (const [at, { tenants }] of allow.entries()) {
+    for (const [index, tenant] of tenants.entries()) {
+      const home = work.tenantRegions.get(tenant)
+      if (home === undefined || home === region) continue
+      const says = `Tenant "${tenant}" stays in region "${home}", and this collection is in "${region}"`
+      fault(work, [...path, 'allow', at, 'tenants', index], says, 'Take the tenant away here, or correct one of the regions.')
+    }
+  }
 }
 
 /** A namespace that is one tenant's by its name is nothing else beside that. */
-function checkNamespaces(work: Work, database: string, exact: readonly string[], templates: Draft['templates']): void {
-  for (const name of exact) {
-    const clash = templates.find(({ pattern }) => tenantIn(pattern, name, work.tenants) !== undefined)
+function checkNamespaces(work: Work, database: string, { exact, templates }: DatabaseRules): void {
+  for (const name of exact.keys()) {
+    const clash = templatesNaming(templates, name, []).find(({ pattern }) => tenantIn(pattern, name, work.tenants) !== undefined)
     if (clash === undefined) continue
     const at = work.document.collections.findIndex((one) => one.database === database && one.namespace === name)
     const says = `"${name}" is under two different tenancies: "${clash.pattern.text}" covers it too`
@@ -51,12 +134,8 @@ function compileTenancy(work: Work, entry: CollectionsDocument, known: KnownData
   const kind = typeof entry.tenancy === 'string' ? entry.tenancy : 'filter'
   if (known !== undefined && !known.tenancies.includes(kind)) {
     const says = `${known.kind} does not keep tenants apart by ${kind}`
-    fault(
-      work,
-      [...path, 'tenancy'],
-      says,
-      `Use one of: ${known.tenancies.map((one) => (one === 'filter' ? '{ filter: FIELD }' : one)).join(', ')}.`
-    )
+    const all = known.tenancies.map((one) => (one === 'filter' ? '{ filter: FIELD }' : one)).join(', ')
+    fault(work, [...path, 'tenancy'], says, `Use one of: ${all}.`)
   }
   if (known !== undefined && known.namespaces !== (entry.namespace !== undefined)) {
     const says = known.namespaces
@@ -78,14 +157,7 @@ function compileTenancy(work: Work, entry: CollectionsDocument, known: KnownData
   return typeof entry.tenancy === 'string' ? ({ kind } as TenancyRule) : { kind: 'filter', field: entry.tenancy.filter }
 }
 
-function checkName(
-  work: Work,
-  entry: CollectionsDocument,
-  tenancy: TenancyRule,
-  name: string,
-  path: DocumentPath,
-  seen: Map<string, string>
-): void {
+function checkName(work: Work, tenancy: TenancyRule, name: string, path: DocumentPath): void {
   const wrong = patternFault(name)
   if (wrong !== undefined) fault(work, path, wrong, 'Use an exact name, or a prefix and one final *; {tenant} once.')
   const pattern = readPattern(name)
@@ -99,48 +171,15 @@ function checkName(
   const mixed = mixedUp(pattern, work.tenants)
   if (mixed !== undefined)
     fault(work, path, `"${name}" mixes up the tenants "${mixed[0]}" and "${mixed[1]}"`, 'Put another text between {tenant} and *.')
-  const place = [entry.database, entry.namespace ?? '']
-  const key = JSON.stringify([...place, name])
-  if (seen.has(key)) fault(work, path, `Collection "${name}" is described twice`, 'Put all its allow rules into one entry.')
-  const spelled = JSON.stringify(entry.tenancy)
-  for (const one of instances(pattern, work.tenants)) checkOverlap(work, place, one, pattern.open, spelled, path, seen)
-  seen.set(key, spelled)
 }
 
-/** The names, or prefixes of names, that a pattern stands for. */
-function instances({ before, after }: NamePattern, tenants: ReadonlySet<string>): readonly string[] {
-  return after === undefined ? [before] : [...tenants].map((tenant) => before + tenant + after)
-}
-
-/** One collection under two tenancies would be two answers to "whose is this record". */
-function checkOverlap(
-  work: Work,
-  place: readonly string[],
-  text: string,
-  open: boolean,
-  tenancy: string,
-  path: DocumentPath,
-  seen: Map<string, string>
-): void {
-  const keyOf = (kind: string, name: string) => JSON.stringify([kind, ...place, name])
-  const clash = (key: string) => (seen.get(key) ?? tenancy) !== tenancy
-  // An exact name or a prefix meets every prefix of itself; a prefix also meets what begins with it, which `within` remembers.
-  const clashes = [
-    !open && clash(keyOf('exact', text)),
-    open && clash(keyOf('within', text)),
-    ...Array.from({ length: text.length + 1 }, (_, length) => clash(keyOf('prefix', text.slice(0, length))))
-  ]
-  if (clashes.includes(true)) {
-    fault(
-      work,
-      path,
-      `"${text}${open ? '*' : ''}" is under two different tenancies`,
-      'Make the names of the two entries exclude each other.'
-    )
-  }
-  seen.set(keyOf(open ? 'prefix' : 'exact', text), tenancy)
-  for (let length = 0; length <= text.length; length++) {
-    const key = keyOf('within', text.slice(0, length))
-    seen.set(key, clash(key) ? 'several' : tenancy)
+function reportClashes(work: Work, clashes: readonly [Placed, Placed][]): void {
+  const reported = new Set<Placed>()
+  for (const [one, other] of clashes) {
+    if (reported.has(other)) continue
+    reported.add(one)
+    const what = one.tenancy === other.tenancy ? 'descriptions (region, tags, attestation, purposes)' : 'tenancies'
+    const says = `"${one.pattern.text}" is under two different ${what}: "${other.pattern.text}" covers a part of it`
+    fault(work, one.path, says, 'Make the names of the two entries exclude each other, or describe them alike.')
   }
 }

@@ -3,10 +3,11 @@
  */
 import type { SubjectIssuer } from '../core/caller.ts'
 import type { AllowDocument, DocumentFault, DocumentPath, KnownServer, LimitsDocument, PolicyDocument } from '../core/policy-document.ts'
-import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
 import { compileCollections } from './compile-collections.ts'
-import { fault, type Work } from './compile-work.ts'
-import type { Limits, Policy, Revoked, Rule, Workload } from './policy.ts'
+import { checkTenants, compilePattern, fault, type Work } from './compile-work.ts'
+import { compileWorkloads } from './compile-workloads.ts'
+import { addId, type IdIndex, newIdIndex } from './id-index.ts'
+import type { Limits, Policy, Revoked, Rule } from './policy.ts'
 
 export type Compiled = { readonly ok: true; readonly policy: Policy } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
 
@@ -16,95 +17,62 @@ export function compilePolicy(
   revision: string,
   place: (path: DocumentPath) => string
 ): Compiled {
-  const faults: DocumentFault[] = []
-  const databases = new Map(known.databases.map((one) => [one.id, one]))
-  const issuers = new Set(known.subjectIssuers)
-  const work: Work = { document, tenants: new Set(document.tenants.map((one) => one.id)), databases, issuers, faults, place }
+  const steps = compileSteps(document, known, revision, place)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+/** The same in small steps: it yields after each entry of the document, so that a server can go on serving in between. */
+export function* compileSteps(
+  document: PolicyDocument,
+  known: KnownServer,
+  revision: string,
+  place: (path: DocumentPath) => string
+): Generator<void, Compiled> {
+  const work = workOf(document, known, place)
   checkRepeats(work)
-  const { exact, patterns } = compileWorkloads(work)
-  const compiled = compileCollections(work, (allow, path) => compileRule(work, allow, path))
+  yield
+  const workloads = yield* compileWorkloads(work)
+  const databases = yield* compileCollections(work, (allow, path) => compileRule(work, allow, path))
   const revoked = compileRevoked(work)
   const subjects = compileSubjects(work)
   const carriers = (document.carriers ?? []).flatMap((text, at) => compilePattern(work, text, ['carriers', at]) ?? [])
-  if (faults.length > 0) return { ok: false, faults }
-  const trustDomains = new Set(document.trust_domains)
-  const workloads = { exactWorkloads: exact, workloadPatterns: patterns }
+  if (work.faults.length > 0) return { ok: false, faults: work.faults }
+  const { trustDomains, tenants, tenantRegions } = work
+  return { ok: true, policy: { revision, trustDomains, revoked, subjects, carriers, workloads, tenants, tenantRegions, databases } }
+}
+
+function workOf(document: PolicyDocument, known: KnownServer, place: (path: DocumentPath) => string): Work {
   return {
-    ok: true,
-    policy: { revision, trustDomains, revoked, subjects, carriers, ...workloads, tenants: work.tenants, databases: compiled }
+    document,
+    tenants: new Set(document.tenants.map((one) => one.id)),
+    tenantRegions: new Map(document.tenants.flatMap(({ id, region }) => (region === undefined ? [] : [[id, region]]))),
+    trustDomains: new Set(document.trust_domains),
+    attestation: new Map(document.attestation_classes?.map((name, rank) => [name, rank])),
+    databases: new Map(known.databases.map((one) => [one.id, one])),
+    issuers: new Set(known.subjectIssuers),
+    faults: [],
+    place
   }
 }
 
 function checkRepeats(work: Work): void {
+  const { tenants, trust_domains, workloads, attestation_classes = [] } = work.document
   const repeats = (values: readonly string[], path: (at: number) => DocumentPath, what: string) => {
+    const seen = new Set<string>()
     for (const [at, value] of values.entries()) {
-      if (values.indexOf(value) !== at) fault(work, path(at), `${what} "${value}" stands here a second time`, 'Keep one of the two.')
+      if (seen.has(value)) fault(work, path(at), `${what} "${value}" stands here a second time`, 'Keep one of the two.')
+      seen.add(value)
     }
   }
-  repeats(
-    work.document.tenants.map((one) => one.id),
-    (at) => ['tenants', at, 'id'],
-    'Tenant'
-  )
-  repeats(work.document.trust_domains, (at) => ['trust_domains', at], 'Trust domain')
-  repeats(
-    work.document.workloads.map((one) => one.spiffe_id),
-    (at) => ['workloads', at, 'spiffe_id'],
-    'Workload'
-  )
-}
-
-function compilePattern(work: Work, text: string, path: DocumentPath): IdPattern | undefined {
-  const compiled = compileIdPattern(text)
-  if (!compiled.ok) {
-    fault(
-      work,
-      path,
-      `"${text}" is not a SPIFFE ID or pattern: ${compiled.detail}`,
-      'Write spiffe://trust-domain/path; `*` is one segment.'
-    )
-    return undefined
-  }
-  if (!work.document.trust_domains.includes(compiled.pattern.trustDomain)) {
-    fault(work, path, `Trust domain "${compiled.pattern.trustDomain}" is not listed`, 'Add it to trust_domains, or correct the ID.')
-  }
-  return compiled.pattern
-}
-
-function checkTenants(work: Work, ids: readonly string[], path: DocumentPath): void {
-  for (const [at, id] of ids.entries()) {
-    if (!work.tenants.has(id)) fault(work, [...path, at], `Tenant "${id}" is not listed`, 'Add it to tenants, or correct the name.')
-  }
-}
-
-function compileWorkloads(work: Work): { exact: Map<string, Workload>; patterns: { pattern: IdPattern; workload: Workload }[] } {
-  const exact = new Map<string, Workload>()
-  const patterns: { pattern: IdPattern; workload: Workload }[] = []
-  for (const [at, one] of work.document.workloads.entries()) {
-    const path: DocumentPath = ['workloads', at]
-    const pattern = compilePattern(work, one.spiffe_id, [...path, 'spiffe_id'])
-    checkTenants(work, one.tenants, [...path, 'tenants'])
-    const budget = one.budget ?? work.document.budget
-    const reverifyMs = (one.reverify_every_seconds ?? Number.POSITIVE_INFINITY) * 1000
-    const delegated = one.delegated ?? false
-    const workload: Workload = { tenants: new Set(one.tenants), budget, delegated, reverifyMs, source: work.place(path) }
-    if (delegated) checkDelegation(work, one.tenants, path)
-    if (pattern === undefined) continue
-    if (pattern.exact) exact.set(one.spiffe_id, workload)
-    else patterns.push({ pattern, workload })
-  }
-  checkOverlaps(work)
-  return { exact, patterns }
-}
-
-/** A tenant that no issuer may name can never be acted for on behalf of a user. */
-function checkDelegation(work: Work, tenants: readonly string[], path: DocumentPath): void {
-  const named = new Set(work.document.subjects?.flatMap((one) => one.tenants))
-  for (const [at, tenant] of tenants.entries()) {
-    if (named.has(tenant)) continue
-    const says = `No issuer of subjects may name tenant "${tenant}", so this delegated workload can never act for it`
-    fault(work, [...path, 'tenants', at], says, "Add it to an issuer's tenants under subjects, or take it away here.")
-  }
+  const ids = tenants.map((one) => one.id)
+  repeats(ids, (at) => ['tenants', at, 'id'], 'Tenant')
+  repeats(trust_domains, (at) => ['trust_domains', at], 'Trust domain')
+  const spiffeIds = workloads.map((one) => one.spiffe_id)
+  repeats(spiffeIds, (at) => ['workloads', at, 'spiffe_id'], 'Workload')
+  repeats(attestation_classes, (at) => ['attestation_classes', at], 'Class')
 }
 
 function compileSubjects(work: Work): Map<string, SubjectIssuer> {
@@ -124,41 +92,34 @@ function compileSubjects(work: Work): Map<string, SubjectIssuer> {
 
 function compileRevoked(work: Work): Revoked {
   const { spiffe_ids = [], serials = [], token_ids = [] } = work.document.revoked ?? {}
-  const ids = spiffe_ids.flatMap((text, at) => compilePattern(work, text, ['revoked', 'spiffe_ids', at]) ?? [])
+  const ids = newIdIndex<string>()
+  for (const [at, text] of spiffe_ids.entries()) {
+    const pattern = compilePattern(work, text, ['revoked', 'spiffe_ids', at])
+    if (pattern !== undefined) addId(ids, pattern, pattern.text)
+  }
   return { ids, serials: new Set(serials), tokenIds: new Set(token_ids) }
-}
-
-/** Two patterns that one ID could match are two answers to "whose is it": refused unless their segments differ somewhere. */
-function checkOverlaps(work: Work): void {
-  const wild = work.document.workloads.map((one, at) => ({ at, text: one.spiffe_id })).filter((one) => one.text.includes('*'))
-  for (const [index, one] of wild.entries()) {
-    for (const other of wild.slice(0, index)) {
-      if (!overlaps(one.text.split('/'), other.text.split('/'))) continue
-      const says = `Pattern "${one.text}" and pattern "${other.text}" can match the same workload`
-      fault(work, ['workloads', one.at, 'spiffe_id'], says, 'Make them exclude each other, or write the workloads out.')
-    }
-  }
-}
-
-function overlaps(one: readonly string[], other: readonly string[]): boolean {
-  for (let at = 0; ; at++) {
-    const [a, b] = [one[at], other[at]]
-    if (a === undefined || b === undefined) return a === b
-    if (a === '**' || b === '**') return true
-    if (a !== '*' && b !== '*' && a !== b) return false
-  }
 }
 
 function compileRule(work: Work, allow: AllowDocument, path: DocumentPath): Rule {
   checkTenants(work, allow.tenants, [...path, 'tenants'])
-  const workloads = allow.workloads?.flatMap((text, at) => compilePattern(work, text, [...path, 'workloads', at]) ?? [])
   return {
     tenants: new Set(allow.tenants),
     actions: new Set(allow.actions),
-    workloads,
+    workloads: compileAllowed(work, allow, path),
+    purposes: allow.purposes === undefined ? undefined : new Set(allow.purposes),
     limits: mergeLimits(allow.limits, work.document.limits),
     source: work.place(path)
   }
+}
+
+function compileAllowed(work: Work, { workloads }: AllowDocument, path: DocumentPath): IdIndex<true> | undefined {
+  if (workloads === undefined) return undefined
+  const allowed = newIdIndex<true>()
+  for (const [at, text] of workloads.entries()) {
+    const pattern = compilePattern(work, text, [...path, 'workloads', at])
+    if (pattern !== undefined) addId(allowed, pattern, true)
+  }
+  return allowed
 }
 
 function mergeLimits(own: LimitsDocument | undefined, common: Required<LimitsDocument>): Limits {

@@ -6,22 +6,29 @@
  */
 import type { Caller, Subject } from '../core/caller.ts'
 import type { Grant, ProbeGrant } from '../core/decision.ts'
-import { accept, type DenyKind, type Refused, type Result, refuse } from '../core/deny-reason.ts'
-import type { Action } from '../core/policy-document.ts'
-import { matchesId } from '../core/spiffe-id.ts'
-import type { Operation, ResolvedTarget, Shape, VectorCall } from '../core/vector-call.ts'
-import { type DatabaseRules, type Policy, type Rule, type Workload, workloadOf } from './policy.ts'
-import { coversTarget, entriesFor, looksOnly, type Place, provedTenant, speaksOfCollection } from './tenancy.ts'
+import { accept, type Result, refuse } from '../core/deny-reason.ts'
+import type { ResolvedTarget, VectorCall } from '../core/vector-call.ts'
+import { type Asked, type Closest, consider, nothingYet, PASSED, purposeOf, refusalOf } from './admit.ts'
+import { findId } from './id-index.ts'
+import type { ByTenant, Permission } from './name-index.ts'
+import { type DatabaseRules, type NamedRules, type Policy, type Rule, type Workload, workloadOf } from './policy.ts'
+import { coveringFor, looksOnly, namespacesFor, type Place, provedTenant, speakingOf } from './tenancy.ts'
 
-/** The workload entry of a proven caller, `identity-revoked`, or `caller-unknown`. */
-export function knownWorkload(caller: Caller, policy: Policy): Result<Workload> {
+/**
+ * The workload entry of a proven caller, `identity-revoked`, or `caller-unknown`.
+ * @param now ms since the epoch
+ */
+export function knownWorkload(caller: Caller, policy: Policy, now: number): Result<Workload> {
   if (!policy.trustDomains.has(caller.id.trustDomain)) {
     return refuse('caller-unknown', `trust domain ${caller.id.trustDomain} is not in the policy's trust_domains`)
   }
   const revoked = revokedFor(caller, policy)
   if (revoked !== undefined) return refuse('identity-revoked', revoked)
   const workload = workloadOf(policy, caller.id)
-  return workload === undefined ? refuse('caller-unknown', `no workloads entry matches ${caller.id.text}`) : accept(workload)
+  if (workload === undefined) return refuse('caller-unknown', `no workloads entry matches ${caller.id.text}`)
+  if (now < workload.expiresAt) return accept(workload)
+  const day = new Date(workload.expiresAt).toISOString().slice(0, 10)
+  return refuse('caller-unknown', `the workloads entry of ${caller.id.text} expired on ${day} (${workload.source})`)
 }
 
 /** What of the caller's evidence is on the revoked list; undefined when nothing is. */
@@ -30,8 +37,8 @@ function revokedFor({ id, carrier, serial, tokenId }: Caller, { revoked }: Polic
   if (serial !== undefined && serials.has(serial)) return `certificate ${serial} is on the policy's revoked list`
   if (tokenId !== undefined && tokenIds.has(tokenId)) return "the jti of the JWT-SVID is on the policy's revoked list"
   for (const one of carrier === undefined ? [id] : [id, carrier]) {
-    const pattern = ids.find((each) => matchesId(each, one))
-    if (pattern !== undefined) return `${one.text} matches ${pattern.text} on the policy's revoked list`
+    const pattern = findId(ids, one)
+    if (pattern !== undefined) return `${one.text} matches ${pattern} on the policy's revoked list`
   }
   return undefined
 }
@@ -75,8 +82,8 @@ export interface Asking {
 function tenantOfPlace(place: Place, call: VectorCall, { workload, subject, database, policy, pin }: Asking): Result<string> {
   // The tenant of a path is there before its collection has a name.
   if (place.claim.kind === 'path') return accept(place.claim.tenant)
-  const entries = entriesFor(policy.databases.get(database), place.namespace, policy.tenants)
-  const speaking = entries.filter((entry) => speaksOfCollection(entry, place, policy.tenants))
+  const namespaces = namespacesFor(policy.databases.get(database), place.namespace, policy.tenants)
+  const speaking = speakingOf(namespaces, place, policy.tenants)
   if (speaking.length === 0) return refuse('collection-not-allowed', `no collections entry describes ${whereOf(database, place)}`)
   // A caller of one tenant is shown its own; which tenants there are is nobody else's to learn.
   const own = ownTenants(workload, subject)
@@ -122,120 +129,99 @@ export function grantProbe(caller: Caller, call: VectorCall): Result<ProbeGrant>
   return accept({ kind: 'probe', caller, call } as ProbeGrant)
 }
 
-/** A rule for every target, and the call within the limits of each. */
+/** Says what a call is for. */
+export const PURPOSE_HEADER = 'x-vecauthz-purpose'
+
+/** What a call is made under, beside who makes it. */
+export interface Circumstances {
+  /** As `knownWorkload` gave it. */
+  readonly workload: Workload
+  /** What the call says that it is for: the header `x-vecauthz-purpose`. */
+  readonly purpose: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly now: number
+}
+
+/** A rule for every target that admits the call, within the limits of that rule. */
 export function grantFor(
   caller: Caller,
   call: VectorCall,
   tenant: string,
   targets: readonly ResolvedTarget[],
   database: string,
-  policy: Policy
+  policy: Policy,
+  { workload, purpose: said }: Circumstances
 ): Result<Grant> {
-  if (call.operation === 'probe') return refuse('internal', 'a tenant grant was asked for a probe')
+  const { operation, shape } = call
+  if (operation === 'probe') return refuse('internal', 'a tenant grant was asked for a probe')
+  const purpose = purposeOf(workload, said)
+  if (!purpose.ok) return purpose
+  const asked: Asked = { caller, workload, policy, action: operation, tenant, purpose: purpose.value, shape }
   let source = ''
   for (const target of targets) {
     if (target.tenant !== tenant) return refuse('tenant-not-allowed', 'a resolved target belongs to another tenant')
-    const rule = ruleFor(caller, call.operation, tenant, target, database, policy)
+    const rule = ruleFor(asked, target, database)
     if (!rule.ok) return rule
-    const within = withinLimits(call.shape, rule.value)
-    if (!within.ok) return within
     source ||= rule.value.source
   }
   if (source === '') return refuse('tenant-not-named', `${call.endpoint} touches nothing that a rule could allow`)
-  return accept({ kind: 'tenant', caller, call, tenant, targets, rule: source } as Grant)
+  return accept({ kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source } as Grant)
 }
 
-function ruleFor(caller: Caller, action: Action, tenant: string, target: ResolvedTarget, database: string, policy: Policy): Result<Rule> {
+function ruleFor(asked: Asked, target: ResolvedTarget, database: string): Result<Rule> {
+  const { policy, action, tenant } = asked
   const rules = policy.databases.get(database)
   const place: Place = { ...target, claim: target.claim ?? { kind: 'path', tenant: target.tenant }, bounds: target.bounds }
-  if (target.namespace === undefined && place.claim.kind === 'path') return ruleForTenant(caller, action, tenant, target, rules)
-  const looks = action === 'observe'
-  const entries = entriesFor(rules, target.namespace, policy.tenants)
-  const covering = entries.filter((entry) => coversTarget(entry, place, tenant, looks))
-  for (const entry of covering) {
-    // Asked once more, so that a rule is never applied to what another entry proved.
-    const proved = provedTenant(entry, place, policy.tenants, undefined)
-    if (proved.ok ? proved.value !== tenant : !looksOnly(action, place)) continue
-    const rule = entry.rules.find((one) => speaksOf(one, caller, action, tenant))
-    if (rule !== undefined) return accept(rule)
+  if (target.namespace === undefined && place.claim.kind === 'path') return ruleForTenant(asked, target, rules)
+  const namespaces = namespacesFor(rules, target.namespace, policy.tenants)
+  const closest = nothingYet()
+  // Looking at the namespace itself shows no collection of it: whoever may look at any may do that.
+  if (action === 'observe' && target.collection.kind === 'none') {
+    for (const { looks } of namespaces) if (considerLooks(closest, looks, place, asked)) break
+  } else {
+    const covering = coveringFor(namespaces, place, tenant)
+    if (covering.length === 0) return refuse('collection-not-allowed', `no collections entry describes ${whereOf(database, place)}`)
+    for (const entry of covering) if (provesTenant(entry, place, asked) && considerRules(closest, entry, asked)) break
   }
-  const where = whereOf(database, place)
-  return covering.length > 0
-    ? refuseAction(action, `no rule allows ${action} on ${where} for tenant ${tenant} and ${caller.id.text}`)
-    : refuse('collection-not-allowed', `no collections entry describes ${where}`)
+  return closest.gate === PASSED && closest.rule !== undefined ? accept(closest.rule) : refusalOf(closest, asked, whereOf(database, place))
 }
 
-function speaksOf(rule: Rule, caller: Caller, action: Action, tenant: string): boolean {
-  if (!rule.tenants.has(tenant) || !rule.actions.has(action)) return false
-  return rule.workloads === undefined || rule.workloads.some((pattern) => matchesId(pattern, caller.id))
+/** Asked once more, so that a rule is never applied to what another entry proved. */
+function provesTenant(entry: NamedRules, place: Place, { policy, action, tenant }: Asked): boolean {
+  const proved = provedTenant(entry, place, policy.tenants, undefined)
+  return proved.ok ? proved.value === tenant : looksOnly(action, place)
+}
+
+function considerRules(closest: Closest, entry: NamedRules, asked: Asked): boolean {
+  const { own, shared } = entry.rules
+  for (const rule of own.get(asked.tenant) ?? []) if (consider(closest, entry, rule, asked)) return true
+  for (const rule of shared) if (consider(closest, entry, rule, asked)) return true
+  return false
+}
+
+/** @param place undefined: whatever it is, its tenant is known */
+function considerLooks(closest: Closest, { own, shared }: ByTenant<Permission>, place: Place | undefined, asked: Asked): boolean {
+  for (const some of [own.get(asked.tenant) ?? [], shared]) {
+    for (const { entry, rule } of some)
+      if ((place === undefined || provesTenant(entry, place, asked)) && consider(closest, entry, rule, asked)) return true
+  }
+  return false
 }
 
 /**
  * The tenant itself: Chroma's Python client looks at it when it is made, and learns nothing but the name it sent. Whoever may
  * look at anything in it may do that; nothing else is done to a tenant through here.
  */
-function ruleForTenant(
-  caller: Caller,
-  action: Action,
-  tenant: string,
-  target: ResolvedTarget,
-  database: DatabaseRules | undefined
-): Result<Rule> {
-  const looks = action === 'observe' && target.collection.kind === 'none'
-  for (const entries of looks ? (database?.exact.values() ?? []) : []) {
-    for (const { rules } of entries) {
-      const rule = rules.find((one) => speaksOf(one, caller, action, tenant))
-      if (rule !== undefined) return accept(rule)
-    }
-  }
-  return refuseAction(action, `no rule allows ${action} on tenant ${tenant} itself`)
+function ruleForTenant(asked: Asked, { collection }: ResolvedTarget, database: DatabaseRules | undefined): Result<Rule> {
+  const closest = nothingYet()
+  const looks = asked.action === 'observe' && collection.kind === 'none' ? database?.looks : undefined
+  if (looks !== undefined) considerLooks(closest, looks, undefined, asked)
+  return closest.gate === PASSED && closest.rule !== undefined
+    ? accept(closest.rule)
+    : refusalOf(closest, asked, `tenant ${asked.tenant} itself`)
 }
 
 function whereOf(database: string, { namespace, collection }: Place): string {
   const name = collection.kind === 'name' ? JSON.stringify(collection.name) : collection.kind
   return [database, ...(namespace === undefined ? [] : [namespace]), name].join('/')
-}
-
-const REFUSED_ACTION = {
-  search: 'collection-not-allowed',
-  read: 'collection-not-allowed',
-  observe: 'collection-not-allowed',
-  write: 'write-not-allowed',
-  define: 'write-not-allowed',
-  delete: 'delete-not-allowed',
-  drop: 'delete-not-allowed',
-  export: 'export-not-allowed'
-} as const satisfies Record<Exclude<Operation, 'probe'>, DenyKind>
-
-function refuseAction(action: Action, because: string): Refused {
-  return refuse(REFUSED_ACTION[action], because)
-}
-
-function withinLimits(shape: Shape, { limits, source }: Rule): Result<true> {
-  if (shape.vectorsOut && limits.vectors_out === 'deny') {
-    return refuse('vectors-not-allowed', `limits.vectors_out is deny (${source})`, 'Leave embeddings out of what the call includes.')
-  }
-  if (shape.topK > limits.top_k) {
-    const asked = Number.isFinite(shape.topK) ? `${shape.topK} results` : 'an unbounded number of results'
-    return refuse(
-      'call-too-large',
-      `${asked} asked, limits.top_k is ${limits.top_k} (${source})`,
-      `Ask for at most ${limits.top_k} results.`
-    )
-  }
-  if (shape.queries > limits.queries) {
-    return refuse(
-      'call-too-large',
-      `${shape.queries} queries, limits.queries is ${limits.queries} (${source})`,
-      `Send at most ${limits.queries} queries a call.`
-    )
-  }
-  if (shape.records > limits.records) {
-    return refuse(
-      'call-too-large',
-      `${shape.records} records, limits.records is ${limits.records} (${source})`,
-      `Send at most ${limits.records} records a call.`
-    )
-  }
-  return accept(true)
 }

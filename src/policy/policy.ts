@@ -1,7 +1,9 @@
 /** The compiled policy: immutable lookups. A request keeps the one it began with; a reload swaps it whole. */
 import type { SubjectIssuer } from '../core/caller.ts'
 import type { Action, BudgetDocument, LimitsDocument } from '../core/policy-document.ts'
-import { type IdPattern, matchesId, type SpiffeId } from '../core/spiffe-id.ts'
+import type { IdPattern, SpiffeId } from '../core/spiffe-id.ts'
+import { findId, type IdIndex } from './id-index.ts'
+import type { ByTenant, Names, Permission, Templates } from './name-index.ts'
 import type { NamePattern } from './names.ts'
 
 export type Limits = Required<{ readonly [K in keyof LimitsDocument]: NonNullable<LimitsDocument[K]> }>
@@ -13,6 +15,17 @@ export interface Workload {
   readonly delegated: boolean
   /** Evidence older than this many milliseconds is verified again; infinite without a rule. */
   readonly reverifyMs: number
+  /** From this moment on the entry names nobody, milliseconds since the epoch; infinite without an end. */
+  readonly expiresAt: number
+  readonly purposes: ReadonlySet<string>
+  readonly regions: ReadonlySet<string>
+  /** Place among the policy's classes; -1, weaker than all, where none is said. */
+  readonly attestation: number
+  readonly owner: string | undefined
+  readonly agentType: string | undefined
+  readonly ring: string | undefined
+  readonly zone: string | undefined
+  readonly attestationClass: string | undefined
   /** Where it stands in the file, such as `policy.yaml:12 workloads[0]`. */
   readonly source: string
 }
@@ -21,7 +34,9 @@ export interface Rule {
   readonly tenants: ReadonlySet<string>
   readonly actions: ReadonlySet<Action>
   /** undefined: every workload of the tenants. */
-  readonly workloads: readonly IdPattern[] | undefined
+  readonly workloads: IdIndex<true> | undefined
+  /** undefined: any. */
+  readonly purposes: ReadonlySet<string> | undefined
   readonly limits: Limits
   readonly source: string
 }
@@ -33,24 +48,46 @@ export type TenancyRule =
   /** `field` of every record says whose it is. */
   | { readonly kind: 'filter'; readonly field: string }
 
+/** What the data of an entry asks of whoever gets at it. */
+export interface Data {
+  readonly region: string | undefined
+  /** Place among the policy's classes of the weakest that is enough; -1: any. */
+  readonly attestation: number
+  readonly attestationClass: string | undefined
+  /** undefined: any. */
+  readonly purposes: ReadonlySet<string> | undefined
+  readonly tags: readonly string[]
+  /** The largest weight of its tags; 1 without. */
+  readonly weight: number
+}
+
 /** The rules for one name of one namespace. */
 export interface NamedRules {
   readonly pattern: NamePattern
   readonly tenancy: TenancyRule
-  readonly rules: readonly Rule[]
+  readonly data: Data
+  readonly rules: ByTenant<Rule>
+  readonly everyRule: readonly Rule[]
   readonly source: string
 }
 
-/** The entries of a database, in the order of the file. */
 export interface DatabaseRules {
   /** By namespace (Chroma and Milvus: database); '' where a database has none. */
-  readonly exact: ReadonlyMap<string, readonly NamedRules[]>
+  readonly exact: ReadonlyMap<string, Names>
   /** By a namespace with `{tenant}` in it. */
-  readonly templates: readonly { readonly pattern: NamePattern; readonly named: readonly NamedRules[] }[]
+  readonly templates: Templates<NamespaceTemplate>
+  /** What allows `observe` in namespaces of one name, for looking at a tenant itself. */
+  readonly looks: ByTenant<Permission>
+}
+
+export interface NamespaceTemplate {
+  readonly pattern: NamePattern
+  readonly names: Names
 }
 
 export interface Revoked {
-  readonly ids: readonly IdPattern[]
+  /** To the pattern's text. */
+  readonly ids: IdIndex<string>
   readonly serials: ReadonlySet<string>
   readonly tokenIds: ReadonlySet<string>
 }
@@ -63,17 +100,15 @@ export interface Policy {
   /** By `iss`. */
   readonly subjects: ReadonlyMap<string, SubjectIssuer>
   readonly carriers: readonly IdPattern[]
-  readonly exactWorkloads: ReadonlyMap<string, Workload>
-  readonly workloadPatterns: readonly { readonly pattern: IdPattern; readonly workload: Workload }[]
+  readonly workloads: IdIndex<Workload>
   readonly tenants: ReadonlySet<string>
+  /** Where the data of a tenant stays; only those that say it. */
+  readonly tenantRegions: ReadonlyMap<string, string>
   /** By database id. */
   readonly databases: ReadonlyMap<string, DatabaseRules>
 }
 
-/** The workload entry of an identity: the exact one, else the one pattern that matches (compiling refuses overlaps that disagree). */
+/** The workload entry of an identity: the exact one, else the one pattern that matches (compiling refuses overlaps). */
 export function workloadOf(policy: Policy, id: SpiffeId): Workload | undefined {
-  const exact = policy.exactWorkloads.get(id.text)
-  if (exact !== undefined) return exact
-  for (const { pattern, workload } of policy.workloadPatterns) if (matchesId(pattern, id)) return workload
-  return undefined
+  return findId(policy.workloads, id)
 }

@@ -1,7 +1,8 @@
 /** For which tenant a call is, by the tenancy of the collections it touches: what the call proves, never what it says on the side. */
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
 import type { Bounds, CollectionRef, Operation, ResolvedTarget, TenantClaim } from '../core/vector-call.ts'
-import { covers, matchesAll, tenantIn } from './names.ts'
+import { entriesNaming, type Names, templatesNaming } from './name-index.ts'
+import { covers, type NamePattern, tenantIn } from './names.ts'
 import type { DatabaseRules, NamedRules } from './policy.ts'
 
 /** A target, resolved or not. */
@@ -16,24 +17,30 @@ export interface Place {
 export type Show = (field: string) => string
 
 /** The entries of a namespace: those of its exact name, and those of a template that it fits. */
-export function entriesFor(
+export function namespacesFor(
   rules: DatabaseRules | undefined,
   namespace: string | undefined,
   tenants: ReadonlySet<string>
-): readonly NamedRules[] {
+): readonly Names[] {
   if (rules === undefined) return []
-  const exact = rules.exact.get(namespace ?? '') ?? []
-  if (namespace === undefined || rules.templates.length === 0) return exact
-  const fitting = rules.templates.filter(({ pattern }) => tenantIn(pattern, namespace, tenants) !== undefined)
-  return fitting.length === 0 ? exact : [...exact, ...fitting.flatMap(({ named }) => named)]
+  const exact = rules.exact.get(namespace ?? '')
+  const found = exact === undefined ? [] : [exact]
+  if (namespace === undefined || rules.templates.shapes.length === 0) return found
+  for (const { pattern, names } of templatesNaming(rules.templates, namespace, []))
+    if (tenantIn(pattern, namespace, tenants) !== undefined) found.push(names)
+  return found
 }
 
-/** Whether an entry speaks of this collection at all, whoever's it is. */
-export function speaksOfCollection({ pattern }: NamedRules, { collection }: Place, tenants: ReadonlySet<string>): boolean {
-  if (collection.kind === 'name') {
-    return pattern.after === undefined ? covers(pattern, collection.name, '') : tenantIn(pattern, collection.name, tenants) !== undefined
-  }
-  return collection.kind === 'none' || matchesAll(pattern)
+/** The entries that speak of a collection, whoever's it is; for a call without one, an entry for each tenancy. */
+export function speakingOf(all: readonly Names[], place: Place, tenants: ReadonlySet<string>): readonly NamedRules[] {
+  const { collection } = place
+  if (collection.kind === 'none') return all.flatMap((one) => one.tenancies)
+  if (collection.kind !== 'name') return all.flatMap((one) => one.every)
+  return all.flatMap((one) => entriesNaming(one, collection.name)).filter(({ pattern }) => speaksOfName(pattern, collection.name, tenants))
+}
+
+function speaksOfName(pattern: NamePattern, name: string, tenants: ReadonlySet<string>): boolean {
+  return pattern.after === undefined ? covers(pattern, name, '') : tenantIn(pattern, name, tenants) !== undefined
 }
 
 /** The tenant that a target proves under an entry that speaks of it. */
@@ -99,8 +106,8 @@ function unnamed(because: string, remedy?: string): Result<never> {
   return refuse('tenant-not-named', because, remedy)
 }
 
-/** Whether an entry speaks about a target of a tenant. A listing shows every name, so only `*` covers it. */
-export function coversTarget({ pattern }: NamedRules, { collection }: Place, tenant: string, looks: boolean): boolean {
-  if (collection.kind === 'name') return covers(pattern, collection.name, tenant)
-  return collection.kind === 'none' ? looks || matchesAll(pattern) : matchesAll(pattern)
+/** The entries that cover a tenant's collection, or a listing: that shows every name, so only `*` covers it. */
+export function coveringFor(all: readonly Names[], { collection }: Place, tenant: string): readonly NamedRules[] {
+  if (collection.kind !== 'name') return all.flatMap((one) => one.every)
+  return all.flatMap((one) => entriesNaming(one, collection.name)).filter(({ pattern }) => covers(pattern, collection.name, tenant))
 }

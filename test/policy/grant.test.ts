@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import type { Operation, ResolvedTarget, Shape } from '../../src/core/vector-call.ts'
 import { grantFor, grantProbe, knownWorkload, tenantOf } from '../../src/policy/grant.ts'
-import type { Workload } from '../../src/policy/policy.ts'
+import { type Workload, workloadOf } from '../../src/policy/policy.ts'
 import { callerOf, callOf, targetOf } from '../support/grants.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
 
 const TD = 'spiffe://demo.vecauthz.test'
 const policy = policyOf()
+const NOW = Date.UTC(2026, 10, 1)
+/** What the policy knows of a caller whom it knows. */
+const under = (who: string) => ({ workload: workloadOf(policy, callerOf(TD + who).id) as Workload, purpose: undefined, now: NOW })
 
 const asking = (workload: Workload) => ({ workload, subject: undefined, database: 'demo', policy, pin: undefined })
 
@@ -124,11 +127,11 @@ const ROWS: readonly Row[] = [
 function decide(row: Row): string {
   const caller = callerOf(TD + row.who)
   const call = callOf(row.does, row.tenant, row.collection, row.shape)
-  const workload = knownWorkload(caller, policy)
+  const workload = knownWorkload(caller, policy, NOW)
   if (!workload.ok) return workload.reason.kind
   const tenant = tenantOf(call, asking(workload.value))
   if (!tenant.ok) return tenant.reason.kind
-  const grant = grantFor(caller, call, tenant.value, [targetOf(tenant.value, row.collection)], 'demo', policy)
+  const grant = grantFor(caller, call, tenant.value, [targetOf(tenant.value, row.collection)], 'demo', policy, under(row.who))
   return grant.ok ? 'allow' : grant.reason.kind
 }
 
@@ -140,18 +143,34 @@ describe('grant', () => {
   it('a call whose targets name two tenants is refused although the workload may act for both', () => {
     const caller = callerOf(`${TD}/shared/reporter`)
     const both = { ...callOf('read', 'acme'), targets: [...callOf('read', 'acme').targets, ...callOf('read', 'globex').targets] }
-    const workload = knownWorkload(caller, policy)
+    const workload = knownWorkload(caller, policy, NOW)
     expect(workload.ok && tenantOf(both, asking(workload.value))).toMatchObject({ ok: false, reason: { kind: 'tenant-not-allowed' } })
   })
 
   it('a target that was resolved to another tenant is refused', () => {
-    const grant = grantFor(callerOf(`${TD}/acme/support`), callOf('search', 'acme'), 'acme', [targetOf('globex')], 'demo', policy)
+    const grant = grantFor(
+      callerOf(`${TD}/acme/support`),
+      callOf('search', 'acme'),
+      'acme',
+      [targetOf('globex')],
+      'demo',
+      policy,
+      under('/acme/support')
+    )
     expect(grant).toMatchObject({ ok: false, reason: { kind: 'tenant-not-allowed' } })
   })
 
   it('every target needs a rule: one allowed and one not is refused', () => {
     const targets = [targetOf('acme'), targetOf('acme', 'secret')]
-    const grant = grantFor(callerOf(`${TD}/acme/indexer`), callOf('define', 'acme'), 'acme', targets, 'demo', policy)
+    const grant = grantFor(
+      callerOf(`${TD}/acme/indexer`),
+      callOf('define', 'acme'),
+      'acme',
+      targets,
+      'demo',
+      policy,
+      under('/acme/indexer')
+    )
     expect(grant).toMatchObject({ ok: false, reason: { kind: 'collection-not-allowed' } })
   })
 
@@ -163,7 +182,8 @@ describe('grant', () => {
       'acme',
       [{ tenant: 'acme', namespace: 'rag', collection: { kind: 'every' } }],
       'demo',
-      policy
+      policy,
+      under('/acme/support')
     )
     const look = grantFor(
       caller,
@@ -171,7 +191,8 @@ describe('grant', () => {
       'acme',
       [{ tenant: 'acme', namespace: 'rag', collection: { kind: 'none' } }],
       'demo',
-      policy
+      policy,
+      under('/acme/support')
     )
     const other = grantFor(
       caller,
@@ -179,7 +200,8 @@ describe('grant', () => {
       'acme',
       [{ tenant: 'acme', namespace: 'raw', collection: { kind: 'none' } }],
       'demo',
-      policy
+      policy,
+      under('/acme/support')
     )
     expect([list.ok, look.ok, other.ok]).toEqual([false, true, false])
   })
@@ -187,7 +209,7 @@ describe('grant', () => {
   it('the tenant itself may be looked at by whoever may look at anything in it, and is never listed or changed', () => {
     const itself = { tenant: 'acme', namespace: undefined, collection: { kind: 'none' } } as const
     const at = (who: string, does: Operation, target: ResolvedTarget) =>
-      grantFor(callerOf(TD + who), callOf(does, target.tenant), target.tenant, [target], 'demo', policy).ok
+      grantFor(callerOf(TD + who), callOf(does, target.tenant), target.tenant, [target], 'demo', policy, under(who)).ok
     expect(at('/acme/support', 'observe', itself)).toBe(true)
     expect(at('/acme/support', 'observe', { ...itself, tenant: 'nobody' })).toBe(false)
     expect(at('/acme/support', 'observe', { ...itself, collection: { kind: 'every' } })).toBe(false)
@@ -195,12 +217,20 @@ describe('grant', () => {
   })
 
   it('another database with the same names has no rule', () => {
-    const grant = grantFor(callerOf(`${TD}/acme/support`), callOf('search', 'acme'), 'acme', [targetOf('acme')], 'other', policy)
+    const grant = grantFor(
+      callerOf(`${TD}/acme/support`),
+      callOf('search', 'acme'),
+      'acme',
+      [targetOf('acme')],
+      'other',
+      policy,
+      under('/acme/support')
+    )
     expect(grant).toMatchObject({ ok: false, reason: { kind: 'collection-not-allowed' } })
   })
 
   it('a caller of a trust domain that the policy does not list is unknown, whatever the patterns say', () => {
-    expect(knownWorkload(callerOf('spiffe://other.test/acme/support'), policy)).toMatchObject({
+    expect(knownWorkload(callerOf('spiffe://other.test/acme/support'), policy, NOW)).toMatchObject({
       ok: false,
       reason: { kind: 'caller-unknown' }
     })
@@ -209,7 +239,7 @@ describe('grant', () => {
   it('a revoked ID, pattern or certificate is refused at once, its neighbours are not', () => {
     const revoking = (revoked: object) => policyOf(`${POLICY}revoked: ${JSON.stringify(revoked)}\n`)
     const kindFor = (who: string, revoked: object, serial = '01') => {
-      const known = knownWorkload({ ...callerOf(TD + who), serial }, revoking(revoked))
+      const known = knownWorkload({ ...callerOf(TD + who), serial }, revoking(revoked), NOW)
       return known.ok ? 'known' : known.reason.kind
     }
     expect(kindFor('/acme/support', { spiffe_ids: [`${TD}/acme/support`] })).toBe('identity-revoked')
@@ -224,7 +254,7 @@ describe('grant', () => {
     const caller = callerOf(`${TD}/acme/support`)
     expect(grantProbe(caller, callOf('probe', undefined)).ok).toBe(true)
     expect(grantProbe(caller, callOf('search', 'acme'))).toMatchObject({ ok: false, reason: { kind: 'internal' } })
-    expect(grantFor(caller, callOf('probe', undefined), 'acme', [targetOf('acme')], 'demo', policy).ok).toBe(false)
-    expect(grantFor(caller, callOf('search', 'acme'), 'acme', [], 'demo', policy).ok).toBe(false)
+    expect(grantFor(caller, callOf('probe', undefined), 'acme', [targetOf('acme')], 'demo', policy, under('/acme/support')).ok).toBe(false)
+    expect(grantFor(caller, callOf('search', 'acme'), 'acme', [], 'demo', policy, under('/acme/support')).ok).toBe(false)
   })
 })

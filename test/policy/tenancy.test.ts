@@ -75,13 +75,17 @@ function told(
 ): string {
   const caller = callerOf(TD + who)
   const call: VectorCall = { database, endpoint: 'test', operation, targets: named.map(target), shape: NO_SHAPE }
-  const workload = knownWorkload(caller, policy)
+  const workload = knownWorkload(caller, policy, 0)
   if (!workload.ok) return workload.reason.kind
   const pin = (field: string, value: string) => `{${field}=${value}}`
   const tenant = tenantOf(call, { workload: workload.value, subject: undefined, database, policy, pin })
   if (!tenant.ok) return tenant.reason.kind
   const resolved = accept(call.targets.map(({ tenant: claim, ...rest }) => ({ ...rest, claim, tenant: tenant.value }) as ResolvedTarget))
-  const grant = grantFor(caller, call, tenant.value, resolved.value, database, policy)
+  const grant = grantFor(caller, call, tenant.value, resolved.value, database, policy, {
+    workload: workload.value,
+    purpose: undefined,
+    now: 0
+  })
   return grant.ok ? grant.value.tenant : grant.reason.kind
 }
 
@@ -142,7 +146,7 @@ describe('a filter', () => {
   })
 
   it('the remedy is what would pass', () => {
-    const workload = knownWorkload(callerOf(`${TD}/one`), policy)
+    const workload = knownWorkload(callerOf(`${TD}/one`), policy, 0)
     if (!workload.ok) throw new Error(workload.reason.because)
     const call: VectorCall = {
       database: 'qdrant',
