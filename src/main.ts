@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { svidCommand } from './admin/svid-verify.ts'
+import { policyCommand } from './commands.ts'
 import { type Loaded, loadAll } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import { SERVED } from './databases/dialects.ts'
@@ -18,7 +19,10 @@ Usage: vecauthz COMMAND [options]
 
   serve      run the authorization server
   validate   read settings and policy, print every fault, change nothing
+  check      decide about a call without a server, with the whole decision as JSON
   svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule; see "vecauthz svid --help"
+
+check and svid have a --help of their own.
 
 Options of serve and validate:
   --config FILE   settings file (default: vecauthz.yaml). It names the policy file.
@@ -39,8 +43,9 @@ async function run(args: readonly string[]): Promise<number | undefined> {
     return command === undefined ? 2 : 0
   }
   if (command === 'svid') return svid(rest)
-  if (command !== 'serve' && command !== 'validate')
-    return complain(`There is no command "${command}". Commands: serve, validate, svid; see --help.`)
+  const ofPolicy = policyCommand(command, output())
+  if (ofPolicy !== undefined) return ofPolicy(rest)
+  if (command !== 'serve' && command !== 'validate') return complain(`There is no command "${command}"; see --help.`)
   const config = configOf(rest)
   if (typeof config === 'number') return config
   const loaded = loadAll(config, SERVED, compilePolicy)
@@ -50,11 +55,15 @@ async function run(args: readonly string[]): Promise<number | undefined> {
 }
 
 function svid(args: readonly string[]): Promise<number> {
+  return svidCommand(args, { input: process.stdin, ...output(), now: Date.now })
+}
+
+function output() {
   // Whoever reads the answers may have seen enough (head): what was not said was not said.
   process.stdout.on('error', () => process.exit(2))
   const print = (text: string) => void process.stdout.write(text)
   const complain = (text: string) => void process.stderr.write(text)
-  return svidCommand(args, { input: process.stdin, print, complain, now: Date.now })
+  return { print, complain }
 }
 
 function configOf(args: readonly string[]): string | number {

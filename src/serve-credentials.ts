@@ -107,7 +107,7 @@ interface One {
 }
 
 function keepOne({ id, kind, credential, edges, vaults, published }: One): Kept {
-  const rule = ruleOf(kind, credential)
+  const rule = credentialRule(kind, credential)
   const keep = (given: SecretSettings | undefined, onUpdate: () => void): KeptSecrets =>
     keepSecrets({
       source: (tenant) => sourceOf(given, tenant, credential, edges, vaults),
@@ -140,8 +140,8 @@ function keepOne({ id, kind, credential, edges, vaults, published }: One): Kept 
   }
 }
 
-/** Loading refused a mode that lacks what it needs. */
-function ruleOf(kind: string, given: CredentialSettings): CredentialRule {
+/** How the settings have a database spoken to. Loading refused a mode that lacks what it needs. */
+export function credentialRule(kind: string, given: CredentialSettings): CredentialRule {
   const ttlMs = given.ttl_seconds * 1000
   switch (given.mode) {
     case 'api_key':

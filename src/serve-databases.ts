@@ -3,23 +3,34 @@ import type { Served } from './authorize.ts'
 import type { Settings } from './config/settings-schema.ts'
 import { accept } from './core/deny-reason.ts'
 import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
-import type { Dialect } from './databases/dialect.ts'
+import type { Dialect, NameLookup } from './databases/dialect.ts'
 import { DIALECTS } from './databases/dialects.ts'
-import { createNames, type Names } from './state/names.ts'
+import { createNames, type NameSource, type Names } from './state/names.ts'
 import { createNameFetcher } from './state/names-http.ts'
 
 /** What a question to a database carries, by the database's id. */
 type HeadersFor = (database: string) => Readonly<Record<string, string>>
 
-/** @returns the look-up by authority: an exact `host:port`, or a `host` that stands for every port of it */
-export function serveDatabases(settings: Settings, headersFor: HeadersFor): (authority: string) => Served | undefined {
+/** How a database is asked for its names, where it has to be; headers as they stand at each question. */
+export type AskedOf = (url: string, names: NameLookup, headers: () => Readonly<Record<string, string>>) => Omit<NameSource, 'server'>
+
+/**
+ * @param askedOf over HTTP, unless somebody else knows the names
+ * @returns the look-up by authority: an exact `host:port`, or a `host` that stands for every port of it
+ */
+export function serveDatabases(
+  settings: Settings,
+  headersFor: HeadersFor,
+  askedOf: AskedOf = askedOverHttp
+): (authority: string) => Served | undefined {
   const names = createNames({ now: Date.now, timeoutMs: Math.floor(settings.deadline_ms * 0.75) })
   const byAuthority = new Map<string, Served>()
   for (const database of settings.databases) {
     // Loading refused every kind that has no dialect.
-    const served = serveOne(database.id, DIALECTS[database.kind as keyof typeof DIALECTS], database.url, names, () =>
-      headersFor(database.id)
-    )
+    const { id, kind, url } = database
+    const dialect: Dialect = DIALECTS[kind as keyof typeof DIALECTS]
+    const asked = dialect.names === undefined || url === undefined ? undefined : askedOf(url, dialect.names, () => headersFor(id))
+    const served = serveOne(id, dialect, asked, names)
     for (const authority of database.authorities) byAuthority.set(authority, served)
   }
   return (authority) => byAuthority.get(authority) ?? byAuthority.get(hostOf(authority))
@@ -29,21 +40,13 @@ function hostOf(authority: string): string {
   return /^([^:]+):\d{1,5}$/.exec(authority)?.[1] ?? ''
 }
 
-function serveOne(
-  id: string,
-  dialect: Dialect,
-  url: string | undefined,
-  names: Names,
-  headers: () => Readonly<Record<string, string>>
-): Served {
-  if (dialect.names === undefined || url === undefined)
-    return { id, dialect, resolve: (_, call, tenant) => accept(byName(call, tenant)), forget: () => undefined }
-  const source = {
-    server: id,
-    path: dialect.names.path,
-    read: dialect.names.read,
-    fetchName: createNameFetcher({ url, headers }).fetchName
-  }
+function askedOverHttp(url: string, { path, read }: NameLookup, headers: () => Readonly<Record<string, string>>) {
+  return { path, read, fetchName: createNameFetcher({ url, headers }).fetchName }
+}
+
+function serveOne(id: string, dialect: Dialect, asked: ReturnType<AskedOf> | undefined, names: Names): Served {
+  if (asked === undefined) return { id, dialect, resolve: (_, call, tenant) => accept(byName(call, tenant)), forget: () => undefined }
+  const source = { server: id, ...asked }
   return {
     id,
     dialect,

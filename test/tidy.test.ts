@@ -21,8 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   config: ['core'],
   'authorize.ts': ['core', 'identity', 'databases', 'policy', 'risk', 'verdict'],
   envoy: ['core', 'verdict', 'authorize.ts'],
-  // `svid verify` asks the same rulebooks that judge a call, so that its answer is the server's.
-  admin: ['core', 'authorize.ts', 'identity'],
+  // Commands ask the same rulebooks and the same policy that judge a call, so that their answers are the server's.
+  admin: ['core', 'authorize.ts', 'identity', 'policy', 'config'],
   'serve-databases.ts': ['core', 'authorize.ts', 'config', 'databases', 'state'],
   'serve-credentials.ts': ['core', 'config', 'credentials', 'spire', 'verdict'],
   'serve-evidence.ts': ['core', 'config', 'identity', 'spire', 'state'],
@@ -43,8 +43,25 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'state',
     'verdict'
   ],
+  'offline-assumed.ts': ['core', 'admin', 'identity', 'spire'],
+  'offline.ts': [
+    'core',
+    'authorize.ts',
+    'offline-assumed.ts',
+    'serve-credentials.ts',
+    'serve-databases.ts',
+    'admin',
+    'audit',
+    'config',
+    'envoy',
+    'identity',
+    'policy',
+    'state',
+    'verdict'
+  ],
+  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'policy'],
   // Commands that have nothing to do with a running server live in admin.
-  'main.ts': ['config', 'databases', 'policy', 'serve.ts', 'admin']
+  'main.ts': ['commands.ts', 'config', 'databases', 'policy', 'serve.ts', 'admin']
 }
 
 /** Every package that src may import, with a word on why it is here; nothing else gets in. */

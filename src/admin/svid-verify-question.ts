@@ -107,7 +107,7 @@ function trustDomainOf(text: string | undefined): string | undefined {
 const RFC3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/
 
 /** Milliseconds since the epoch of an RFC 3339 time. */
-function instantOf(text: string): number {
+export function instantOf(text: string): number {
   const [, date, time] = RFC3339.exec(text.toUpperCase()) ?? []
   // Date.parse carries a 31 June over into July: a date that does not come back the same is not on the calendar.
   const there = Date.parse(`${date}T${time}Z`)
