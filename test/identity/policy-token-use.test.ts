@@ -20,7 +20,7 @@ describe('the policy token of a call', () => {
     ['a token that is none', 'a.b.c', {}, 'token-invalid', 'T-1'],
     ['a token of yesterday', policyToken(), { now: JWT_NOW + 60_000 }, 'token-expired', 'T-16'],
     ['a token of another call', policyToken(), { operation: 'drop' as const }, 'token-mismatch', 'T-14']
-  ] as const)('T-1 %s is a denial with its rule', (_, token, change, kind, rule) => {
+  ] as const)('T-1 T-14 T-16 %s is a denial with its rule', (_, token, change, kind, rule) => {
     const result = admitPolicyToken(token, { ...CHECK, ...change }, createPolicyIssuerCache())
     expect(result).toMatchObject({ ok: false, reason: { kind, because: expect.stringContaining(`${rule}: `), remedy: expect.any(String) } })
   })

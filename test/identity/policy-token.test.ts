@@ -341,14 +341,14 @@ describe('a policy token', () => {
     })
   })
 
-  it('T-16 is expired only when nothing else is wrong with it', () => {
+  it('T-16 T-7 T-13 is expired only when nothing else is wrong with it', () => {
     const late = { now: JWT_NOW + 60_000 }
     expect(judge(policyToken(), late)).toMatchObject({ rule: 'T-16', kind: 'token-expired' })
     expect(judge(policyToken({ signature: flipped }), late)).toMatchObject({ rule: 'T-7', kind: INVALID })
     expect(judge(policyToken(), { ...late, ...asked({ method: 'PUT' }) })).toMatchObject({ rule: 'T-13', kind: 'token-mismatch' })
   })
 
-  it('T-6 a clock that is no number refuses', () =>
+  it('T-17 a clock that is no number refuses', () =>
     expect(judge(policyToken(), { now: Number.NaN })).toMatchObject({ ok: false, kind: INVALID }))
 
   it('T-16 T-17 a leeway that is no number refuses', () =>
@@ -378,7 +378,7 @@ describe('a policy token', () => {
 })
 
 describe('the issuers that are remembered', () => {
-  it('T-20 are believed for other tokens of the same header', () => {
+  it('T-20 T-7 T-9 are believed for other tokens of the same header', () => {
     const cache = createPolicyIssuerCache()
     expect(judge(policyToken(), {}, cache).ok).toBe(true)
     const known = [...cache.proven.values()]
@@ -395,7 +395,7 @@ describe('the issuers that are remembered', () => {
     expect(judge(policyToken(), {}, cache).ok).toBe(true)
   })
 
-  it('T-20 end with their certificate', async () => {
+  it('T-20 T-6 end with their certificate', async () => {
     const cache = createPolicyIssuerCache()
     const token = signedBy(await egressSvid({ notAfter: JWT_NOW + 10_000 }))
     expect(judge(token, {}, cache).ok).toBe(true)
@@ -403,7 +403,7 @@ describe('the issuers that are remembered', () => {
     expect(judge(token, { now: JWT_NOW + 10_001 }, cache)).toMatchObject({ rule: 'T-6' })
   })
 
-  it('T-20 are kept once they signed: certificates are public, and fill nothing', () => {
+  it('T-20 T-7 are kept once they signed: certificates are public, and fill nothing', () => {
     const cache = createPolicyIssuerCache()
     judge(policyToken({ signature: flipped }), {}, cache)
     expect(cache.proven.size).toBe(0)
@@ -418,7 +418,7 @@ describe('the issuers that are remembered', () => {
     expect(cache.proven.size).toBe(2)
   })
 
-  it('T-1 have a header in one spelling: another text of the same JSON is another header', () => {
+  it('T-20 T-7 have a header in one spelling: another text of the same JSON is another header', () => {
     const cache = createPolicyIssuerCache()
     judge(policyToken(), {}, cache)
     const spaced = base64Url(JSON.stringify(policyHeader(), undefined, 1))

@@ -1,0 +1,138 @@
+#!/usr/bin/env node
+/**
+ * `node bench/policy-token.ts`: what minting and believing a policy token costs, as ratios to one `crypto.verify` of ECDSA on P-256 in
+ * the same run. Exits 1 when a ratio is over its target.
+ */
+import { createHash, createPublicKey, sign, verify } from 'node:crypto'
+import { cpus } from 'node:os'
+import type { Grant } from '../src/core/decision.ts'
+import { type DigestedRequest, requestDigest } from '../src/core/request-digest.ts'
+import { type PolicyTokenCheck, verifyPolicyToken } from '../src/identity/policy-token.ts'
+import { createPolicyIssuerCache } from '../src/identity/policy-token-issuer.ts'
+import { mintPolicyToken, policyTokenSigner } from '../src/verdict/policy-token.ts'
+import { callerOf, callOf, targetOf } from '../test/support/grants.ts'
+import { CHECK, EGRESS, egress, INDEX, MEANING, REQUEST } from '../test/support/policy-token.ts'
+import { median } from './load.ts'
+
+const HELP = 'node bench/policy-token.ts [rounds]: 120 rounds unless told\n'
+const ROUNDS = 120
+/** Of each thing in one round, about 20 ms: long beside the clock's resolution, short beside what else the machine does. */
+const CALLS = 200
+/** Rounds before the first that counts: the compiler is done with the readers after some thousand calls. */
+const WARM_UP = 20
+/** A query of 1,536 dimensions as JSON. */
+const QUERY_BYTES = 17_500
+
+interface Measured {
+  readonly name: string
+  /** Times the cost of one `crypto.verify`, at most. */
+  readonly target: number
+  readonly call: (at: number) => boolean
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+process.exitCode = main(process.argv.slice(2))
+
+function main(args: string[]): number {
+  const rounds = Number(args[0] ?? ROUNDS)
+  if (args.length > 1 || !Number.isInteger(rounds) || rounds < 1) {
+    say(HELP.trimEnd())
+    return 2
+  }
+  const { baseline, measured } = subjects()
+  say(
+    `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}; ${rounds} rounds of ${CALLS} calls, median (min to max)`
+  )
+  const base: number[] = []
+  const costs = measured.map((): number[] => [])
+  // In turn within each round, so that a slow moment of the machine falls on all of them.
+  for (let round = -Math.min(rounds, WARM_UP); round < rounds; round++) {
+    const before = microsPerCall(baseline)
+    const now = measured.map(({ call }) => microsPerCall(call))
+    if (round < 0) continue
+    base.push((before + microsPerCall(baseline)) / 2)
+    for (const [index, micros] of now.entries()) costs[index]?.push(micros)
+  }
+  say(row('crypto.verify, ECDSA on P-256', base))
+  let missed = 0
+  for (const [index, { name, target }] of measured.entries()) {
+    const values = costs[index] ?? []
+    // Pairs of one round, so that a machine that drifts moves both.
+    const ratio = Number(median(values.map((one, round) => one / (base[round] ?? Number.NaN))).toFixed(3))
+    if (!(ratio <= target)) missed++
+    say(`${row(name, values)}  ${ratio.toFixed(3)} × crypto.verify, at most ${target}${ratio <= target ? '' : '  TOO SLOW'}`)
+  }
+  return missed === 0 ? 0 : 1
+}
+
+function row(name: string, values: readonly number[]): string {
+  const numbers = `${median(values).toFixed(2).padStart(8)} µs (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})`
+  return `  ${name.padEnd(58)} ${numbers}`
+}
+
+/** A bench of refusals would be a bench of nothing. */
+function microsPerCall(call: (at: number) => boolean): number {
+  let accepted = 0
+  const began = process.hrtime.bigint()
+  for (let at = 0; at < CALLS; at++) if (call(at)) accepted++
+  const micros = Number(process.hrtime.bigint() - began) / 1000 / CALLS
+  if (accepted !== CALLS) throw new Error(`${CALLS - accepted} of ${CALLS} calls were refused`)
+  return micros
+}
+
+function subjects(): { readonly baseline: (at: number) => boolean; readonly measured: readonly Measured[] } {
+  const made = policyTokenSigner({ id: callerOf(EGRESS).id, certificates: egress.chain, key: egress.key })
+  if (!made.ok) throw new Error(made.because)
+  const query: DigestedRequest = { ...REQUEST, body: Buffer.alloc(QUERY_BYTES, '0.1234,') }
+  const mint = (request: DigestedRequest, at: number): string => {
+    const tokenId = createHash('sha256').update(String(at)).digest('base64url').slice(0, 22)
+    const facts = { audience: INDEX, purpose: 'inference', request, meaningHeaders: MEANING, policy: 'f00d', tokenId, now: CHECK.now }
+    return mintPolicyToken(granted(), made.signer, facts)
+  }
+  // Different tokens in turn, so that no measurement lives from having seen the same bytes just before.
+  const tokensFor = (request: DigestedRequest): readonly string[] => Array.from({ length: CALLS }, (_, at) => mint(request, at))
+  const [small, large] = [tokensFor(REQUEST), tokensFor(query)]
+  const one = <T>(list: readonly T[], at: number): T => list[at % list.length] as T
+  const warm = createPolicyIssuerCache()
+  // As it comes off the wire: a text of its own, that nobody has hashed before.
+  const believe = (tokens: readonly string[], at: number, change: Partial<PolicyTokenCheck>, cache = warm): boolean =>
+    verifyPolicyToken(Buffer.from(one(tokens, at), 'latin1').toString('latin1'), { ...CHECK, ...change }, cache).ok
+  const publicKey = createPublicKey(egress.key)
+  const signed = small.map((token) => {
+    const bytes = Buffer.from(token.slice(0, token.lastIndexOf('.')))
+    return { bytes, signature: sign('sha256', bytes, egress.key) }
+  })
+  return {
+    baseline: (at) => {
+      const { bytes, signature } = one(signed, at)
+      return verify('sha256', bytes, publicKey, signature)
+    },
+    measured: [
+      { name: 'verifyPolicyToken, its issuer seen before', target: 1.25, call: (at) => believe(small, at, {}) },
+      { name: 'the same, with a body of 17.5 kB under the digest', target: 1.5, call: (at) => believe(large, at, { request: query }) },
+      {
+        name: 'verifyPolicyToken, leaf and intermediate never seen',
+        target: 4,
+        call: (at) => believe(small, at, {}, createPolicyIssuerCache())
+      },
+      { name: 'mintPolicyToken', target: 1.25, call: (at) => mint(REQUEST, at).length > 0 },
+      {
+        name: 'requestDigest, a body of 17.5 kB',
+        target: 0.3,
+        call: () => requestDigest(query, MEANING, createHash('sha256')).length === 43
+      }
+    ]
+  }
+}
+
+function granted(): Grant {
+  const caller = callerOf(CHECK.peer.text)
+  return {
+    kind: 'tenant',
+    caller,
+    call: callOf('search', 'acme'),
+    tenant: 'acme',
+    targets: [targetOf('acme')],
+    rule: ''
+  } as unknown as Grant
+}
