@@ -10,6 +10,7 @@ import { SUPPORT, TRIALS } from '../../demo/identities.ts'
 import { startSidecar } from '../../demo/keep.ts'
 import { type Stack, startStack } from '../../demo/stack.ts'
 import { MILVUS_LITE_VERSION, whyLeftOut } from '../../setup/components.ts'
+import { BODY_BYTES_MAX } from '../../src/core/limits.ts'
 import { group, named, pair, SERVICE } from '../databases/milvus-call.ts'
 import { chunk, frame, number } from '../databases/protobuf-write.ts'
 import { callGrpc, type GrpcAsk } from './support/grpc-call.ts'
@@ -378,5 +379,20 @@ describe('what works on the bare server, over gRPC', () => {
       expect(found.body.toString('latin1')).not.toContain('globex')
     }
     expect(reached().map(({ headers }) => headers['dbname'])).toEqual(['db_acme', 'db_acme', 'db_acme'])
+  })
+
+  // Over HTTP/2 Envoy may ask with the beginning of a body only: vecauthz refuses that.
+  it('a search that is larger than its lane takes', async () => {
+    const answer = await grpc({ message: [...search, chunk(5, 'x'.repeat(BODY_BYTES_MAX))], headers: { dbname: 'db_acme' } })
+    expect([answer.http, answer.grpc > 0, answer.said]).toEqual([200, true, expect.stringContaining('call-too-large')])
+    expect(reached()).toEqual([])
+  })
+
+  it('an insert that is larger than a search may be takes the lane for writes', async () => {
+    const text = 'x'.repeat(180)
+    const data = Array.from({ length: 1000 }, (_, at) => ({ id: 1000 + at, text, page: at, embedding: VECTOR, more: 'y'.repeat(1_500) }))
+    good(await clientOf('acme').insert({ collection_name: 'docs', data }))
+    expect(reached().map(({ bodyBytes }) => bodyBytes > BODY_BYTES_MAX)).toEqual([true])
+    good(await clientOf('acme').delete({ collection_name: 'docs', filter: 'id >= 1000' }))
   })
 })
