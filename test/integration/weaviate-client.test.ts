@@ -268,6 +268,12 @@ describe('what works on the bare server, over REST', () => {
     expect(reached()).toHaveLength(1)
   })
 
+  it('what other databases read from headers does not arrive', async () => {
+    const headers = { dbname: 'db_globex', 'db-name': 'db_globex', 'api-key': 'a-key-of-the-client' }
+    expect((await rest({ ...OWN, headers })).status).toBe(200)
+    expect(Object.keys(reached()[0]?.headers ?? {}).filter((name) => name in headers)).toEqual([])
+  })
+
   it('a method in small letters is no method', async () => {
     const lines = [`get ${OWN.target} HTTP/1.1`, `host: ${AUTHORITY}`]
     expect((await sendRaw(stack.door, stack.credentials(SUPPORT), lines)).status).toBe(400)
