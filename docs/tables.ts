@@ -11,6 +11,7 @@ import { DENIALS, type DenyRow } from '../src/core/deny-reason.ts'
 import { ACTIONS } from '../src/core/policy-document.ts'
 import type { Dialect } from '../src/databases/dialect.ts'
 import { DIALECTS } from '../src/databases/dialects.ts'
+import { FACTS } from '../src/policy/when.ts'
 import { coverage } from './coverage.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -26,6 +27,7 @@ const TABLES: readonly Table[] = [
   { file: 'README.md', marker: 'deny-reasons', text: denyReasons },
   { file: 'docs/reference.md', marker: 'settings', text: () => keys(settingsSchema) },
   { file: 'docs/reference.md', marker: 'policy', text: () => keys(policySchema) },
+  { file: 'docs/policy.md', marker: 'facts', text: facts },
   { file: 'docs/chroma.md', marker: 'routes', text: () => routesOf(DIALECTS.chroma) },
   { file: 'docs/qdrant.md', marker: 'routes', text: () => routesOf(DIALECTS.qdrant) },
   { file: 'docs/milvus.md', marker: 'routes', text: () => routesOf(DIALECTS.milvus) },
@@ -80,6 +82,51 @@ function denyReasons(): string {
     ['reason', 'HTTP', 'gRPC', 'ATLAS', 'what the caller reads'],
     entries.map(([kind, row]) => [`\`${kind}\``, String(row.http), String(row.grpc), row.atlas ?? '–', row.tells])
   )
+}
+
+const MEANS: { readonly [Name in keyof typeof FACTS]: { readonly [Field in keyof (typeof FACTS)[Name]]: string } } = {
+  subject: {
+    id: 'SPIFFE ID of the caller',
+    trust_domain: 'its trust domain',
+    path: 'its path, with the first slash',
+    owner: 'of the workload',
+    agent_type: 'of the workload',
+    attestation: 'class of the workload',
+    purposes: 'all of the workload',
+    user: '`sub` of the end user for whom it acts',
+    user_issuer: '`iss` of the end user',
+    actors: 'who acted for the user before, the latest first; absent when there are more than 32'
+  },
+  resource: {
+    database: 'id in the settings',
+    namespace: 'the database inside the database (Chroma, Milvus)',
+    collection: 'its name; absent where the call names none',
+    tenant: 'the tenant of the call',
+    region: "of the collection, else the tenant's",
+    tags: 'of the collection'
+  },
+  environment: {
+    ring: 'of the workload',
+    zone: 'of the workload',
+    purpose: 'of the call',
+    time: 'when the call is decided (UTC)',
+    exposure: 'largest weight of the tags × most records that come back × 10 with raw embeddings; 0 for what returns no records',
+    top_k: 'most results of one query',
+    queries: 'similarity queries in the call',
+    records: 'records written or named by id',
+    vectors_out: 'raw embeddings are asked for'
+  }
+}
+
+function facts(): string {
+  const fields = Object.entries(FACTS).flatMap(([name, types]) =>
+    Object.entries(types).map(([field, type]) => [
+      `\`${name}.${field}\``,
+      type === 'google.protobuf.Timestamp' ? 'timestamp' : type,
+      (MEANS as Record<string, Record<string, string>>)[name]?.[field] ?? ''
+    ])
+  )
+  return rows(['what', 'type', 'meaning'], [...fields, ['`action`', 'string', 'what the call does: one of the actions of a rule']])
 }
 
 function routesOf({ routes }: Dialect): string {

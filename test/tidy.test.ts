@@ -70,6 +70,7 @@ const PACKAGES: Record<string, string> = {
   '@envoyproxy/protos': 'Envoy messages, generated here from the pinned proto files',
   '@vecauthz/spiffe-protos': 'Workload API messages, generated here',
   '@grpc/grpc-js': 'the gRPC server and the Workload API client; fixed by the mission',
+  '@marcbachmann/cel-js': 'conditions of rules (CEL): type-checked at load, no dependencies of its own, about a microsecond a rule',
   '@peculiar/x509': 'issues certificates in the dev issuer; validates nothing',
   '@peculiar/asn1-schema': 'writes the ASN.1 of the next one; a part of @peculiar/x509',
   '@peculiar/asn1-x509': 'the certificate structures that @peculiar/x509 is made of, signed here by node:crypto',

@@ -50,7 +50,10 @@ export function loadPolicy<P>(
   const subjectIssuers = settings.subject_issuers?.map((one) => one.issuer) ?? []
   const compiled = compile(read.value, { databases, subjectIssuers }, revision, place)
   if (compiled.ok) return compiled
-  return { ok: false, faults: compiled.faults.map((one) => ({ file, ...read.placeOf(one.path), says: one.says, remedy: one.remedy })) }
+  return {
+    ok: false,
+    faults: compiled.faults.map((one) => ({ file, ...read.placeOf(one.path, one.offset), says: one.says, remedy: one.remedy }))
+  }
 }
 
 function loadSettings(file: string, kinds: readonly KnownKind[]): Read<Settings> {

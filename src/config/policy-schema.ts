@@ -38,6 +38,11 @@ const allow = z
     actions: z.array(z.enum(ACTIONS)).min(1).describe('What they may do'),
     workloads: z.array(z.string()).min(1).optional().describe('SPIFFE IDs or patterns; without it, every workload of those tenants'),
     purposes: names.optional().describe('Purposes this rule is for; without it, every purpose that the collection serves'),
+    when: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Condition in CEL over `subject`, `action`, `resource` and `environment`; unless it is true, the rule does not apply'),
     limits: z
       .strictObject({
         top_k: limits.top_k.optional(),

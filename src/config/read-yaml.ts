@@ -1,5 +1,5 @@
 /** Reads one YAML file against a schema: the value, or every fault with file, line and column. */
-import { type Document, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import { type Document, isScalar, LineCounter, type Node, parseDocument, type Scalar, visit } from 'yaml'
 import type { z } from 'zod'
 import type { DocumentPath } from '../core/policy-document.ts'
 
@@ -17,8 +17,11 @@ export interface Place {
   readonly column: number
 }
 
+/** Where something stands; `offset` is in characters into the text that stands there. */
+export type PlaceOf = (path: DocumentPath, offset?: number) => Place
+
 export type Read<T> =
-  | { readonly ok: true; readonly value: T; readonly placeOf: (path: DocumentPath) => Place }
+  | { readonly ok: true; readonly value: T; readonly placeOf: PlaceOf }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
 /** Larger files are not policies but mistakes. */
@@ -43,11 +46,11 @@ export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): R
       faults: aliases.map(({ name, at }) => ({ file, ...place(lines, at), says: `Alias *${name} is not allowed`, remedy }))
     }
   }
-  const placeOf = (path: DocumentPath): Place => {
+  const placeOf = (path: DocumentPath, offset = 0): Place => {
     for (let length = path.length; length >= 0; length--) {
       const node = document.getIn(path.slice(0, length), true) as Node | null | undefined
       const range = node?.range
-      if (range) return place(lines, range[0])
+      if (range) return place(lines, range[0] + (length === path.length && isScalar(node) ? withinScalar(node, text, offset) : 0))
     }
     return { line: 1, column: 1 }
   }
@@ -70,6 +73,24 @@ export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): R
 function place(lines: LineCounter, offset: number): Place {
   const at = lines.linePos(offset)
   return { line: at.line, column: at.col }
+}
+
+/** How far into the file a character of a text is from where its node begins; 0 where the file does not have it as it is. */
+function withinScalar({ range, type, value }: Scalar, file: string, offset: number): number {
+  if (!range || typeof value !== 'string' || offset === 0) return 0
+  const raw = file.slice(range[0], range[1])
+  if (raw === value) return offset
+  if (raw.slice(1, -1) === value) return offset + 1
+  if (type !== 'BLOCK_LITERAL') return 0
+  const before = value.slice(0, offset).split('\n')
+  const all = raw.split('\n')
+  const indent =
+    all
+      .slice(1)
+      .find((line) => line.trim() !== '')
+      ?.search(/\S/) ?? 0
+  const lines = all.slice(0, before.length).reduce((sum, line) => sum + line.length + 1, 0)
+  return lines + indent + (before.at(-1)?.length ?? 0)
 }
 
 function aliasesOf(document: Document.Parsed): { name: string; at: number }[] {

@@ -79,6 +79,8 @@ export interface AllowDocument {
   readonly workloads?: readonly string[] | undefined
   /** The call's purpose must be one of these. */
   readonly purposes?: readonly string[] | undefined
+  /** CEL over subject, action, resource and environment; true, or the rule does not apply. */
+  readonly when?: string | undefined
   readonly limits?: LimitsDocument | undefined
 }
 
@@ -134,6 +136,8 @@ export type DocumentPath = readonly (string | number)[]
 /** Something wrong with a document, with the place and what to do about it. */
 export interface DocumentFault {
   readonly path: DocumentPath
+  /** Characters into the text that stands there. */
+  readonly offset?: number
   readonly says: string
   readonly remedy: string
 }

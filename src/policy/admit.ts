@@ -5,9 +5,11 @@
 import type { Caller } from '../core/caller.ts'
 import { accept, type DenyKind, type Refused, type Result, refuse } from '../core/deny-reason.ts'
 import type { Action } from '../core/policy-document.ts'
-import type { Operation, Shape } from '../core/vector-call.ts'
+import type { Operation, ResolvedTarget, Shape } from '../core/vector-call.ts'
 import { findId } from './id-index.ts'
-import type { Limits, NamedRules, Policy, Rule, Workload } from './policy.ts'
+import type { Data, Limits, NamedRules, Policy, Rule, Workload } from './policy.ts'
+import type { Facts } from './when.ts'
+import { factsOf } from './when-facts.ts'
 
 /** What a rule is asked about. */
 export interface Asked {
@@ -18,27 +20,34 @@ export interface Asked {
   readonly tenant: string
   readonly purpose: string | undefined
   readonly shape: Shape
+  /** Id of the database. */
+  readonly database: string
+  /** Milliseconds since the epoch. */
+  readonly now: number
 }
 
 /** How far a rule got with a call; the first gate that is closed is what it is refused for. */
-const GATES = ['rule', 'region', 'attestation', 'purpose', 'vectors_out', 'top_k', 'queries', 'records'] as const
+const GATES = ['rule', 'region', 'attestation', 'purpose', 'when', 'vectors_out', 'top_k', 'queries', 'records'] as const
 /** The gate after the last one. */
 export const PASSED = GATES.length
 
 /** The rule that came closest so far. */
 export interface Closest {
+  readonly target: ResolvedTarget
+  /** What conditions speak about at this target, once one has asked. */
+  facts: { readonly of: Data; readonly are: Facts } | undefined
   gate: number
   entry: NamedRules | undefined
   rule: Rule | undefined
 }
 
-export function nothingYet(): Closest {
-  return { gate: -1, entry: undefined, rule: undefined }
+export function nothingYet(target: ResolvedTarget): Closest {
+  return { target, facts: undefined, gate: -1, entry: undefined, rule: undefined }
 }
 
 /** Asks one more rule; true when it admits the call. */
 export function consider(closest: Closest, entry: NamedRules, rule: Rule, asked: Asked): boolean {
-  const gate = gateOf(entry, rule, asked)
+  const gate = gateOf(closest, entry, rule, asked)
   if (gate > closest.gate || (gate === closest.gate && isWider(rule, closest.rule, gate))) {
     closest.gate = gate
     closest.entry = entry
@@ -47,18 +56,25 @@ export function consider(closest: Closest, entry: NamedRules, rule: Rule, asked:
   return gate === PASSED
 }
 
-function gateOf({ data }: NamedRules, rule: Rule, { caller, workload, policy, action, tenant, purpose, shape }: Asked): number {
+function gateOf(closest: Closest, { data }: NamedRules, rule: Rule, asked: Asked): number {
+  const { caller, workload, policy, action, tenant, purpose, shape } = asked
   if (!rule.tenants.has(tenant) || !rule.actions.has(action)) return 0
   if (rule.workloads !== undefined && findId(rule.workloads, caller.id) === undefined) return 0
   const region = data.region ?? policy.tenantRegions.get(tenant)
   if (region !== undefined && !workload.regions.has(region)) return 1
   if (workload.attestation < data.attestation) return 2
   if (!serves(data.purposes, purpose) || !serves(rule.purposes, purpose)) return 3
+  if (rule.when !== undefined && rule.when.fails(factsAt(closest, data, asked)) !== undefined) return 4
   const { limits } = rule
-  if (shape.vectorsOut && limits.vectors_out === 'deny') return 4
-  if (shape.topK > limits.top_k) return 5
-  if (shape.queries > limits.queries) return 6
-  return shape.records > limits.records ? 7 : PASSED
+  if (shape.vectorsOut && limits.vectors_out === 'deny') return 5
+  if (shape.topK > limits.top_k) return 6
+  if (shape.queries > limits.queries) return 7
+  return shape.records > limits.records ? 8 : PASSED
+}
+
+function factsAt(closest: Closest, data: Data, asked: Asked): Facts {
+  if (closest.facts?.of !== data) closest.facts = { of: data, are: factsOf(asked, closest.target, data) }
+  return closest.facts.are
 }
 
 function serves(purposes: ReadonlySet<string> | undefined, purpose: string | undefined): boolean {
@@ -72,7 +88,8 @@ function isWider(rule: Rule, other: Rule | undefined, gate: number): boolean {
 }
 
 /** Why the rule that came closest does not admit the call. @param where names the collection, for the record */
-export function refusalOf({ gate, entry, rule }: Closest, asked: Asked, where: string): Refused {
+export function refusalOf(closest: Closest, asked: Asked, where: string): Refused {
+  const { gate, entry, rule } = closest
   const { caller, workload, policy, action, tenant, purpose, shape } = asked
   if (entry === undefined || rule === undefined || gate <= 0) {
     return refuseAction(action, `no rule allows ${action} on ${where} for tenant ${tenant} and ${caller.id.text}`)
@@ -93,6 +110,8 @@ export function refusalOf({ gate, entry, rule }: Closest, asked: Asked, where: s
       const because = `${wanted} ${shown(purposes ?? new Set())}, and the purpose of the call is ${purpose ?? 'not said'}`
       return refuse('purpose-conflict', because, purpose === undefined ? 'Say the purpose in x-vecauthz-purpose.' : undefined)
     }
+    case 'when':
+      return refuseAction(action, `when ${rule.when?.fails(factsAt(closest, data, asked))} (${rule.source}) for ${action} on ${where}`)
     default:
       return refuseLimit(gate, rule, shape)
   }

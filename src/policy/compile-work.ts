@@ -1,5 +1,6 @@
 import type { DocumentFault, DocumentPath, KnownDatabase, PolicyDocument } from '../core/policy-document.ts'
 import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
+import type { WhenResult } from './when.ts'
 
 /** What compiling needs on the way, and the faults found so far. */
 export interface Work {
@@ -12,12 +13,15 @@ export interface Work {
   readonly databases: ReadonlyMap<string, KnownDatabase>
   readonly issuers: ReadonlySet<string>
   readonly faults: DocumentFault[]
+  /** Conditions by their text: many rules have the same. */
+  readonly whens: Map<string, WhenResult>
   /** Names a place for people, such as `policy.yaml:31 collections[0]`. */
   readonly place: (path: DocumentPath) => string
 }
 
-export function fault(work: Work, path: DocumentPath, says: string, remedy: string): void {
-  work.faults.push({ path, says, remedy })
+/** @param offset characters into the text at that place */
+export function fault(work: Work, path: DocumentPath, says: string, remedy: string, offset?: number): void {
+  work.faults.push(offset === undefined ? { path, says, remedy } : { path, says, remedy, offset })
 }
 
 export function compilePattern(work: Work, text: string, path: DocumentPath): IdPattern | undefined {

@@ -8,6 +8,7 @@ import { checkTenants, compilePattern, fault, type Work } from './compile-work.t
 import { compileWorkloads } from './compile-workloads.ts'
 import { addId, type IdIndex, newIdIndex } from './id-index.ts'
 import type { Limits, Policy, Revoked, Rule } from './policy.ts'
+import { compileWhen, type When } from './when.ts'
 
 export type Compiled = { readonly ok: true; readonly policy: Policy } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
 
@@ -54,6 +55,7 @@ function workOf(document: PolicyDocument, known: KnownServer, place: (path: Docu
     databases: new Map(known.databases.map((one) => [one.id, one])),
     issuers: new Set(known.subjectIssuers),
     faults: [],
+    whens: new Map(),
     place
   }
 }
@@ -107,6 +109,7 @@ function compileRule(work: Work, allow: AllowDocument, path: DocumentPath): Rule
     actions: new Set(allow.actions),
     workloads: compileAllowed(work, allow, path),
     purposes: allow.purposes === undefined ? undefined : new Set(allow.purposes),
+    when: conditionOf(work, allow.when, [...path, 'when']),
     limits: mergeLimits(allow.limits, work.document.limits),
     source: work.place(path)
   }
@@ -120,6 +123,16 @@ function compileAllowed(work: Work, { workloads }: AllowDocument, path: Document
     if (pattern !== undefined) addId(allowed, pattern, true)
   }
   return allowed
+}
+
+function conditionOf(work: Work, text: string | undefined, path: DocumentPath): When | undefined {
+  if (text === undefined) return undefined
+  const compiled = work.whens.get(text) ?? compileWhen(text)
+  work.whens.set(text, compiled)
+  if (compiled.ok) return compiled.when
+  const { says, at } = compiled
+  fault(work, path, `The condition cannot be used: ${says}`, 'Correct the CEL; docs/policy.md says what a condition can ask.', at)
+  return undefined
 }
 
 function mergeLimits(own: LimitsDocument | undefined, common: Required<LimitsDocument>): Limits {

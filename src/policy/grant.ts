@@ -150,17 +150,17 @@ export function grantFor(
   targets: readonly ResolvedTarget[],
   database: string,
   policy: Policy,
-  { workload, purpose: said }: Circumstances
+  { workload, purpose: said, now }: Circumstances
 ): Result<Grant> {
   const { operation, shape } = call
   if (operation === 'probe') return refuse('internal', 'a tenant grant was asked for a probe')
   const purpose = purposeOf(workload, said)
   if (!purpose.ok) return purpose
-  const asked: Asked = { caller, workload, policy, action: operation, tenant, purpose: purpose.value, shape }
+  const asked: Asked = { caller, workload, policy, action: operation, tenant, purpose: purpose.value, shape, database, now }
   let source = ''
   for (const target of targets) {
     if (target.tenant !== tenant) return refuse('tenant-not-allowed', 'a resolved target belongs to another tenant')
-    const rule = ruleFor(asked, target, database)
+    const rule = ruleFor(asked, target)
     if (!rule.ok) return rule
     source ||= rule.value.source
   }
@@ -168,13 +168,13 @@ export function grantFor(
   return accept({ kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source } as Grant)
 }
 
-function ruleFor(asked: Asked, target: ResolvedTarget, database: string): Result<Rule> {
-  const { policy, action, tenant } = asked
+function ruleFor(asked: Asked, target: ResolvedTarget): Result<Rule> {
+  const { policy, action, tenant, database } = asked
   const rules = policy.databases.get(database)
   const place: Place = { ...target, claim: target.claim ?? { kind: 'path', tenant: target.tenant }, bounds: target.bounds }
   if (target.namespace === undefined && place.claim.kind === 'path') return ruleForTenant(asked, target, rules)
   const namespaces = namespacesFor(rules, target.namespace, policy.tenants)
-  const closest = nothingYet()
+  const closest = nothingYet(target)
   // Looking at the namespace itself shows no collection of it: whoever may look at any may do that.
   if (action === 'observe' && target.collection.kind === 'none') {
     for (const { looks } of namespaces) if (considerLooks(closest, looks, place, asked)) break
@@ -212,9 +212,9 @@ function considerLooks(closest: Closest, { own, shared }: ByTenant<Permission>, 
  * The tenant itself: Chroma's Python client looks at it when it is made, and learns nothing but the name it sent. Whoever may
  * look at anything in it may do that; nothing else is done to a tenant through here.
  */
-function ruleForTenant(asked: Asked, { collection }: ResolvedTarget, database: DatabaseRules | undefined): Result<Rule> {
-  const closest = nothingYet()
-  const looks = asked.action === 'observe' && collection.kind === 'none' ? database?.looks : undefined
+function ruleForTenant(asked: Asked, target: ResolvedTarget, database: DatabaseRules | undefined): Result<Rule> {
+  const closest = nothingYet(target)
+  const looks = asked.action === 'observe' && target.collection.kind === 'none' ? database?.looks : undefined
   if (looks !== undefined) considerLooks(closest, looks, undefined, asked)
   return closest.gate === PASSED && closest.rule !== undefined
     ? accept(closest.rule)

@@ -5,6 +5,7 @@ import type { IdPattern, SpiffeId } from '../core/spiffe-id.ts'
 import { findId, type IdIndex } from './id-index.ts'
 import type { ByTenant, Names, Permission, Templates } from './name-index.ts'
 import type { NamePattern } from './names.ts'
+import type { When } from './when.ts'
 
 export type Limits = Required<{ readonly [K in keyof LimitsDocument]: NonNullable<LimitsDocument[K]> }>
 
@@ -37,6 +38,8 @@ export interface Rule {
   readonly workloads: IdIndex<true> | undefined
   /** undefined: any. */
   readonly purposes: ReadonlySet<string> | undefined
+  /** What must be true of the call as well. */
+  readonly when: When | undefined
   readonly limits: Limits
   readonly source: string
 }

@@ -43,6 +43,12 @@ const WANT: Record<string, RegExp[]> = {
   'broken-yaml.yaml': [/^policy.yaml:\d+:\d+: /],
   'three-faults.yaml': [/collections.0.names/, /collections.0.name: unknown key/, /actions.0/, /per_second/],
   'serial-in-another-spelling.yaml': [/^policy.yaml:17:22: revoked.serials.0: must be a serial number in lower-case hex/],
+  'condition-misspelt.yaml': [
+    /^policy.yaml:15:49: The condition cannot be used: No such key: rnig/,
+    /^policy.yaml:20:16: The condition cannot be used: .*int.*string/,
+    /^policy.yaml:23:15: The condition cannot be used: Unknown variable: acton/
+  ],
+  'expires-no-day.yaml': [/^policy.yaml:7:14: workloads.0.expires: must be a day, such as 2027-01-31/],
   'wildcard-in-the-middle.yaml': [/^policy.yaml:5:16: .* is not a SPIFFE ID or pattern/]
 }
 
