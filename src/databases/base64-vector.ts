@@ -1,5 +1,5 @@
 import { VECTOR_DIMENSIONS_MAX } from '../core/limits.ts'
-import { fail, type JsonReader, peek } from './json-reader.ts'
+import { countVector, fail, type JsonReader, peek } from './json-reader.ts'
 import { readString } from './json-text.ts'
 
 if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) throw new Error('vectors are read in place, which needs a little-endian machine')
@@ -18,6 +18,7 @@ export function readBase64Vector(json: JsonReader, what: string): Float32Array {
   if (bytes.length === 0 || bytes.length % 4 !== 0) fail('call-unreadable', `${what} is not base64 of float32 values`)
   if (bytes.length / 4 > VECTOR_DIMENSIONS_MAX) fail('call-too-large', `${what} has more than ${VECTOR_DIMENSIONS_MAX} components`)
   if (bytes.toString('base64') !== text) fail('call-unreadable', `${what} is not standard base64`)
+  countVector(json)
   const vector = new Float32Array(bytes.length / 4)
   bytes.copy(new Uint8Array(vector.buffer))
   if (!allFinite(vector)) fail('call-unreadable', `${what} has a component that is not finite`)

@@ -1,6 +1,6 @@
 import { VECTOR_DIMENSIONS_MAX } from '../core/limits.ts'
 import { POWERS_OF_TEN, readNumber } from './json-number.ts'
-import { fail, type JsonReader, peek } from './json-reader.ts'
+import { countVector, fail, type JsonReader, peek } from './json-reader.ts'
 
 /** 2^128 - 2^103: from here on a double rounds to an infinite float32. */
 const FLOAT32_OVERFLOW = 2 ** 128 - 2 ** 103
@@ -16,6 +16,7 @@ const scratch = new Float32Array(VECTOR_DIMENSIONS_MAX)
  */
 export function readVector(json: JsonReader, what: string): Float32Array {
   if (peek(json) !== 0x5b) fail('call-unreadable', `${what} is not an array of numbers`)
+  countVector(json)
   const { bytes, view } = json
   let at = json.at
   let length = 0

@@ -26,7 +26,7 @@ export function readJson<T>(body: Uint8Array, read: (json: JsonReader) => T): Re
   bytes.set(body)
   bytes.fill(0, body.length, body.length + SLACK)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const json: JsonReader = { bytes, view, end: body.length, at: 0, depth: 0 }
+  const json: JsonReader = { bytes, view, end: body.length, at: 0, depth: 0, vectors: 0 }
   try {
     if (bytes[0] === 0xef) fail('call-ambiguous', 'the body begins with a byte order mark')
     const value = read(json)

@@ -79,12 +79,18 @@ function readColumn(columns: Columns, name: string, field: FieldData, rows: numb
   if (name === DYNAMIC) {
     readDynamic(columns, field, rows)
   } else if (vectors !== undefined) {
-    columns.vectors.push(...rowsOf(vectors, rows, whole(field)))
+    addRows(columns, rowsOf(vectors, rows, whole(field)))
   } else if (scalars !== undefined) {
     if (couldBeKey(scalars, rows)) columns.keys.add(name)
     const value = TEXT_TYPES.includes(field.type ?? 0) && whole(field) ? onlyText(scalars, rows) : undefined
     if (value !== undefined) columns.pins.set(name, value)
   }
+}
+
+/** Asked column by column: a vector of one component takes a hundred times the memory that it has in the message. */
+function addRows({ vectors }: Columns, rows: readonly Float32Array[]): void {
+  if (vectors.length + rows.length > VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} vectors`)
+  vectors.push(...rows)
 }
 
 /** The text that every row has. */

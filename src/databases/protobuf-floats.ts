@@ -1,9 +1,13 @@
 /** Floats of a protobuf message: copied as bytes, never a number object for each. */
+import { VECTORS_MAX } from '../core/limits.ts'
 import { fail } from './json-reader.ts'
 import type { FieldSpec } from './protobuf-fields.ts'
 import { type ProtoReader, readLength, readVarint } from './protobuf-reader.ts'
 
 if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) throw new Error('vectors are read in place, which needs a little-endian machine')
+
+/** Four for each of the most records of a call: vectors, values of sparse ones, and numbers of the records themselves. */
+export const FLOAT_LISTS_MAX = 4 * VECTORS_MAX
 
 /** Reads a singular `float` or `double`; finite only. */
 export function readNumber(reader: ProtoReader, { kind, name }: FieldSpec): number {
@@ -18,6 +22,8 @@ export function readNumber(reader: ProtoReader, { kind, name }: FieldSpec): numb
 /** Reads a packed field, or the run of single ones that begins here; the tag of the first has been read. */
 export function readFloats(reader: ProtoReader, field: FieldSpec, packed: boolean): Float32Array | Float64Array {
   const size = field.kind === 'float' ? 4 : 8
+  // A list of one takes some fifty times the memory that it has in the message.
+  if (--reader.floats < 0) fail('call-too-large', `more than ${FLOAT_LISTS_MAX} lists of numbers`)
   const raw = packed ? readPacked(reader, field, size) : readRun(reader, field, size)
   const values = size === 4 ? new Float32Array(raw.length / 4) : new Float64Array(raw.length / 8)
   new Uint8Array(values.buffer).set(raw)

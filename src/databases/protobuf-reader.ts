@@ -14,6 +14,8 @@ export interface ProtoReader {
   depth: number
   /** Fields and elements that may still come. */
   left: number
+  /** Lists of floats that may still come. */
+  floats: number
 }
 
 /** Reads a number of up to 64 bits in its shortest form into `low` and `high`. */

@@ -8,7 +8,7 @@ import { accept, type Result } from '../core/deny-reason.ts'
 import { PROTO_DEPTH_MAX, PROTO_FIELDS_MAX } from '../core/limits.ts'
 import { fail, isRefused } from './json-reader.ts'
 import type { FieldKind, FieldSpec, MessageTable, ProtoMessage, ProtoValue, TableField } from './protobuf-fields.ts'
-import { readFloats, readNumber } from './protobuf-floats.ts'
+import { FLOAT_LISTS_MAX, readFloats, readNumber } from './protobuf-floats.ts'
 import { enter, type ProtoReader, readLength, readVarint } from './protobuf-reader.ts'
 
 /** A message that is still being put together. */
@@ -39,7 +39,8 @@ function fieldsMax(bytes: Uint8Array): number {
 export function readProto<T>(bytes: Uint8Array, table: MessageTable<T>): Result<T> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const reader: ProtoReader = { bytes: buffer, view, at: 0, end: bytes.byteLength, low: 0, high: 0, depth: 0, left: fieldsMax(buffer) }
+  const left = { left: fieldsMax(buffer), floats: FLOAT_LISTS_MAX }
+  const reader: ProtoReader = { bytes: buffer, view, at: 0, end: bytes.byteLength, low: 0, high: 0, depth: 0, ...left }
   try {
     return accept(readMessage(reader, table) as T)
   } catch (cause) {

@@ -62,11 +62,16 @@ export function holds({ pins, torn }: Conjunction, field: string, value: string)
   if (torn.has(field)) pins.delete(field)
 }
 
+/** Comparisons of a changed path with a pinned field in one change: each is some 10 ns, and a change of a few fields needs a few. */
+const COMPARED_MAX = 65_536
+
 /**
  * Names what a change of `path` touches: the path, and each pinned field that lies above or below it.
  * @param path `*` where it could be any
  */
 export function touched(paths: readonly string[], pins: Pins): readonly string[] {
+  // A body of thousands of both would hold up everybody's calls for seconds.
+  if (paths.length * pins.size > COMPARED_MAX) return ['*']
   const fields = [...pins.keys()].filter((field) =>
     paths.some((path) => path === field || field.startsWith(`${path}.`) || path.startsWith(`${field}.`))
   )

@@ -171,9 +171,11 @@ const WITH_LOOKUP = () => LOOKED_UP
 
 type InputMessage = typeof INPUT extends MessageTable<infer M> ? M : never
 type QueryMessage = typeof QUERIES extends MessageTable<infer M> ? M : never
+type ParamsMessage = typeof SEARCH_PARAMS extends MessageTable<infer M> ? M : never
 type LookupMessage = typeof LOOKUP_LOCATION extends MessageTable<infer M> ? M : never
 /** A prefetch, or the part of a query that is like one. */
 export interface NodeMessage {
+  readonly params: ParamsMessage | undefined
   readonly prefetch: readonly NodeMessage[] | undefined
   readonly query: QueryMessage | undefined
   readonly filter: Filter | undefined
@@ -193,5 +195,5 @@ const PREFETCHES: MessageTable<NodeMessage> = table(
 )
 const PREFETCH = () => PREFETCHES
 
-export type { InputMessage, LookupMessage, QueryMessage }
+export type { InputMessage, LookupMessage, ParamsMessage, QueryMessage }
 export { LOOKUP_FROM, ORDER_BY, PARAMS, PREFETCH, QUERY, WITH_LOOKUP }

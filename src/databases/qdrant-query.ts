@@ -106,13 +106,14 @@ export function readQueryGroups(json: JsonReader, reach: Reach): void {
 interface Draft {
   readonly examples: Examples
   pins: Pins
+  corpus: Pins | undefined
   limit: number | undefined
   lookup: Lookup | undefined
   children: QueryNode[]
 }
 
 function draft(): Draft {
-  return { examples: newExamples(), pins: NO_PINS, limit: undefined, lookup: undefined, children: [] }
+  return { examples: newExamples(), pins: NO_PINS, corpus: undefined, limit: undefined, lookup: undefined, children: [] }
 }
 
 const PREFETCH = keys('query', 'using', 'filter', 'limit', 'params', 'score_threshold', 'lookup_from', 'prefetch')
@@ -122,7 +123,7 @@ function nodePart(json: JsonReader, key: (typeof PREFETCH.names)[number], node: 
   else if (key === 'limit') node.limit = readLimit(json, key)
   else if (key === 'filter') node.pins = readFilter(json, key)
   else if (key === 'using') skipString(json, key)
-  else if (key === 'params') readParams(json, key)
+  else if (key === 'params') node.corpus = readParams(json, key)
   else if (key === 'score_threshold') readNumber(json, key)
   else if (key === 'lookup_from') node.lookup = readLookupFrom(json, key)
   else if (peek(json) === BRACKET) readArray(json, key, () => void node.children.push(readPrefetch(json)), VECTORS_MAX)

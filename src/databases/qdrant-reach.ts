@@ -66,6 +66,8 @@ export function newExamples(queries = 0): Examples {
 export interface QueryNode {
   readonly examples: Examples
   readonly pins: Pins
+  /** What the records have that terms are counted in; undefined where the search names none. */
+  readonly corpus: Pins | undefined
   readonly limit: number | undefined
   readonly lookup: Lookup | undefined
   readonly children: readonly QueryNode[]
@@ -88,7 +90,7 @@ const BY_ID = 'a query takes the vector of a record that it names by id'
 const LOOKUP = 'a lookup reads records by id'
 
 export function addQuery(reach: Reach, node: QueryNode, root: QueryRoot): void {
-  const seen: Seen = { queries: 0, topK: 0, ids: false }
+  const seen: Seen = { queries: 0, topK: 0, ids: false, corpora: [] }
   visit(reach, node, root.groupSize ?? 1, seen)
   if (root.withLookup !== undefined) reach.lookups.push({ collection: root.withLookup, shards: ALL_SHARDS })
   reach.does.add(seen.queries > 0 ? 'search' : 'read')
@@ -97,18 +99,22 @@ export function addQuery(reach: Reach, node: QueryNode, root: QueryRoot): void {
   reach.vectorsOut ||= root.vectorsOut
   const byId = seen.ids ? BY_ID : undefined
   const { keys, unsharded } = root.shards
-  reach.parts.push({ shards: keys, pins: pinsOf(node), changes: [], unpinned: byId, unsharded: unsharded ?? byId })
+  // No filter is handed down to a corpus.
+  const pins = either([pinsOf(node), ...seen.corpora])
+  reach.parts.push({ shards: keys, pins, changes: [], unpinned: byId, unsharded: unsharded ?? byId })
 }
 
 interface Seen {
   queries: number
   topK: number
   ids: boolean
+  readonly corpora: Pins[]
 }
 
-function visit(reach: Reach, { examples, limit, lookup, children }: QueryNode, groupSize: number, seen: Seen): void {
+function visit(reach: Reach, { examples, corpus, limit, lookup, children }: QueryNode, groupSize: number, seen: Seen): void {
   seen.queries += examples.queries
   for (const vectors of examples.vectors) addVectors(reach, vectors)
+  if (corpus !== undefined) seen.corpora.push(corpus)
   seen.topK = Math.max(seen.topK, (limit ?? LIMIT_DEFAULT) * groupSize)
   // With `lookup_from` the ids are of that place, which then is a target itself.
   if (lookup !== undefined) reach.lookups.push(lookup)

@@ -3,7 +3,7 @@ import { fail } from './json-reader.ts'
 import type { MessageOf } from './protobuf-fields.ts'
 import type { Filter, ShardSelector, WithVectors } from './qdrant-messages.ts'
 import { NO_PINS, type Pins } from './qdrant-pins.ts'
-import type { InputMessage, LookupMessage, NodeMessage, QueryMessage } from './qdrant-query-messages.ts'
+import type { InputMessage, LookupMessage, NodeMessage, ParamsMessage, QueryMessage } from './qdrant-query-messages.ts'
 import {
   addLookup,
   addQuery,
@@ -54,6 +54,7 @@ import { refuseInference } from './qdrant-vectors.ts'
 /** What all searches have that is not what they are near to. */
 interface Common {
   readonly filter: Filter | undefined
+  readonly params?: ParamsMessage | undefined
   readonly limit: number | undefined
   readonly with_vectors: WithVectors | undefined
   readonly shard_key_selector: ShardSelector | undefined
@@ -63,8 +64,8 @@ interface Common {
 }
 
 function add(reach: Reach, common: Common, examples: Examples, groups: boolean, children: readonly QueryNode[] = []): void {
-  const { filter, limit, with_vectors, shard_key_selector, lookup_from, with_lookup, group_size } = common
-  const node: QueryNode = { examples, pins: pinsOf(filter), limit, lookup: lookupOf(lookup_from), children }
+  const { filter, params, limit, with_vectors, shard_key_selector, lookup_from, with_lookup, group_size } = common
+  const node: QueryNode = { examples, pins: pinsOf(filter), corpus: corpusOf(params), limit, lookup: lookupOf(lookup_from), children }
   const root: QueryRoot = {
     shards: selectedShards(shard_key_selector),
     vectorsOut: vectorsOut(with_vectors) || vectorsOut(with_lookup?.with_vectors),
@@ -78,14 +79,19 @@ function pinsOf(filter: Filter | undefined): Pins {
   return filter === undefined ? NO_PINS : filterPins(filter)
 }
 
+/** The corpus may also be left out of `idf`, and is then the one without a filter. */
+function corpusOf(params: ParamsMessage | undefined): Pins | undefined {
+  return params?.idf === undefined ? undefined : pinsOf(params.idf.corpus)
+}
+
 function lookupOf(lookup: LookupMessage | undefined): Lookup | undefined {
   if (lookup === undefined) return undefined
   return { collection: collectionOf(lookup.collection_name), shards: selectedShards(lookup.shard_key_selector) }
 }
 
-function nodeOf({ query, filter, limit, lookup_from, prefetch = [] }: NodeMessage): QueryNode {
+function nodeOf({ query, filter, params, limit, lookup_from, prefetch = [] }: NodeMessage): QueryNode {
   const children = prefetch.map((child) => nodeOf(child))
-  return { examples: examplesOf(query), pins: pinsOf(filter), limit, lookup: lookupOf(lookup_from), children }
+  return { examples: examplesOf(query), pins: pinsOf(filter), corpus: corpusOf(params), limit, lookup: lookupOf(lookup_from), children }
 }
 
 function examplesOf(query: QueryMessage | undefined): Examples {

@@ -1,5 +1,6 @@
 /** The parts of Qdrant's gRPC messages as a call's reach sees them. */
 import { accept, type Result } from '../core/deny-reason.ts'
+import { VECTORS_MAX } from '../core/limits.ts'
 import { fail, isRefused } from './json-reader.ts'
 import { readProto } from './protobuf.ts'
 import type { MessageTable } from './protobuf-fields.ts'
@@ -104,6 +105,7 @@ export function pushStored(into: Float32Array[], vector: StoredVector): void {
 function pushFlat(into: Float32Array[], data: Float32Array, rows: number): void {
   const length = data.length / rows
   if (!Number.isInteger(length) || length === 0) fail('call-unreadable', 'a multi-vector is no whole number of rows')
+  if (rows > VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} vectors`)
   for (let row = 0; row < rows; row++) into.push(data.slice(row * length, (row + 1) * length))
 }
 

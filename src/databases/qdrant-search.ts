@@ -59,6 +59,7 @@ export function readDiscover(json: JsonReader, reach: Reach): void {
 interface Draft {
   readonly examples: Examples
   pins: Pins
+  corpus: Pins | undefined
   limit: number | undefined
   lookup: Lookup | undefined
   shards: Shards
@@ -73,6 +74,7 @@ function readOne(json: JsonReader, reach: Reach, known: ReturnType<typeof keys<F
   const draft: Draft = {
     examples: newExamples(1),
     pins: NO_PINS,
+    corpus: undefined,
     limit: undefined,
     lookup: undefined,
     shards: ALL_SHARDS,
@@ -85,8 +87,8 @@ function readOne(json: JsonReader, reach: Reach, known: ReturnType<typeof keys<F
     if (!aim(json, key, draft)) readPart(json, key, draft)
   })
   if (draft.aims === 0) fail('call-unreadable', 'the search has no vector and no examples')
-  const { examples, pins, limit, lookup, shards, vectorsOut, groupSize, withLookup } = draft
-  addQuery(reach, { examples, pins, limit, lookup, children: [] }, { shards, vectorsOut, groupSize, withLookup })
+  const { examples, pins, corpus, limit, lookup, shards, vectorsOut, groupSize, withLookup } = draft
+  addQuery(reach, { examples, pins, corpus, limit, lookup, children: [] }, { shards, vectorsOut, groupSize, withLookup })
 }
 
 /** @returns whether the field was one that says what to be near to */
@@ -131,7 +133,8 @@ function readPart(json: JsonReader, key: Field, draft: Draft) {
     case 'with_payload':
       return readWithPayload(json, key)
     case 'params':
-      return readParams(json, key)
+      draft.corpus = readParams(json, key)
+      return
     case 'score_threshold':
       return void readNumber(json, key)
     case 'offset':
@@ -159,6 +162,6 @@ export function readMatrix(json: JsonReader, reach: Reach): void {
     else if (key === 'shard_key') shards = readShards(json, key)
     else skipString(json, key)
   })
-  const node = { examples: newExamples(sample), pins, limit, lookup: undefined, children: [] }
+  const node = { examples: newExamples(sample), pins, corpus: undefined, limit, lookup: undefined, children: [] }
   addQuery(reach, node, { shards, vectorsOut: false, groupSize: undefined, withLookup: undefined })
 }

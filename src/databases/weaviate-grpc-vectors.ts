@@ -17,7 +17,7 @@ export function readNearVector(near: NearVector, into: Float32Array[]): number {
   if (forms === 0) fail('call-unreadable', 'a near_vector without a vector')
   if (forms > 1) fail('call-ambiguous', 'a near_vector in two forms', 'Send the vector once: in vectors.')
   const before = into.length
-  if (vector_per_target !== undefined) for (const one of vector_per_target.values()) into.push(floatsOf(one))
+  if (vector_per_target !== undefined) for (const one of vector_per_target.values()) push(into, floatsOf(one))
   for (const one of vector_for_targets) readForTarget(one.vector_bytes, one.vectors ?? [], into)
   if (sizeOf(vector_per_target) > 0 || vector_for_targets.length > 0) return into.length - before
   readOne(vector, vector_bytes, vectors, into)
@@ -27,7 +27,7 @@ export function readNearVector(near: NearVector, into: Float32Array[]): number {
 
 function readForTarget(bytes: Uint8Array | undefined, vectors: readonly Vectors[], into: Float32Array[]): void {
   if (sizeOf(bytes) > 0 === vectors.length > 0) fail('call-ambiguous', 'a vector for a target in two forms, or in none')
-  if (vectors.length === 0) into.push(floatsOf(bytes as Uint8Array))
+  if (vectors.length === 0) push(into, floatsOf(bytes as Uint8Array))
   for (const one of vectors) readVectors(one, into)
 }
 
@@ -35,8 +35,8 @@ function readForTarget(bytes: Uint8Array | undefined, vectors: readonly Vectors[
 function readOne(vector: Float32Array | undefined, bytes: Uint8Array | undefined, vectors: readonly Vectors[], into: Float32Array[]): void {
   if (vectors.length > 1) fail('call-unreadable', 'more vectors than one in a query')
   if (vectors[0] !== undefined) readVectors(vectors[0], into)
-  else if (sizeOf(bytes) > 0) into.push(floatsOf(bytes as Uint8Array))
-  else if (vector !== undefined) into.push(plain(vector))
+  else if (sizeOf(bytes) > 0) push(into, floatsOf(bytes as Uint8Array))
+  else if (vector !== undefined) push(into, plain(vector))
 }
 
 /** A hybrid search: by words, and by a vector if there is one. */
@@ -67,7 +67,7 @@ export function readNearObject(id: string | undefined, targets: number): number 
 /** One vector or the several of one record. */
 export function readVectors({ type, vector_bytes = new Uint8Array() }: Vectors, into: Float32Array[]): void {
   if (type !== MULTI) {
-    into.push(floatsOf(vector_bytes))
+    push(into, floatsOf(vector_bytes))
     return
   }
   if (vector_bytes.length <= DIMENSION_BYTES) fail('call-unreadable', 'a multi-vector without vectors')
@@ -75,7 +75,13 @@ export function readVectors({ type, vector_bytes = new Uint8Array() }: Vectors, 
   const bytes = vector_bytes.subarray(DIMENSION_BYTES)
   if (size === 0 || bytes.length % size !== 0) fail('call-unreadable', 'a multi-vector that is no whole number of vectors')
   if (bytes.length / size > VECTORS_MAX) fail('call-too-large', `a multi-vector of more than ${VECTORS_MAX} vectors`)
-  for (let at = 0; at < bytes.length; at += size) into.push(floatsOf(bytes.subarray(at, at + size)))
+  for (let at = 0; at < bytes.length; at += size) push(into, floatsOf(bytes.subarray(at, at + size)))
+}
+
+/** Asked of each vector and not at the end: a vector of one component takes a hundred times the memory that it has in the message. */
+export function push(into: Float32Array[], vector: Float32Array): void {
+  if (into.length === VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} vectors`)
+  into.push(vector)
 }
 
 /** Copied out of the body, which may begin anywhere. */

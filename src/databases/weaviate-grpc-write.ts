@@ -7,7 +7,7 @@ import { type Facts, longest, nothingTouched, type Touched, targetsOf, touch, to
 import { readObjectProperties, VALUES } from './weaviate-grpc-properties.ts'
 import { readerOf } from './weaviate-grpc-read.ts'
 import { LEVELS, VECTORS } from './weaviate-grpc-tables.ts'
-import { floatsOf, plain, readVectors, sizeOf } from './weaviate-grpc-vectors.ts'
+import { floatsOf, plain, push, readVectors, sizeOf } from './weaviate-grpc-vectors.ts'
 import { checkClass, checkProperty, checkUuid } from './weaviate-names.ts'
 
 const SINGLE_REFERENCES = table('SingleTargetRefProps', texts(1, 'uuids'), text(2, 'prop_name'))
@@ -49,10 +49,11 @@ const BATCH = table(
 
 export const readGrpcObjects = readerOf(BATCH, ({ objects = [] }): Facts => {
   if (objects.length === 0) fail('call-unreadable', 'the batch has no objects')
+  if (objects.length > VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} objects`)
   const touched = nothingTouched()
   const vectors: Float32Array[] = []
   for (const one of objects) readObject(one, touched, vectors)
-  if (Math.max(vectors.length, objects.length) > VECTORS_MAX) fail('call-too-large', `more than ${VECTORS_MAX} vectors`)
+
   return { shape: { ...NO_SHAPE, records: objects.length, dimensions: longest(vectors), vectors }, targets: targetsOf(touched) }
 })
 
@@ -63,8 +64,8 @@ function readObject(object: BatchObject, touched: Touched, into: Float32Array[])
   if (properties !== undefined) readProperties(properties, touched, tenant)
   if (sizeOf(vector) > 0 && sizeOf(vector_bytes) > 0)
     fail('call-ambiguous', 'an object with a vector in two forms', 'Send the vector once: in vector_bytes.')
-  if (vector !== undefined && vector.length > 0) into.push(plain(vector))
-  if (vector_bytes !== undefined && vector_bytes.length > 0) into.push(floatsOf(vector_bytes))
+  if (vector !== undefined && vector.length > 0) push(into, plain(vector))
+  if (vector_bytes !== undefined && vector_bytes.length > 0) push(into, floatsOf(vector_bytes))
   // Of two with one name the server keeps the last.
   if (vectors.length > 1 && new Set(vectors.map(({ name }) => name)).size < vectors.length)
     fail('call-ambiguous', 'an object with two vectors of one name', 'Write objects with multi-vectors one by one: insert.')

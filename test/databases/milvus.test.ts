@@ -442,6 +442,7 @@ describe('an insert', () => {
     ['a dynamic object too few', 'call-unreadable', insert(2, dynamicColumn(['{}']))],
     ['no rows', 'call-unreadable', insert(0, column('tenant', []))],
     ['more rows than in any batch', 'call-too-large', insert(5462)],
+    ['more vectors than in any batch', 'call-too-large', insert(3000, vectorColumn(3000), vectorColumn(3000, 'other'))],
     ['a vector too few', 'call-unreadable', insert(3, vectorColumn(2))],
     ['a vector too many', 'call-unreadable', insert(1, vectorColumn(2))],
     ['a column that is named by an id', 'call-unreadable', insert(1, column('tenant', ['acme'], 21, number(5, 101)))],

@@ -237,6 +237,16 @@ describe('a protobuf message', () => {
     expect(outcome(chunk(15, Buffer.alloc(131_072, 1)))).toBe('call-too-large')
   })
 
+  it('has at most 21844 lists of floats, which take most of all', () => {
+    const lists = (count: number) => Buffer.concat(Array<Buffer>(count).fill(chunk(1, chunk(1, floatBytes([1])))))
+    const rows = table(
+      'Rows',
+      many(1, 'rows', () => table('Row', floats(1, 'data')))
+    )
+    expect(readProto(lists(21_844), rows).ok).toBe(true)
+    expect(readProto(lists(21_845), rows)).toMatchObject({ ok: false, reason: { kind: 'call-too-large' } })
+  })
+
   it('says which field to leave out', () => {
     const result = readProto(chunk(9, 'x'), TREE)
     expect(result).toEqual({

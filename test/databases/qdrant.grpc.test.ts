@@ -63,6 +63,19 @@ const SEARCH_TWINS: readonly Twins[] = [
     })
   },
   {
+    name: "a corpus of another's records",
+    rest: query({
+      query: VECTOR,
+      filter: MINE,
+      params: { idf: { corpus: { must: [{ key: 'tenant_id', match: { value: 'globex' } }] } } }
+    }),
+    grpc: queryRpc({
+      query: near,
+      filter: PINNED,
+      params: { idf: { corpus: { must: [{ field: { key: 'tenant_id', match: { keyword: 'globex' } } }] } } }
+    })
+  },
+  {
     name: 'prefetches',
     rest: query({
       query: { fusion: 'rrf' },

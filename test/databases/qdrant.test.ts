@@ -382,6 +382,26 @@ describe('a change of the payload leaves the field alone (trap 5)', () => {
   })
 })
 
+it('compares a change of thousands of fields with thousands of conditions in no time', () => {
+  const must = [ACME, ...Array.from({ length: 8_000 }, (_, index) => ({ key: `p${index}`, match: { value: '' } }))]
+  const names = Array.from({ length: 80_000 }, (_, index) => `k${index}`)
+  const start = performance.now()
+  expect(filterMode(at('points/payload/delete', { keys: names, filter: { must } }))).toBe('docs=changed')
+  // Ten seconds, when each was compared with each.
+  expect(performance.now() - start).toBeLessThan(2_000)
+  expect(filterMode(at('points/payload/delete', { keys: names.slice(0, 5), filter: { must } }))).toBe('docs=acme')
+})
+
+describe('more vectors than in any call', () => {
+  const many = Array.from({ length: 5_000 }, () => [1])
+  const rows = [
+    { name: 'in a record', call: at('points', { points: [{ id: 1, vector: { a: many, b: many } }] }, 'PUT') },
+    { name: 'in columns', call: at('points', { batch: { ids: [1], vectors: [many, many] } }, 'PUT') },
+    { name: 'in prefetches', call: query({ prefetch: [{ query: many }, { query: many }] }) }
+  ]
+  it.each(rows)('$name', ({ call }) => expect(outcome(call)).toBe('call-too-large'))
+})
+
 describe('records by id have no filter (trap 6)', () => {
   it('POST points, and GET points/{id} with its vectors', () => {
     expect(filterMode(at('points', { ids: [1] }))).toBe('docs=unpinned')
@@ -404,6 +424,34 @@ describe('what is scoped by its filter alone (trap 8)', () => {
     expect(filterMode(at(path, { ...body, filter: MINE }))).toBe('docs=acme')
     expect(filterMode(at(path, body))).toBe('docs=not named')
   })
+})
+
+describe('the corpus of idf is counted past every filter, and the scores tell', () => {
+  const params = (corpus: unknown) => ({ idf: { corpus } })
+  const theirs = { must: [{ key: 'tenant_id', match: { value: 'globex' } }] }
+  const rows = [
+    { name: 'of the same tenant', call: query({ query: VECTOR, filter: MINE, params: params(MINE) }), want: 'docs=acme' },
+    { name: "of another's records", call: query({ query: VECTOR, filter: MINE, params: params(theirs) }), want: 'docs=not named' },
+    { name: "of everybody's", call: query({ query: VECTOR, filter: MINE, params: params({}) }), want: 'docs=not named' },
+    { name: 'the common one', call: query({ query: VECTOR, filter: MINE, params: { idf: 'global' } }), want: 'docs=acme' },
+    { name: 'and no filter', call: query({ query: VECTOR, params: params(MINE) }), want: 'docs=not named' },
+    {
+      name: 'in a prefetch, where the filter above does not reach it',
+      call: query({ prefetch: { query: VECTOR, params: params(theirs) }, filter: MINE }),
+      want: 'docs=not named'
+    },
+    {
+      name: 'of the same tenant in a prefetch',
+      call: query({ prefetch: { query: VECTOR, params: params(MINE) }, filter: MINE }),
+      want: 'docs=acme'
+    },
+    {
+      name: 'in an older search',
+      call: at('points/search', { vector: VECTOR, limit: 1, filter: MINE, params: params(theirs) }),
+      want: 'docs=not named'
+    }
+  ]
+  it.each(rows)('$name', ({ call, want }) => expect(filterMode(call)).toBe(want))
 })
 
 describe('a formula rescores what was filtered (trap 9)', () => {

@@ -101,6 +101,16 @@ describe('the vector of a query', () => {
     ['of a hybrid search that is by keywords only', search(hybrid(chunk(1, 'x'))), 'allowed']
   ] as const)('%s', (_, call, want) => expect(outcome(call)).toBe(want))
 
+  it('is refused with the first too many, whatever holds them', () => {
+    const many = [chunk(3, Buffer.concat([Buffer.from([1, 0]), floatBytes(Array(5_000).fill(1))])), number(4, 2)]
+    const target = chunk(8, [chunk(1, 'a'), chunk(3, many)])
+    expect(outcome(search(near(target)))).toBe('allowed')
+    expect(outcome(search(near(target, target)))).toBe('call-too-large')
+    const written = chunk(1, [chunk(1, ID), chunk(4, 'Doc'), chunk(5, 'acme'), chunk(23, many)])
+    expect(outcome(rpc('BatchObjects', written))).toBe('allowed')
+    expect(outcome(rpc('BatchObjects', written, written))).toBe('call-too-large')
+  })
+
   it('is several in a multi-vector: a dimension, and rows', () => {
     const multi = (dimension: number, values: readonly number[]) =>
       near(chunk(9, [chunk(3, Buffer.concat([Buffer.from([dimension & 255, dimension >> 8]), floatBytes(values)])), number(4, 2)]))
