@@ -53,7 +53,8 @@ export function createAllowEncoder(): (caller: object, kind: AllowKind, decision
 }
 
 function isSame(one: AllowKind, other: AllowKind): boolean {
-  return one.tenant === other.tenant && one.revision === other.revision && one.database === other.database && one.place === other.place
+  const sameCall = one.tenant === other.tenant && one.database === other.database && one.place === other.place
+  return sameCall && one.revision === other.revision && one.credential === other.credential
 }
 
 function encodeBuilt({ answer, metadata }: ReturnType<Build>): Buffer {

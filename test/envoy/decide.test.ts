@@ -250,4 +250,17 @@ describe('the answer to an allow', () => {
     }
     expect(tenants).toEqual(['acme', 'globex', 'acme'])
   })
+
+  it('carries the credential of this call, though the same caller had another one for the same tenant before', async () => {
+    const issued = ['one', 'two', 'two', 'three'].map((text) => ({ header: ['x-chroma-token', text] as const }))
+    issued[2] = issued[1] as (typeof issued)[number]
+    let calls = 0
+    const { decider } = deciderOf({ credentials: () => () => ({ ok: true, value: issued[calls++] }) })
+    const sent: (string | undefined)[] = []
+    for (const _ of issued) {
+      const response = CheckResponse.decode(await decider.decide(messageOf(svids.support, search()), ENVOY))
+      sent.push(response.okResponse?.headers.find((one) => one.header?.key === 'x-chroma-token')?.header?.value)
+    }
+    expect(sent).toEqual(['one', 'two', 'two', 'three'])
+  })
 })
