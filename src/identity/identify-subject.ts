@@ -39,7 +39,9 @@ export function identifySubject(
   now: number,
   cache: VerdictCache<Caller>
 ): Result<Caller> {
-  const key = `${caller.id.text} ${caller.serial ?? ''} ${caller.tokenId ?? ''} ${token}`
+  // All of the caller is in the result, and a serial number is one authority's: two carriers may have the same.
+  const { id, evidence, carrier, serial, tokenId } = caller
+  const key = `${id.text} ${evidence} ${carrier?.text ?? ''} ${serial ?? ''} ${tokenId ?? ''} ${token}`
   // The caller's own evidence is in the result: what was proven again since is not taken from here.
   const from = Math.max(since, caller.provenAt)
   return remembered(cache, { basis: `${revision} ${keys.generation}`, key, now, since: from }, () => {

@@ -53,6 +53,20 @@ describe('the end user of a call', () => {
     ])
   })
 
+  it('U-14 the carrier of a call is that of this call, whatever carried the same workload before', () => {
+    const kept = cache()
+    const carried = (path: string) => ({
+      ...caller,
+      serial: '05',
+      evidence: 'jwt-svid' as const,
+      carrier: callerOf(`spiffe://demo.vecauthz.test${path}`).id
+    })
+    for (const path of ['/proxy/one', '/proxy/two'])
+      expect(identifySubject(token, carried(path), evidence(), SUBJECT_NOW, kept)).toMatchObject({ value: { carrier: { path } } })
+    const own = identifySubject(token, { ...caller, serial: '05' }, evidence(), SUBJECT_NOW, kept)
+    expect(own).toMatchObject({ value: { evidence: 'x509-svid', carrier: undefined } })
+  })
+
   it('U-14 a caller whose own evidence was verified again is not given back with the old one', () => {
     const kept = cache()
     identifySubject(token, caller, evidence(), SUBJECT_NOW, kept)
