@@ -27,8 +27,8 @@ export interface PolicyClaims {
   /** Name of the index. */
   readonly aud: string
   /** Not there exactly where `act` is `probe`. */
-  readonly tenant?: string
-  readonly purpose?: string
+  readonly tenant?: string | undefined
+  readonly purpose?: string | undefined
   /** Operation class, as far as egress read the call. */
   readonly act: Operation
   /** `requestDigest`. */

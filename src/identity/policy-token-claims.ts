@@ -56,8 +56,7 @@ export function readPolicyClaims(members: JsonObject): { readonly ok: true; read
   if (iat === undefined || exp === undefined) return fault('T-15', 'its iat or exp is not a whole number of seconds')
   if (!(exp > iat && exp - iat <= POLICY_TOKEN_SECONDS_MAX))
     return fault('T-15', `it is not for more than none and at most ${POLICY_TOKEN_SECONDS_MAX} seconds`)
-  const named = { ...(tenant === undefined ? {} : { tenant }), ...(purpose === undefined ? {} : { purpose }) }
-  return { ok: true, claims: { iss, sub, aud, ...named, act, dig, policy, jti, iat, exp } }
+  return { ok: true, claims: { iss, sub, aud, tenant, purpose, act, dig, policy, jti, iat, exp } }
 }
 
 function text(members: JsonObject, name: string): string | undefined {

@@ -1,7 +1,7 @@
 /** The policy token of a call, as a decision needs it: the token or the denial, and its one use where there is one only. */
 import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
 import { key } from '../core/keys.ts'
-import { isMutation, type PolicyToken, type SpentTokens } from '../core/policy-token.ts'
+import { isMutation, POLICY_TOKEN_HEADER, type PolicyToken, type SpentTokens } from '../core/policy-token.ts'
 import type { Operation } from '../core/vector-call.ts'
 import { type PolicyTokenCheck, type PolicyTokenKind, verifyPolicyToken } from './policy-token.ts'
 import type { PolicyIssuerCache } from './policy-token-issuer.ts'
@@ -13,9 +13,9 @@ const REMEDIES: Readonly<Record<PolicyTokenKind, string>> = {
   'token-invalid': "Send the call through the workload's own Envoy, and no token of your own."
 }
 
-/** @param token value of `x-vecauthz-policy-token`, undefined where there is none */
-export function admitPolicyToken(token: string | undefined, check: PolicyTokenCheck, cache: PolicyIssuerCache): Result<PolicyToken> {
-  const verdict = verifyPolicyToken(token, check, cache)
+/** The token in `x-vecauthz-policy-token` of the request, if it is one for this call. */
+export function admitPolicyToken(check: PolicyTokenCheck, cache: PolicyIssuerCache): Result<PolicyToken> {
+  const verdict = verifyPolicyToken(check.request.headers.get(POLICY_TOKEN_HEADER), check, cache)
   if (verdict.ok) return accept(verdict.token)
   const { kind, rule, detail } = verdict
   return refuse(kind, `${rule}: ${detail}`, REMEDIES[kind])

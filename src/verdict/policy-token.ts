@@ -62,7 +62,6 @@ function kindOf(key: KeyObject): string {
 export interface PolicyTokenFacts {
   /** Name of the index that it is for. */
   readonly audience: string
-  readonly purpose: string | undefined
   /** The request as it leaves egress, and the headers that change its meaning (the dialect's `meaningHeaders`). */
   readonly request: DigestedRequest
   readonly meaningHeaders: readonly string[]
@@ -81,8 +80,9 @@ export function mintPolicyToken(grant: Grant | ProbeGrant, signer: PolicyTokenSi
     iss: signer.issuer,
     sub: grant.caller.id.text,
     aud: facts.audience,
-    ...(grant.kind === 'tenant' ? { tenant: grant.tenant } : {}),
-    ...(facts.purpose === undefined ? {} : { purpose: facts.purpose }),
+    // Undefined ones are not written.
+    tenant: grant.kind === 'tenant' ? grant.tenant : undefined,
+    purpose: grant.kind === 'tenant' ? grant.purpose : undefined,
     act: grant.call.operation,
     dig: requestDigest(facts.request, facts.meaningHeaders, createHash('sha256')),
     policy: facts.policy,

@@ -561,7 +561,7 @@ const POLICIES: readonly Mutation[] = [
     'verifyX509Svid(header.chain, trust, Math.min(now, Date.UTC(2026, 10, 20, 11, 59, 58)))'
   ),
   off('T-7', POLICY, 'if (forged !== undefined) return', 'if (forged === null) return'),
-  off('T-7', POLICY_ISSUER, "['prime256v1', ['ES256']]", "['prime256v1', ['ES256', 'RS256']]"),
+  off('T-7', POLICY_ISSUER, "[91, ['ES256']]", "[91, ['ES256', 'RS256']]"),
   off('T-8', POLICY, 'if (issuer.id.text !== claims.iss) return', "if (issuer.id.text === '') return"),
   off(
     'T-9',

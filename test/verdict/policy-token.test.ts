@@ -33,7 +33,6 @@ const probe = { kind: 'probe', caller, call: callOf('probe', undefined) } as unk
 
 const facts = (change: Partial<PolicyTokenFacts> = {}): PolicyTokenFacts => ({
   audience: INDEX,
-  purpose: undefined,
   request: REQUEST,
   meaningHeaders: MEANING,
   policy: 'f00d',
@@ -74,7 +73,9 @@ describe('minting a policy token', () => {
       iat: NOW_S,
       exp: NOW_S + 30
     })
-    expect(jsonOf(mintPolicyToken(grant, signerOf(egress), facts({ purpose: 'inference' })), 1)).toMatchObject({ purpose: 'inference' })
+    expect(jsonOf(mintPolicyToken({ ...grant, purpose: 'inference' }, signerOf(egress), facts()), 1)).toMatchObject({
+      purpose: 'inference'
+    })
   })
 
   it('a probe names no tenant', () => {
