@@ -143,6 +143,7 @@ function granted(): Grant {
     caller,
     call: callOf('search', 'acme'),
     tenant: 'acme',
+    purpose: 'inference',
     targets: [targetOf('acme')],
     rule: ''
   } as unknown as Grant
