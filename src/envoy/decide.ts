@@ -58,7 +58,7 @@ export function createDecider(edges: Edges): Decider {
   return {
     pending: () => pending,
     decide(message, envoy, askedUntil = Number.POSITIVE_INFINITY) {
-      const check = begin(edges, envoy.ok ? envoy.id : '', encodeAllow)
+      const check = begin(edges, message, envoy.ok ? envoy.id : '', encodeAllow)
       try {
         if (!envoy.ok)
           return finish(check, deny({ kind: 'trust-unavailable', because: `the asking Envoy is not proven: ${envoy.because}` }))
@@ -89,6 +89,9 @@ export function createDecider(edges: Edges): Decider {
   }
 }
 
+/** Without a readable header list, words that a gRPC call has; a `grpc-status` too many harms nobody. */
+const GRPC_TYPE = 'application/grpc'
+
 interface Check {
   readonly edges: Edges
   readonly decisionId: string
@@ -97,11 +100,13 @@ interface Check {
   readonly envoy: string
   readonly world: World
   readonly account: Account
+  /** As it came: a refusal before it is read still has to be one that its caller understands. */
+  readonly message: Buffer
   inbound: Inbound | undefined
   readonly encodeAllow: ReturnType<typeof createAllowEncoder>
 }
 
-function begin(edges: Edges, envoy: string, encodeAllow: Check['encodeAllow']): Check {
+function begin(edges: Edges, message: Buffer, envoy: string, encodeAllow: Check['encodeAllow']): Check {
   const at = edges.now()
   return {
     edges,
@@ -110,6 +115,7 @@ function begin(edges: Edges, envoy: string, encodeAllow: Check['encodeAllow']): 
     tick: edges.tick(),
     envoy,
     world: edges.world(),
+    message,
     account: {},
     inbound: undefined,
     encodeAllow
@@ -160,10 +166,11 @@ function record(check: Check, decision: Decision): boolean {
   return edges.record({ decisionId, at, latencyUs, envoy, policyRevision: world.policy?.revision ?? '', inbound, account, decision })
 }
 
-function answer({ decisionId, world, account, inbound, encodeAllow }: Check, { decision, place, credential }: Ready): Buffer {
+function answer({ decisionId, world, account, inbound, message, encodeAllow }: Check, { decision, place, credential }: Ready): Buffer {
   const revision = world.policy?.revision ?? ''
   if (decision.verdict === 'deny') {
-    return encodeVerdict(denyAnswer(decision, decisionId, inbound?.grpc === true), metadataOf(decision, decisionId, revision))
+    const grpcCaller = inbound?.grpc ?? message.includes(GRPC_TYPE)
+    return encodeVerdict(denyAnswer(decision, decisionId, grpcCaller), metadataOf(decision, decisionId, revision))
   }
   const { grant } = decision
   const remove = otherProxyHeaders(inbound?.headers ?? new Map())

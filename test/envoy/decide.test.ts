@@ -3,7 +3,7 @@ import { CheckResponse } from '@envoyproxy/protos/auth'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { auditLine } from '../../src/audit/record.ts'
 import type { World } from '../../src/authorize.ts'
-import { createDecider, type Decided, type Edges } from '../../src/envoy/decide.ts'
+import { type Asking, createDecider, type Decided, type Edges } from '../../src/envoy/decide.ts'
 import { envoyPem, issueSvid, type Svid } from '../support/ca.ts'
 import { type CheckParts, checkRequest } from '../support/check-request.ts'
 import { HANDBOOK, type TestWorld, testWorld } from '../support/world.ts'
@@ -71,6 +71,21 @@ async function ask(who: Svid | undefined, parts: CheckParts, options: Options = 
   const body = response.deniedResponse?.body
   return { response, reason: body === undefined ? 'allow' : (JSON.parse(body).reason as string), records, faults }
 }
+
+describe('a refusal before the call is read', () => {
+  const grpcStatus = async (headers: readonly (readonly [string, string])[], envoy: Asking = ENVOY) => {
+    const { decider } = deciderOf()
+    const message = checkRequest({ headers: [...headers, ['x-a', '1'], ['x-a', '2']], path: '/qdrant.Points/Query', method: 'POST' })
+    const { deniedResponse } = CheckResponse.decode(await decider.decide(message, envoy))
+    return deniedResponse?.headers.find(({ header }) => header?.key === 'grpc-status')?.header?.value
+  }
+
+  it('tells a gRPC caller its status all the same, for Envoy would make one up', async () => {
+    expect(await grpcStatus([['content-type', 'application/grpc']])).toBe('3')
+    expect(await grpcStatus([['content-type', 'application/grpc+proto']], { ok: false, because: 'gone' })).toBe('14')
+    expect(await grpcStatus([['content-type', 'application/json']])).toBeUndefined()
+  })
+})
 
 describe('stories', () => {
   const rows: readonly { name: string; who: keyof typeof svids | undefined; call: () => CheckParts; want: string }[] = [
