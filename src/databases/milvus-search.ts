@@ -130,7 +130,9 @@ export function readQuery(message: Uint8Array, header: string | undefined): Fact
   const { output_fields = [] } = request
   const counts = output_fields.length === 1 && output_fields[0] === COUNT_ALL && !params.has('group_by_fields')
   const topK = counts ? 1 : (countOf(params, 'limit') ?? Number.POSITIVE_INFINITY)
-  const bounds = boundsOf(pins, partitionsOf(request.partition_names))
+  const bare = output_fields.includes(COUNT_ALL) && (request.expr ?? '').trim() === ''
+  const unsharded = bare ? 'a count without a filter counts every partition on Milvus Lite, whichever are named' : undefined
+  const bounds = { ...boundsOf(pins, partitionsOf(request.partition_names)), unsharded }
   return {
     targets: [targetOf(request, header, bounds)],
     shape: { ...NO_SHAPE, topK, vectorsOut: asksForVectors(output_fields, []) }

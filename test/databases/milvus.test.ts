@@ -311,6 +311,14 @@ describe('a query', () => {
     expect(reading(query(chunk(5, 'count(*)'), chunk(5, 'text'))).shape.topK).toBe(Number.POSITIVE_INFINITY)
   })
 
+  it('that counts without a filter counts every partition: Milvus Lite does not look at those that are named', () => {
+    const count = (...parts: readonly Uint8Array[]) => bounds(query(chunk(5, 'count(*)'), chunk(6, 'acme'), ...parts))
+    expect(count()).toMatchObject({ shards: ['acme'], unsharded: true })
+    expect(count(chunk(4, ' '), chunk(5, 'doc'))).toMatchObject({ unsharded: true })
+    expect(count(chunk(4, 'id >= 0'))).toMatchObject({ shards: ['acme'], unsharded: false })
+    expect(bounds(query(chunk(5, 'doc'), chunk(6, 'acme')))).toMatchObject({ shards: ['acme'], unsharded: false })
+  })
+
   it.each([
     ['limit', '-1', 'call-unreadable'],
     ['offset', 'x', 'call-unreadable'],
