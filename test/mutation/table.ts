@@ -532,7 +532,7 @@ const USERS: readonly Mutation[] = [
   off('U-12', SUBJECT_CLAIMS, 'if (actor === undefined || chain.length === ACTORS_MAX) return', 'if (actor === undefined) return'),
   off('U-13', SUBJECT_CLAIMS, 'named.filter((tenant) => issuer.tenants.has(tenant))', 'named'),
   off('U-13', SUBJECT_CLAIMS, 'if (named === undefined || named.length > TENANTS_MAX)', 'if (named === null)'),
-  off('U-14', 'src/identity/identify-subject.ts', '{caller.id.text} $', '{""} $'),
+  off('U-14', 'src/identity/identify-subject.ts', '{id.text} $', '{""} $'),
   off('U-14', VERDICTS, 'if (cache.basis !== basis) restart(cache, basis)', '', {
     'J-26': 'verdicts on JWT-SVIDs are kept in the same way'
   }),
