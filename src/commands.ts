@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { checkCommand } from './admin/check.ts'
 import type { Configured, Edges, Written } from './admin/check-edges.ts'
 import { faulty, type Output } from './admin/check-terminal.ts'
+import { testCommand } from './admin/policy-test.ts'
+import { replayCommand } from './admin/replay.ts'
 import { unreadable } from './admin/svid-verify-question.ts'
 import { type Compile, loadAll, loadPolicy } from './config/load.ts'
 import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
@@ -15,7 +17,9 @@ import type { Policy } from './policy/policy.ts'
 const SETTINGS_NAME = 'vecauthz.yaml'
 
 const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) => Promise<number>>> = {
-  check: checkCommand
+  check: checkCommand,
+  replay: replayCommand,
+  test: testCommand
 }
 
 /** A command by its name; undefined for one that is not of these. */

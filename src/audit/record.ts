@@ -7,7 +7,7 @@
 import type { Caller } from '../core/caller.ts'
 import type { Decision } from '../core/decision.ts'
 import { DENIALS } from '../core/deny-reason.ts'
-import type { ResolvedTarget, Shape, VectorCall } from '../core/vector-call.ts'
+import type { Bounds, ResolvedTarget, Shape, Target, VectorCall } from '../core/vector-call.ts'
 
 /** What a record is made of; `envoy/decide.ts` hands over more than is written. */
 export interface Recordable {
@@ -16,6 +16,8 @@ export interface Recordable {
   readonly latencyUs: number
   readonly envoy: string
   readonly policyRevision: string
+  /** All tenants of that policy: of the texts in a call's filter, only these names are written. */
+  readonly tenants: ReadonlySet<string>
   readonly inbound:
     | {
         readonly method: string
@@ -37,6 +39,12 @@ export interface Recordable {
 }
 
 const REQUEST_ID_CHARACTERS_MAX = 128
+/** One more than a purpose may have, so that what was cut is none. */
+const PURPOSE_CHARACTERS_MAX = 64
+/** What could be the name of a tenant of some policy. */
+const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
+const FIELD_CHARACTERS_MAX = 128
+const CHANGES_MAX = 16
 /** Needs no escaping in JSON: printable ASCII without quote and backslash. */
 const PLAIN = /^[ !#-[\]-~]*$/
 /** A caller is written often and does not change. */
@@ -52,8 +60,9 @@ export function auditLine(one: Recordable): string {
   line += text('request_id', inbound?.headers.get('x-request-id')?.slice(0, REQUEST_ID_CHARACTERS_MAX)) + text('http_id', inbound?.httpId)
   if (account.caller !== undefined) line += callerOf(account.caller)
   line += text('tenant', account.tenant) + text('database', account.database)
+  line += text('purpose', inbound?.headers.get('x-vecauthz-purpose')?.slice(0, PURPOSE_CHARACTERS_MAX))
   if (call !== undefined)
-    line += `,"endpoint":${quote(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, account.targets)}${shapeOf(call.shape)}`
+    line += `,"endpoint":${quote(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, one)}${shapeOf(call.shape)}`
   return `${line}${credentialsOf(one)},"policy_revision":${quote(one.policyRevision)},"latency_us":${one.latencyUs}}`
 }
 
@@ -85,7 +94,8 @@ function callerOf(caller: Caller): string {
 /** End user → agents → workload, the first mover first. */
 function chainOf({ id, subject }: Caller): string {
   if (subject === undefined) return ''
-  const user = `{"issuer":${quote(subject.issuer)},"sub":${quote(subject.id)}${text('jti', subject.tokenId)},"expires":"${isoOf(subject.expiresAt)}"}`
+  const tenants = subject.tenants.map(quote).join(',')
+  const user = `{"issuer":${quote(subject.issuer)},"sub":${quote(subject.id)}${text('jti', subject.tokenId)},"tenants":[${tenants}],"expires":"${isoOf(subject.expiresAt)}"}`
   const rest = [...[...subject.actors].reverse(), id.text].map(quote)
   return `,"subject_chain":[${[user, ...rest].join(',')}]`
 }
@@ -96,13 +106,40 @@ function isoOf(ms: number): string {
 }
 
 /** The collections by the names they were resolved to, or as the call named them when it did not come to that. */
-function scopeOf(call: VectorCall, resolved: readonly ResolvedTarget[] | undefined): string {
-  const scope = (resolved ?? call.targets).map(({ namespace, collection }) => {
+function scopeOf(call: VectorCall, { account, tenants }: Recordable): string {
+  const scope = (account.targets ?? call.targets).map((target) => {
+    const { namespace, collection, bounds } = target
     const name = 'name' in collection ? text('name', collection.name) : ''
     const id = 'id' in collection ? text('id', collection.id) : ''
-    return `{"kind":"${collection.kind}"${text('namespace', namespace)}${name}${id}}`
+    const proof = claimOf(target, account.tenant) + (bounds === undefined ? '' : boundsOf(bounds, tenants))
+    return `{"kind":"${collection.kind}"${text('namespace', namespace)}${name}${id}${proof}}`
   })
   return `,"dataset_scope":[${scope.join(',')}]`
+}
+
+/** Where the database's own grammar names the tenant, and which one, if that is not the tenant of the record. */
+function claimOf(target: Target | ResolvedTarget, proved: string | undefined): string {
+  const claim = typeof target.tenant === 'string' ? (target as ResolvedTarget).claim : target.tenant
+  if (claim === undefined) return ',"claim":"path"'
+  if (claim.kind === 'none') return ''
+  const claimed = claim.tenant === proved ? '' : `,"claimed":${TENANT.test(claim.tenant) ? `"${claim.tenant}"` : null}`
+  return `,"claim":"${claim.kind}"${claimed}`
+}
+
+/** What the call proved of its records, as far as it is about tenants: any other text in a filter is data, and stays out. */
+function boundsOf({ shards, pins, changes, unpinned, unsharded }: Bounds, tenants: ReadonlySet<string>): string {
+  let fields = ''
+  if (shards !== undefined) fields += `,"shards":[${shards.map((one) => (tenants.has(one) ? quote(one) : 'null')).join(',')}]`
+  const kept = [...pins].filter(([field, value]) => tenants.has(value) && field.length <= FIELD_CHARACTERS_MAX)
+  if (kept.length > 0) fields += `,"pins":{${kept.map(([field, value]) => `${quote(field)}:${quote(value)}`).join(',')}}`
+  if (changes.length > 0) fields += `,"changes":[${changesOf(changes).map(quote).join(',')}]`
+  fields += text('unpinned', unpinned) + text('unsharded', unsharded)
+  return fields === '' ? '' : `,"bounds":{${fields.slice(1)}}`
+}
+
+/** What is not written out could be any field. */
+function changesOf(changes: readonly string[]): readonly string[] {
+  return changes.length > CHANGES_MAX || changes.some((one) => one.length > FIELD_CHARACTERS_MAX) ? ['*'] : changes
 }
 
 function shapeOf({ queries, topK, records, vectorsOut, dimensions }: Shape): string {

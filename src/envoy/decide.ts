@@ -18,6 +18,8 @@ export interface Decided {
   readonly latencyUs: number
   readonly envoy: string
   readonly policyRevision: string
+  /** All tenants of that policy. */
+  readonly tenants: ReadonlySet<string>
   readonly inbound: Inbound | undefined
   readonly account: Account
   readonly decision: Decision
@@ -163,8 +165,11 @@ const UNRECORDED: DenyReason = { kind: 'state-unavailable', because: 'the audit 
 function record(check: Check, decision: Decision): boolean {
   const { edges, decisionId, at, envoy, world, account, inbound } = check
   const latencyUs = Math.round(edges.tick() - check.tick)
-  return edges.record({ decisionId, at, latencyUs, envoy, policyRevision: world.policy?.revision ?? '', inbound, account, decision })
+  const { revision: policyRevision = '', tenants = NO_TENANTS } = world.policy ?? {}
+  return edges.record({ decisionId, at, latencyUs, envoy, policyRevision, tenants, inbound, account, decision })
 }
+
+const NO_TENANTS: ReadonlySet<string> = new Set()
 
 function answer({ decisionId, world, account, inbound, message, encodeAllow }: Check, { decision, place, credential }: Ready): Buffer {
   const revision = world.policy?.revision ?? ''

@@ -1,0 +1,80 @@
+/** What a record keeps of a call so that it can be decided again, and what it never keeps. */
+import { describe, expect, it } from 'vitest'
+import { auditLine, type Recordable } from '../../src/audit/record.ts'
+import type { Bounds, Target } from '../../src/core/vector-call.ts'
+import { callerOf, callOf } from '../support/grants.ts'
+
+const NOTHING: Bounds = { shards: undefined, pins: new Map(), changes: [], unpinned: undefined, unsharded: undefined }
+
+function scopeOf(target: Partial<Target>, tenant?: string): Readonly<Record<string, unknown>> {
+  const whole: Target = { tenant: { kind: 'none' }, namespace: undefined, collection: { kind: 'name', name: 'docs' }, ...target }
+  const one: Recordable = {
+    decisionId: 'd',
+    at: 0,
+    latencyUs: 1,
+    envoy: 'e',
+    policyRevision: 'r',
+    tenants: new Set(['acme', 'globex']),
+    inbound: undefined,
+    account: {
+      caller: callerOf('spiffe://vec.test/a'),
+      call: { ...callOf('search', 'acme'), targets: [whole] },
+      ...(tenant === undefined ? {} : { tenant })
+    },
+    decision: { verdict: 'deny', reason: { kind: 'internal', because: 'x' } }
+  }
+  const { dataset_scope: scope } = JSON.parse(auditLine(one))
+  const { kind: _, name: __, ...proof } = scope[0]
+  return proof
+}
+const bounds = (change: Partial<Bounds>) => scopeOf({ bounds: { ...NOTHING, ...change } })['bounds']
+
+describe('the place of a call', () => {
+  it.each([
+    { name: 'claims its tenant in the path', target: { tenant: { kind: 'path', tenant: 'acme' } }, want: { claim: 'path' } },
+    {
+      name: 'claims another in the path',
+      target: { tenant: { kind: 'path', tenant: 'globex' } },
+      want: { claim: 'path', claimed: 'globex' }
+    },
+    {
+      name: 'claims what no tenant is called',
+      target: { tenant: { kind: 'native', tenant: "x'; --" } },
+      want: { claim: 'native', claimed: null }
+    },
+    {
+      name: 'claims more than a name can hold',
+      target: { tenant: { kind: 'native', tenant: 'a'.repeat(129) } },
+      want: { claim: 'native', claimed: null }
+    },
+    { name: 'claims nothing', target: {}, want: {} },
+    { name: 'has bounds that say nothing', target: { bounds: NOTHING }, want: {} }
+  ] as const)('$name', ({ target, want }) => {
+    expect(scopeOf(target, 'acme')).toEqual(want)
+  })
+
+  it('keeps of a filter the names of tenants, and no other text', () => {
+    const pins = new Map([
+      ['tenant_id', 'acme'],
+      ['patient', 'Jane Doe'],
+      ['f'.repeat(129), 'acme']
+    ])
+    expect(bounds({ pins })).toEqual({ pins: { tenant_id: 'acme' } })
+    expect(bounds({ pins: new Map([['patient', 'Jane Doe']]) })).toBeUndefined()
+  })
+
+  it('keeps how many shards there are, and the names of tenants', () => {
+    expect(bounds({ shards: ['acme', 'wing-7'] })).toEqual({ shards: ['acme', null] })
+    expect(bounds({ shards: [] })).toEqual({ shards: [] })
+  })
+
+  it('keeps which fields are changed, or that it could be any', () => {
+    expect(bounds({ changes: ['a', 'b'] })).toEqual({ changes: ['a', 'b'] })
+    expect(bounds({ changes: Array.from({ length: 17 }, (_, at) => `f${at}`) })).toEqual({ changes: ['*'] })
+    expect(bounds({ changes: ['f'.repeat(129)] })).toEqual({ changes: ['*'] })
+  })
+
+  it('keeps why nothing is proved', () => {
+    expect(bounds({ unpinned: 'records by id', unsharded: 'no key' })).toEqual({ unpinned: 'records by id', unsharded: 'no key' })
+  })
+})
