@@ -2,7 +2,7 @@
  * The tables that documents share with code. `node docs/tables.ts --write` puts them between their markers; a test holds them
  * there (test/docs.test.ts).
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { policySchema } from '../src/config/policy-schema.ts'
@@ -34,13 +34,23 @@ const TABLES: readonly Table[] = [
   { file: 'docs/weaviate.md', marker: 'routes', text: () => routesOf(DIALECTS.weaviate) }
 ]
 
+/** For editors: a policy's first line can be `# yaml-language-server: $schema=docs/policy.schema.json`. */
+const POLICY_SCHEMA = 'docs/policy.schema.json'
+
 /** Each document's name, its text, and the text it should have. */
 export function documents(): { file: string; is: string; shouldBe: string }[] {
-  return [...new Set(TABLES.map((one) => one.file))].map((file) => {
-    const is = readFileSync(join(ROOT, file), 'utf8')
+  const withTables = [...new Set(TABLES.map((one) => one.file))].map((file) => {
+    const is = textOf(file)
     const shouldBe = TABLES.filter((one) => one.file === file).reduce(put, is)
     return { file, is, shouldBe }
   })
+  const schema = { title: 'vecauthz policy', ...z.toJSONSchema(policySchema, { io: 'input' }) }
+  return [...withTables, { file: POLICY_SCHEMA, is: textOf(POLICY_SCHEMA), shouldBe: `${JSON.stringify(schema, null, 2)}\n` }]
+}
+
+/** What is not there yet is empty. */
+function textOf(file: string): string {
+  return existsSync(join(ROOT, file)) ? readFileSync(join(ROOT, file), 'utf8') : ''
 }
 
 function put(document: string, { file, marker, text }: Table): string {

@@ -10,6 +10,7 @@ describe('documents', () => {
     const text = documents()
       .map((one) => one.shouldBe)
       .join('\n')
-    for (const word of ['`tenant-not-allowed`', '`workloads[].spiffe_id`', '`envoys`', 'DELETE']) expect(text).toContain(word)
+    for (const word of ['`tenant-not-allowed`', '`workloads[].spiffe_id`', '`envoys`', 'DELETE', '`environment.exposure`', '"spiffe_id"'])
+      expect(text).toContain(word)
   })
 })

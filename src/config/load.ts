@@ -2,14 +2,14 @@
  * Reads the settings and the policy they name: all of both, or every fault of both with file, line, column and remedy.
  * What a policy means is not known here (config knows core only), so the compiler is handed in.
  */
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import type { DocumentFault, DocumentPath, KnownDatabase, KnownKind, KnownServer, PolicyDocument } from '../core/policy-document.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import { credentialFaults } from './credential-schema.ts'
+import { mergePolicies, readPolicyTexts, revisionOf } from './policy-files.ts'
 import { policySchema } from './policy-schema.ts'
-import { type Fault, type Read, readYaml } from './read-yaml.ts'
+import { checkShape, type Fault, type Read, readYaml } from './read-yaml.ts'
 import { type Settings, settingsSchema } from './settings-schema.ts'
 
 export type Compile<P> = (
@@ -32,28 +32,57 @@ export function loadAll<P>(settingsFile: string, kinds: readonly KnownKind[], co
   return policy.ok ? { ok: true, settings: settings.value, settingsFile, policy: policy.policy, policyFile } : policy
 }
 
+/** @param file or folder of the policy */
 export function loadPolicy<P>(
   file: string,
   settings: Settings,
   kinds: readonly KnownKind[],
   compile: Compile<P>
 ): { readonly ok: true; readonly policy: P } | { readonly ok: false; readonly faults: readonly Fault[] } {
-  const text = readText(file, 'The settings name it as `policy`.')
-  if (typeof text !== 'string') return { ok: false, faults: [text] }
-  const read = readYaml(file, text, policySchema)
+  const read = readPolicy(file)
   if (!read.ok) return read
-  const revision = createHash('sha256').update(text).digest('hex')
+  const { document, revision, place, faultAt } = read
+  const compiled = compile(document, knownServer(settings, kinds), revision, place)
+  return compiled.ok ? compiled : { ok: false, faults: compiled.faults.map(faultAt) }
+}
+
+export interface ReadPolicy {
+  readonly ok: true
+  readonly document: PolicyDocument
+  /** Content hash, hex. */
+  readonly revision: string
+  /** Names a place for people, such as `policy.yaml:31 collections[0]`. */
+  readonly place: (path: DocumentPath) => string
+  /** A fault or finding with its file, line and column. */
+  readonly faultAt: (one: DocumentFault) => Fault
+}
+
+/** The policy as it is written, of the right shape; what it means is not known yet. */
+export function readPolicy(path: string): ReadPolicy | { readonly ok: false; readonly faults: readonly Fault[] } {
+  const texts = readPolicyTexts(path)
+  if (!texts.ok) return texts
+  const merged = mergePolicies(texts.texts)
+  if (!merged.ok) return merged
+  const { locate } = merged.parsed
+  const read = checkShape(merged.parsed, policySchema)
+  if (!read.ok) return read
+  const place = (at: DocumentPath) => {
+    const { file, line, path: local } = locate(at)
+    return `${basename(file)}:${line} ${spell(local)}`
+  }
+  const faultAt = ({ path: at, offset, says, remedy }: DocumentFault): Fault => {
+    const { file, line, column } = locate(at, offset)
+    return { file, line, column, says, remedy }
+  }
+  return { ok: true, document: read.value, revision: revisionOf(texts.texts), place, faultAt }
+}
+
+/** What policy needs to know of the settings. */
+export function knownServer(settings: Settings, kinds: readonly KnownKind[]): KnownServer {
   const databases = settings.databases.flatMap(({ id, kind }): KnownDatabase[] =>
     kinds.filter((one) => one.kind === kind).map((one) => ({ id, ...one }))
   )
-  const place = (path: DocumentPath) => `${basename(file)}:${read.placeOf(path).line} ${spell(path)}`
-  const subjectIssuers = settings.subject_issuers?.map((one) => one.issuer) ?? []
-  const compiled = compile(read.value, { databases, subjectIssuers }, revision, place)
-  if (compiled.ok) return compiled
-  return {
-    ok: false,
-    faults: compiled.faults.map((one) => ({ file, ...read.placeOf(one.path, one.offset), says: one.says, remedy: one.remedy }))
-  }
+  return { databases, subjectIssuers: settings.subject_issuers?.map((one) => one.issuer) ?? [] }
 }
 
 function loadSettings(file: string, kinds: readonly KnownKind[]): Read<Settings> {

@@ -27,7 +27,19 @@ export type Read<T> =
 /** Larger files are not policies but mistakes. */
 const FILE_BYTES_MAX = 8 * 1024 * 1024
 
+/** A file as YAML, before anything is known of its shape. */
+export interface ParsedYaml {
+  readonly value: unknown
+  /** The file, the place and the path there of a place in the document. */
+  readonly locate: (path: DocumentPath, offset?: number) => Place & { readonly file: string; readonly path: DocumentPath }
+}
+
 export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): Read<T> {
+  const parsed = parseYaml(file, text)
+  return parsed.ok ? checkShape(parsed.parsed, schema) : parsed
+}
+
+export function parseYaml(file: string, text: string): { ok: true; parsed: ParsedYaml } | { ok: false; faults: Fault[] } {
   if (text.length > FILE_BYTES_MAX) return failed({ file, line: 1, column: 1, says: 'The file is larger than 8 MiB', remedy: 'Split it.' })
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true, version: '1.2', stringKeys: true })
@@ -46,25 +58,37 @@ export function readYaml<T>(file: string, text: string, schema: z.ZodType<T>): R
       faults: aliases.map(({ name, at }) => ({ file, ...place(lines, at), says: `Alias *${name} is not allowed`, remedy }))
     }
   }
-  const placeOf = (path: DocumentPath, offset = 0): Place => {
+  const locate: ParsedYaml['locate'] = (path, offset = 0) => {
     for (let length = path.length; length >= 0; length--) {
       const node = document.getIn(path.slice(0, length), true) as Node | null | undefined
-      const range = node?.range
-      if (range) return place(lines, range[0] + (length === path.length && isScalar(node) ? withinScalar(node, text, offset) : 0))
+      if (!node?.range) continue
+      const within = length === path.length && isScalar(node) ? withinScalar(node, text, offset) : 0
+      return { ...place(lines, node.range[0] + within), file, path }
     }
-    return { line: 1, column: 1 }
+    return { line: 1, column: 1, file, path }
   }
-  const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }))
-  if (parsed.success) return { ok: true, value: parsed.data, placeOf }
-  const faults = parsed.error.issues.flatMap((issue) => {
+  return { ok: true, parsed: { value: document.toJS({ maxAliasCount: 0 }), locate } }
+}
+
+/** The value in its shape, or every fault of it. */
+export function checkShape<T>({ value, locate }: ParsedYaml, schema: z.ZodType<T>): Read<T> {
+  const checked = schema.safeParse(value)
+  if (checked.success) {
+    const placeOf = (path: DocumentPath, offset?: number) => {
+      const { line, column } = locate(path, offset)
+      return { line, column }
+    }
+    return { ok: true, value: checked.data, placeOf }
+  }
+  const faults = checked.error.issues.flatMap((issue) => {
     const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined]
     return keys.map((key) => {
-      const place = placeOf(key === undefined ? path : [...path, key])
-      const name = [...path, ...(key === undefined ? [] : [key])].join('.') || 'the file'
+      const { file, line, column, path: local } = locate(key === undefined ? path : [...path, key])
+      const name = local.join('.') || 'the file'
       const says = key === undefined ? `${name}: ${issue.message}` : `${name}: unknown key`
       const remedy = key === undefined ? 'Correct the value; the reference is docs/reference.md.' : 'Remove it, or correct its spelling.'
-      return { file, ...place, says, remedy }
+      return { file, line, column, says, remedy }
     })
   })
   return { ok: false, faults }

@@ -37,7 +37,7 @@ export const settingsSchema = z.strictObject({
   listen: address.describe('Address of the ext_authz port (gRPC over mTLS)'),
   workload_api: z.string().min(1).describe('SPIFFE Workload API: unix:///path or tcp://ip:port'),
   envoys: z.array(z.string().startsWith('spiffe://')).min(1).describe('SPIFFE IDs of the Envoys that may ask; any other peer is refused'),
-  policy: z.string().min(1).describe('Policy file, relative to this file'),
+  policy: z.string().min(1).describe('Policy file, or a folder of them, relative to this file'),
   databases: z.array(database).min(1).describe('The databases behind those Envoys'),
   audit: z
     .strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') })
