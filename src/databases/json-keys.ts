@@ -43,8 +43,20 @@ const ASCII = /^[\0-\x7f]*$/
 /** Pairs without a case of their own that CaseFolding.txt (16.0) nevertheless folds. */
 const FOLDED_PAIRS: Readonly<Record<string, string>> = { '\u1fd3': '\u0390', '\u1fe3': '\u03b0', '\ufb05': '\ufb06' }
 
+/** Of characters seen, the first so many: texts have few, and to find one takes a tenth of the time that folding it does. */
+const folds = new Map<string, string>()
+const FOLDS_MAX = 4_096
+
 function foldCharacter(char: string): string {
   if (char <= '\u007f') return char.toLowerCase()
+  const known = folds.get(char)
+  if (known !== undefined) return known
+  const folded = foldOther(char)
+  if (folds.size < FOLDS_MAX) folds.set(char, folded)
+  return folded
+}
+
+function foldOther(char: string): string {
   const pair = FOLDED_PAIRS[char]
   if (pair !== undefined) return pair
   // Up and down again, so that all the lower-case forms of one capital meet (ſ and s, ς and σ). Simple folding maps one

@@ -62,18 +62,34 @@ export function holds({ pins, torn }: Conjunction, field: string, value: string)
   if (torn.has(field)) pins.delete(field)
 }
 
-/** Comparisons of a changed path with a pinned field in one change: each is some 10 ns, and a change of a few fields needs a few. */
-const COMPARED_MAX = 65_536
+/** Deeper than people nest: what is above a path is looked up level by level. */
+const LEVELS_MAX = 32
 
 /**
- * Names what a change of `path` touches: the path, and each pinned field that lies above or below it.
- * @param path `*` where it could be any
+ * Names what a change of `path` touches: the path, and each pinned field that lies above or below it. Looked up and not compared
+ * each with each, for a body can have tens of thousands of both.
+ * @param paths `*` where it could be any
+ * @returns each once
  */
 export function touched(paths: readonly string[], pins: Pins): readonly string[] {
-  // A body of thousands of both would hold up everybody's calls for seconds.
-  if (paths.length * pins.size > COMPARED_MAX) return ['*']
-  const fields = [...pins.keys()].filter((field) =>
-    paths.some((path) => path === field || field.startsWith(`${path}.`) || path.startsWith(`${field}.`))
-  )
-  return [...new Set([...paths, ...fields])]
+  const changed = new Set(paths)
+  const above = new Set<string>()
+  for (const path of changed) {
+    const levels = levelsAbove(path)
+    if (levels === undefined) return ['*']
+    for (const level of levels) above.add(level)
+  }
+  if (changed.size === 0) return []
+  const fields = [...pins.keys()].filter((field) => above.has(field) || levelsAbove(field)?.some((level) => changed.has(level)) !== false)
+  return [...new Set([...changed, ...fields])]
+}
+
+/** `a` and `a.b` for `a.b.c`; undefined for a path of too many levels, which counts as touched. */
+function levelsAbove(path: string): readonly string[] | undefined {
+  const levels: string[] = []
+  for (let at = path.indexOf('.'); at >= 0; at = path.indexOf('.', at + 1)) {
+    if (levels.length === LEVELS_MAX) return undefined
+    levels.push(path.slice(0, at))
+  }
+  return levels
 }
