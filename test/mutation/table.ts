@@ -267,7 +267,8 @@ const TOKENS: readonly Mutation[] = [
   }),
   off('J-3', HEADER, 'JWT_ALGORITHMS.get(alg) : undefined', "(JWT_ALGORITHMS.get(alg) ?? JWT_ALGORITHMS.get('ES256')) : undefined"),
   off('J-4', JWT_KEYS, 'named.filter((key) => key.algorithms.includes(name))', 'named', {
-    'J-8': 'without a kid, the keys that fit are the ones to try'
+    'J-8': 'without a kid, the keys that fit are the ones to try',
+    'T-7': "the one key of a policy token's issuer is tried by the same lines"
   }),
   off('J-5', HEADER, "if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE') return", 'if (typ === false) return'),
   off('J-6', HEADER, "if (name !== 'alg' && name !== 'kid' && name !== 'typ') return", "if (name === '') return"),
@@ -323,7 +324,8 @@ const TOKENS: readonly Mutation[] = [
       'J-21': 'the key of a CA is no key of the signature',
       'B-6': 'a wit-svid key is no key of the signature',
       'U-8': 'tokens of end users are signed alike',
-      'U-10': 'tokens of end users are signed alike'
+      'U-10': 'tokens of end users are signed alike',
+      'T-7': 'so are policy tokens'
     }
   ),
   off('J-18', TOKEN, 'keySets.get(id.trustDomain)', 'keySets.get(id.trustDomain) && [...keySets.values()].flat()', {
@@ -351,7 +353,8 @@ const TOKENS: readonly Mutation[] = [
   ),
   off('J-22', JSON_READER, 'if (members.has(name)) refuse', 'if (members === null) refuse', {
     'B-13': 'bundle maps are read by the same reader of JSON',
-    'U-1': 'so are the tokens of end users'
+    'U-1': 'so are the tokens of end users',
+    'T-1': 'and policy tokens'
   }),
   off('J-23', BEARER, '/^bearer ([A-Za-z0-9_~+/.=-]+)$/i', '/^\\s*bearer\\s+(.+)$/i'),
   off('J-24', TOKEN, 'if (token.length > TOKEN_CHARS_MAX) return', 'if (token.length < 0) return'),
