@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { checkCommand } from './admin/check.ts'
 import type { Configured, Edges, Written } from './admin/check-edges.ts'
 import { faulty, type Output } from './admin/check-terminal.ts'
+import { explainCommand } from './admin/explain.ts'
 import { testCommand } from './admin/policy-test.ts'
 import { replayCommand } from './admin/replay.ts'
 import { unreadable } from './admin/svid-verify-question.ts'
@@ -18,6 +19,7 @@ const SETTINGS_NAME = 'vecauthz.yaml'
 
 const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) => Promise<number>>> = {
   check: checkCommand,
+  explain: explainCommand,
   replay: replayCommand,
   test: testCommand
 }

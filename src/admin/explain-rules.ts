@@ -52,7 +52,8 @@ export function nearestRule(written: Written, wanted: Wanted): { readonly rule: 
     .filter(({ entry }) => entry.database === wanted.database)
     .map((rule) => ({ rule, lacks: lacksOf(rule, wanted, written) }))
   const weight = (lacks: readonly Lack[]) => lacks.reduce((sum, one) => sum + one.weight, 0)
-  return weighed.sort((a, b) => weight(a.lacks) - weight(b.lacks))[0]
+  // Of two that lack as much, widening the one that allows less is the smaller step.
+  return weighed.sort((a, b) => weight(a.lacks) - weight(b.lacks) || a.rule.allow.actions.length - b.rule.allow.actions.length)[0]
 }
 
 function lacksOf({ entry, allow }: WrittenRule, wanted: Wanted, { document }: Written): readonly Lack[] {

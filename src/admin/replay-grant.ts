@@ -33,6 +33,12 @@ export function regrant({ at, caller: proven, database, purpose, call, targets }
   return grant.ok ? { verdict: 'allow', rule: grant.value.rule, tenant: tenant.value } : deny(grant.reason, tenant.value)
 }
 
+/** Where the entry of a workload stands; undefined for one that is not known. */
+export function sourceOfWorkload(caller: Caller, policy: Policy, at: number): string | undefined {
+  const workload = knownWorkload(caller, policy, at)
+  return workload.ok ? workload.value.source : undefined
+}
+
 /** The end user under this policy's list of issuers: what a token may name is what is listed. */
 function underIssuers(caller: Caller, policy: Policy): Caller | undefined {
   const { subject } = caller
