@@ -116,8 +116,9 @@ function shapeOf(all: readonly Searched[], topK: number, fields: readonly string
   }
 }
 
-function boundsOf(pins: ReadonlyMap<string, string>, shards: readonly string[] | undefined, unpinned?: string): Bounds {
-  return { shards, pins, changes: [], unpinned, unsharded: undefined }
+/** @param byId why filters do not bind the call; nobody says that partitions bind what is taken by id */
+function boundsOf(pins: ReadonlyMap<string, string>, shards: readonly string[] | undefined, byId?: string): Bounds {
+  return { shards, pins, changes: [], unpinned: byId, unsharded: byId }
 }
 
 /** Also what clients call get: then the primary keys stand in the expression. */

@@ -77,7 +77,7 @@ describe('a search', () => {
       message: [named(), chunk(5, PINNED), chunk(22, list), number(7, 1), pair(9, 'topk', '3'), ...more]
     })
     const call = ids(chunk(1, chunk(1, hex('0102'))), number(12, 2))
-    expect(bounds(call)).toMatchObject({ pins: { tenant: 'acme' }, unpinned: true })
+    expect(bounds(call)).toMatchObject({ pins: { tenant: 'acme' }, unpinned: true, unsharded: true })
     expect(reading(call).shape).toMatchObject({ queries: 2, topK: 3 })
     expect(outcome(ids(chunk(2, [chunk(1, 'a')])))).toBe('allowed')
     expect(outcome(ids(chunk(1, '')))).toBe('call-ambiguous')
@@ -292,7 +292,7 @@ describe('a hybrid search', () => {
 
   it('with ids inside is bound to nobody', () => {
     const byIds = chunk(5, [chunk(5, PINNED), chunk(22, chunk(1, chunk(1, hex('01')))), number(7, 1)])
-    expect(bounds(hybrid(request(PINNED), byIds))).toMatchObject({ pins: { tenant: 'acme' }, unpinned: true })
+    expect(bounds(hybrid(request(PINNED), byIds))).toMatchObject({ pins: { tenant: 'acme' }, unpinned: true, unsharded: true })
   })
 })
 
