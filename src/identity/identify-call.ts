@@ -43,8 +43,10 @@ export function identifyCall(inbound: Inbound, evidence: Evidence, now: number, 
   const authorization = tokens === undefined ? undefined : inbound.headers.get('authorization')
   const fromPeer = () => identify(inbound, evidence.trust, now, caches.callers, evidence.since)
   if (tokens === undefined || authorization === undefined) return fromPeer()
-  // A certificate or an XFCC that is no proof is not made good by a token that is one.
-  const bare = inbound.peerCertificate === undefined && !inbound.headers.has('x-forwarded-client-cert')
+  // A certificate or an XFCC that is no proof is not made good by a token that is one; nor is a name that came without its
+  // certificate, or a workload would carry any other's token where Envoy is told not to send certificates.
+  const { peerCertificate, peerPrincipal } = inbound
+  const bare = peerCertificate === undefined && peerPrincipal === undefined && !inbound.headers.has('x-forwarded-client-cert')
   const peer = bare ? undefined : fromPeer()
   if (peer?.ok === false) return peer
   return identifyToken(authorization, peer?.value, tokens, evidence, now, caches.tokens)

@@ -29,6 +29,7 @@ interface Asked {
   readonly certificate?: string
   readonly xfcc?: string
   readonly authorization?: string
+  readonly principal?: string
 }
 
 function ask(asked: Asked, change: Partial<Evidence> = {}, now = JWT_NOW, kept = caches()) {
@@ -36,7 +37,7 @@ function ask(asked: Asked, change: Partial<Evidence> = {}, now = JWT_NOW, kept =
   if (asked.xfcc !== undefined) headers.set('x-forwarded-client-cert', asked.xfcc)
   if (asked.authorization !== undefined) headers.set('authorization', asked.authorization)
   const call = { method: 'GET', target: '/', authority: 'a', headers, body: undefined, httpId: '1', grpc: false, strippedCredentials: [] }
-  const inbound = { ...call, peerCertificate: asked.certificate, peerPrincipal: undefined }
+  const inbound = { ...call, peerCertificate: asked.certificate, peerPrincipal: asked.principal }
   const evidence = { trust: bundlesOf([root]), tokens: door, carriers: [], since: Number.NEGATIVE_INFINITY, ...change }
   return identifyCall(inbound, evidence, now, kept)
 }
@@ -61,6 +62,11 @@ describe('J-26 a certificate and a JWT-SVID', () => {
     { name: 'J-26 a certificate alone', asked: { certificate: ownPem }, want: '/ns/acme/agent/support by x509-svid' },
     { name: 'J-26 a token alone', asked: { authorization: bearer(token) }, want: '/ns/acme/agent/support by jwt-svid' },
     { name: 'J-26 neither', asked: {}, want: 'no-identity P-9' },
+    {
+      name: 'J-26 a token beside a name without its certificate',
+      asked: { principal: GATEWAY, authorization: bearer(alice) },
+      want: 'no-identity P-9'
+    },
     {
       name: 'J-26 both of one workload',
       asked: { certificate: ownPem, authorization: bearer(token) },
