@@ -5,6 +5,7 @@ import type { DigestedRequest } from '../../src/core/request-digest.ts'
 import { type PolicyTokenCheck, type PolicyTokenKind, verifyPolicyToken } from '../../src/identity/policy-token.ts'
 import { createPolicyIssuerCache } from '../../src/identity/policy-token-issuer.ts'
 import { bundlesOf, newKey } from '../support/ca.ts'
+import { name } from '../support/der-write.ts'
 import { callerOf } from '../support/grants.ts'
 import { base64Url, JWT_NOW, makeToken, NOW_S, WORKLOAD } from '../support/jwt.ts'
 import {
@@ -130,18 +131,18 @@ const HEADERS: readonly Row[] = [
 const CHAINS: readonly Row[] = [
   header('T-6 a certificate behind the chain that nobody asked for', { x5c: x5cOf([...egress.chain, partner.der]) }, 'believed'),
   header('T-6 without the intermediate', { x5c: x5cOf([egress.der]) }),
-  header('T-6 an empty certificate (X-27)', { x5c: [''] }),
-  header('T-6 the intermediate first, which is a CA (X-11)', { x5c: x5cOf([...egress.chain].reverse()) }),
+  header('T-6 X-27 an empty certificate', { x5c: [''] }),
+  header('T-6 X-11 the intermediate first, which is a CA', { x5c: x5cOf([...egress.chain].reverse()) }),
   {
-    name: 'T-6 a leaf that is a CA (X-6)',
+    name: 'T-6 X-6 a leaf that is a CA',
     token: signedBy(await egressSvid({ basicConstraints: { ca: true } })),
     want: INVALID
   },
-  { name: 'T-6 a leaf that a leaf signed', token: signedBy(await egressSvid({}, { ...root, ...leafAsAuthority() })), want: INVALID },
-  { name: 'T-6 a trust domain without a bundle (X-21)', token: policyToken(), check: { trust: bundlesOf([partner]) }, want: INVALID },
-  { name: 'T-6 an expired SVID (X-15)', token: signedBy(await egressSvid({ notAfter: JWT_NOW - 1_000 })), want: INVALID },
-  { name: 'T-6 an SVID of tomorrow (X-15)', token: signedBy(await egressSvid({ notBefore: JWT_NOW + 60_000 })), want: INVALID },
-  { name: "T-6 another trust domain's SVID for our ID (X-20)", token: signedBy(await egressSvid({}, partner)), want: INVALID },
+  { name: 'T-6 X-12 a leaf that a leaf signed', token: signedBy(await egressSvid({}, { ...root, ...leafAsAuthority() })), want: INVALID },
+  { name: 'T-6 X-21 a trust domain without a bundle', token: policyToken(), check: { trust: bundlesOf([partner]) }, want: INVALID },
+  { name: 'T-6 X-15 an expired SVID', token: signedBy(await egressSvid({ notAfter: JWT_NOW - 1_000 })), want: INVALID },
+  { name: 'T-6 X-15 an SVID of tomorrow', token: signedBy(await egressSvid({ notBefore: JWT_NOW + 60_000 })), want: INVALID },
+  { name: "T-6 X-20 another trust domain's SVID for our ID", token: signedBy(await egressSvid({}, partner)), want: INVALID },
   { name: 'T-7 a swapped signature', token: exchanged(2, partOf(policyToken({ svid: second }), 2)), want: INVALID },
   { name: 'T-7 the signature of another token', token: exchanged(2, partOf(policyToken({ claims: { act: 'read' } }), 2)), want: INVALID },
   { name: 'T-7 a bit of the signature changed', token: policyToken({ signature: flipped }), want: INVALID },
@@ -153,7 +154,7 @@ const CHAINS: readonly Row[] = [
     want: INVALID
   },
   header('T-7 the chain of another SVID of the same issuer', { x5c: x5cOf(second.chain) }),
-  header('T-7 the leaf of another SVID in front', { x5c: x5cOf([second.der, ...egress.chain]) }),
+  header('T-7 X-25 the leaf of another SVID in front', { x5c: x5cOf([second.der, ...egress.chain]) }),
   { name: 'T-7 ES256 with a key on P-384', token: signedBy(egress384, { alg: 'ES256', signedAs: 'ES256' }), want: INVALID },
   { name: 'T-7 RS256 with a key on P-256', token: policyToken({ header: { alg: 'RS256' } }), want: INVALID },
   { name: 'T-7 a signature of PS256 under RS256', token: signedBy(egressRsa, { alg: 'RS256', signedAs: 'PS256' }), want: INVALID },
@@ -306,7 +307,7 @@ function flipped(made: Buffer): Buffer {
 
 /** As if the SVID of egress were a CA. */
 function leafAsAuthority() {
-  return { key: egress.key, chain: egress.chain }
+  return { key: egress.key, chain: egress.chain, subject: name([['2.5.4.10', 'SPIRE']]) }
 }
 
 function huge(): string {
@@ -395,7 +396,7 @@ describe('the issuers that are remembered', () => {
     expect(judge(policyToken(), {}, cache).ok).toBe(true)
   })
 
-  it('T-20 T-6 end with their certificate', async () => {
+  it('T-20 T-6 X-15 end with their certificate', async () => {
     const cache = createPolicyIssuerCache()
     const token = signedBy(await egressSvid({ notAfter: JWT_NOW + 10_000 }))
     expect(judge(token, {}, cache).ok).toBe(true)

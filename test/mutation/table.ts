@@ -354,7 +354,7 @@ const TOKENS: readonly Mutation[] = [
   off('J-22', JSON_READER, 'if (members.has(name)) refuse', 'if (members === null) refuse', {
     'B-13': 'bundle maps are read by the same reader of JSON',
     'U-1': 'so are the tokens of end users',
-    'T-1': 'and policy tokens'
+    'T-1': 'and so are policy tokens, header and claims'
   }),
   off('J-23', BEARER, '/^bearer ([A-Za-z0-9_~+/.=-]+)$/i', '/^\\s*bearer\\s+(.+)$/i'),
   off('J-24', TOKEN, 'if (token.length > TOKEN_CHARS_MAX) return', 'if (token.length < 0) return'),
