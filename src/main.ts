@@ -19,10 +19,13 @@ Usage: vecauthz COMMAND [options]
 
   serve      run the authorization server
   validate   read settings and policy, print every fault, change nothing
-  check      decide about a call without a server, with the whole decision as JSON
-  svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule; see "vecauthz svid --help"
+  check      what would be decided about a call: the whole decision as JSON, without a server
+  explain    the same in prose: who, what, which check ended it, the nearest rule and what it lacks
+  test       run policy tests: who may do what, and which rules no test needs
+  replay     recorded decisions again, under another policy: what would come out otherwise
+  svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule
 
-check and svid have a --help of their own.
+Each has a --help of its own: vecauthz check --help. A first policy test is demo/config/policy-tests.yaml.
 
 Options of serve and validate:
   --config FILE   settings file (default: vecauthz.yaml). It names the policy file.

@@ -26,7 +26,7 @@ proven and the call read; a request goes the whole way, from the bytes on. Budge
       expect: tenant-not-allowed
     - name: nor two collections by one key
       caller: spiffe://example.org/acme/agent/support
-      request: { method: POST, path: /api/v2/tenants/acme/databases/rag/collections, body: '{"name":"a","name":"b"}' }
+      request: { method: POST, path: /api/v2/tenants/acme/databases/rag/collections, body: '{"name":"docs-1","name":"docs-2"}' }
       expect: call-ambiguous
 
 "expect" is allow, deny, or the reason of the denial. After the failures come the allow rules that no case needed: a rule
