@@ -6,7 +6,7 @@ import type { Settings } from './config/settings-schema.ts'
 import { parseJwtKeySet } from './identity/bundle-document.ts'
 import type { TokenDoor } from './identity/identify-call.ts'
 import type { SubjectKeys } from './identity/identify-subject.ts'
-import type { JwtKey } from './identity/jwt-keys.ts'
+import { isSameKey, type JwtKey } from './identity/jwt-keys.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import { readEndpointAddress } from './spire/endpoint-address.ts'
 import { connectJwtBundles, type JwtBundleSource } from './spire/jwt-bundles.ts'
@@ -52,7 +52,7 @@ export function openEvidence(settings: Settings, settingsFile: string, log: Logg
   const subjects = keepSubjectKeys<JwtKey>({
     sources: (settings.subject_issuers ?? []).map((one) => subjectSource(one, dirname(settingsFile))),
     parse: parseJwtKeySet,
-    same: (a, b) => a.length === b.length && a.every((key, at) => key.kid === b[at]?.kid && key.spki === b[at]?.spki),
+    same: (a, b) => a.length === b.length && a.every((key, at) => isSameKey(key, b[at])),
     now: Date.now,
     onEvent: ({ kind, issuer, because }) =>
       kind === 'updated'

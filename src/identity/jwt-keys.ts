@@ -78,15 +78,16 @@ export function unambiguous(keys: readonly JwtKey[]): { readonly keys: readonly 
   for (const key of keys) {
     if (key.kid === undefined) continue
     const other = byId.get(key.kid)
-    if (other !== undefined && !sameKey(other, key)) ambiguous.add(key.kid)
+    if (other !== undefined && !isSameKey(other, key)) ambiguous.add(key.kid)
     byId.set(key.kid, other ?? key)
   }
   const left = keys.filter((key) => key.kid === undefined || (byId.get(key.kid) === key && !ambiguous.has(key.kid)))
   return { keys: left, ambiguous: [...ambiguous] }
 }
 
-function sameKey(a: JwtKey, b: JwtKey): boolean {
-  return a.spki === b.spki && a.algorithms.join() === b.algorithms.join()
+/** Whether a key set with the one means what it means with the other: a key that is taken for fewer algorithms is another one. */
+export function isSameKey(a: JwtKey, b: JwtKey | undefined): boolean {
+  return b !== undefined && a.kid === b.kid && a.spki === b.spki && a.algorithms.join() === b.algorithms.join()
 }
 
 /** Keys tried for one token without a key id: more are not a rotation but work that somebody makes us do. */

@@ -31,7 +31,7 @@ export interface SubjectKeyEvent {
 }
 
 export interface SubjectKeyStore<Key> {
-  /** Grows with every change of any issuer's keys. */
+  /** Grows with every change of any issuer's keys, their getting too old among them: what was verified with them is to be again. */
   readonly generation: () => number
   /** Undefined: never had, or too old to be believed. */
   readonly keysOf: (issuer: string) => readonly Key[] | undefined
@@ -54,7 +54,10 @@ export function keepSubjectKeys<Key>(options: SubjectKeyOptions<Key>): SubjectKe
   }
   const kept = new Map(options.sources.map((source) => [source.issuer, new IssuerKeys(source, options, onUpdate)]))
   return {
-    generation: () => generation,
+    generation: () => {
+      for (const one of kept.values()) one.noticeAge()
+      return generation
+    },
     keysOf: (issuer) => kept.get(issuer)?.keys(),
     ageOf: (issuer) => kept.get(issuer)?.age(),
     askAgain: (issuer) => kept.get(issuer)?.askAgain() ?? false,
@@ -74,6 +77,7 @@ class IssuerKeys<Key> {
   #readAt = 0
   #askedAt = 0
   #asking = false
+  #believed = true
   #timer: NodeJS.Timeout | undefined
 
   constructor(source: SubjectKeySource, options: SubjectKeyOptions<Key>, onUpdate: () => void) {
@@ -85,7 +89,17 @@ class IssuerKeys<Key> {
 
   age = (): number | undefined => (this.#keys === undefined ? undefined : this.#options.now() - this.#readAt)
 
-  keys = (): readonly Key[] | undefined => ((this.age() ?? 0) <= this.#source.maxAgeMs ? this.#keys : undefined)
+  keys = (): readonly Key[] | undefined => (this.#isYoung() ? this.#keys : undefined)
+
+  noticeAge = (): void => {
+    const believed = this.#isYoung()
+    if (this.#believed && !believed) this.#onUpdate()
+    this.#believed = believed
+  }
+
+  #isYoung(): boolean {
+    return (this.age() ?? 0) <= this.#source.maxAgeMs
+  }
 
   askAgain = (): boolean => {
     if (!this.#asking && this.#options.now() - this.#askedAt < ASK_AGAIN_MS) return false

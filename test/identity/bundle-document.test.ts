@@ -1,11 +1,12 @@
 import { createPublicKey } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { parseBundle, parseBundleMap, parseJwtKeySet, succeed } from '../../src/identity/bundle-document.ts'
+import { isSameKey } from '../../src/identity/jwt-keys.ts'
 import { verifyJwtSvid } from '../../src/identity/jwt-svid.ts'
 import { verifyX509Svid } from '../../src/identity/x509-svid.ts'
 import { type Authority, newKey } from '../support/ca.ts'
 import { authority, NOW, partner, root, rsaKey, svid } from '../support/chains.ts'
-import { AUDIENCE, es256, es384, JWT_NOW, jwkOf, makeToken, other, rsa, type SigningKey, type TokenSpec } from '../support/jwt.ts'
+import { AUDIENCE, es256, es384, JWT_NOW, jwkOf, keySet, makeToken, other, rsa, type SigningKey, type TokenSpec } from '../support/jwt.ts'
 
 const bytes = (document: unknown): Buffer => Buffer.from(typeof document === 'string' ? document : JSON.stringify(document))
 
@@ -320,4 +321,14 @@ describe('JWT bundles of the Workload API', () => {
     expect(parseJwtKeySet(bytes('x'))).toMatchObject({ ok: false, rule: 'B-1' })
     expect(parseJwtKeySet(bytes('{"keys":[]}'))).toEqual({ ok: true, keys: [], remarks: [] })
   })
+})
+
+it.each([
+  ['itself', jwkOf(rsa), true],
+  ['itself for one algorithm only', jwkOf(rsa, { alg: 'PS256' }), false],
+  ['itself under another name', jwkOf({ ...rsa, kid: 'k-new' }), false],
+  ['another one of its name', jwkOf({ ...rsa, key: es256.key }), false]
+])('B-8 a key is the same as %s: %#', (_, jwk, want) => {
+  const [one, other] = [keySet(jwkOf(rsa))[0], keySet(jwk)[0]]
+  expect(one !== undefined && isSameKey(one, other)).toBe(want)
 })

@@ -90,7 +90,10 @@ describe("the keys of end users' issuers", () => {
     await vi.waitFor(() => expect(kept.events.at(-1)?.because).toBe('there: answered 503'))
     kept.clock += 1_000
     expect([kept.kids(), kept.store.ageOf(IDP)]).toEqual([[es256.kid], 1_000])
+    // A verdict that rests on them is remembered by the generation, so it has to end with them.
+    const before = kept.store.generation()
     kept.clock += 1
+    expect([kept.store.generation(), kept.store.generation()]).toEqual([before + 1, before + 1])
     expect(kept.kids()).toBeUndefined()
     expect(kept.store.keysOf('https://nobody.test')).toBeUndefined()
   })
