@@ -6,6 +6,8 @@ import { type Json, parseJson } from '../identity/json.ts'
 
 /** Objects within objects: a CheckRequest has some ten, its metadata a few more. */
 const DEPTH_MAX = 64
+/** In a longer text the line of a fault is not looked for: it is one line of base64. */
+const LOCATED_MAX = 1024 * 1024
 
 export type ReadJson<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly faults: readonly Fault[] }
 
@@ -21,9 +23,9 @@ export function readJson<T>(file: string, text: string, schema: z.ZodType<T>, li
 
 /** JSON is YAML too, so the reader of YAML knows the lines of what is wrong; `says` is for what only JSON forbids. */
 function failed<T>(file: string, text: string, schema: z.ZodType<T>, line: number, says: string): ReadJson<T> {
-  const again = readYaml(file, text, schema)
+  const again = text.length > LOCATED_MAX ? undefined : readYaml(file, text, schema)
   const remedy = 'Correct it.'
-  if (again.ok) return { ok: false, faults: [{ file, line, column: 1, says, remedy }] }
+  if (again === undefined || again.ok) return { ok: false, faults: [{ file, line, column: 1, says, remedy }] }
   return { ok: false, faults: again.faults.map((one) => ({ ...one, line: one.line + line - 1, remedy })) }
 }
 

@@ -39,8 +39,8 @@ export interface Recordable {
 }
 
 const REQUEST_ID_CHARACTERS_MAX = 128
-/** One more than a purpose may have, so that what was cut is none. */
-const PURPOSE_CHARACTERS_MAX = 64
+/** What could be a purpose of some policy. */
+const PURPOSE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/
 /** What could be the name of a tenant of some policy. */
 const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 const FIELD_CHARACTERS_MAX = 128
@@ -60,7 +60,7 @@ export function auditLine(one: Recordable): string {
   line += text('request_id', inbound?.headers.get('x-request-id')?.slice(0, REQUEST_ID_CHARACTERS_MAX)) + text('http_id', inbound?.httpId)
   if (account.caller !== undefined) line += callerOf(account.caller)
   line += text('tenant', account.tenant) + text('database', account.database)
-  line += text('purpose', inbound?.headers.get('x-vecauthz-purpose')?.slice(0, PURPOSE_CHARACTERS_MAX))
+  line += purposeOf(inbound?.headers.get('x-vecauthz-purpose'))
   if (call !== undefined)
     line += `,"endpoint":${quote(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, one)}${shapeOf(call.shape)}`
   return `${line}${credentialsOf(one)},"policy_revision":${quote(one.policyRevision)},"latency_us":${one.latencyUs}}`
@@ -72,6 +72,11 @@ function quote(value: string): string {
 
 function text(name: string, value: string | undefined): string {
   return value === undefined ? '' : `,"${name}":${quote(value)}`
+}
+
+/** What the call says that it is for; `?` for a text that is no purpose anywhere, which stays out. */
+function purposeOf(said: string | undefined): string {
+  return text('purpose', said === undefined || PURPOSE.test(said) ? said : '?')
 }
 
 function reasonOf(decision: Decision): string {

@@ -6,7 +6,7 @@ import { callerOf, callOf } from '../support/grants.ts'
 
 const NOTHING: Bounds = { shards: undefined, pins: new Map(), changes: [], unpinned: undefined, unsharded: undefined }
 
-function scopeOf(target: Partial<Target>, tenant?: string): Readonly<Record<string, unknown>> {
+function recordOf(target: Partial<Target>, tenant?: string, headers: readonly (readonly [string, string])[] = []) {
   const whole: Target = { tenant: { kind: 'none' }, namespace: undefined, collection: { kind: 'name', name: 'docs' }, ...target }
   const one: Recordable = {
     decisionId: 'd',
@@ -15,7 +15,7 @@ function scopeOf(target: Partial<Target>, tenant?: string): Readonly<Record<stri
     envoy: 'e',
     policyRevision: 'r',
     tenants: new Set(['acme', 'globex']),
-    inbound: undefined,
+    inbound: { method: 'GET', target: '/', httpId: '1', headers: new Map(headers), strippedCredentials: [] },
     account: {
       caller: callerOf('spiffe://vec.test/a'),
       call: { ...callOf('search', 'acme'), targets: [whole] },
@@ -23,7 +23,11 @@ function scopeOf(target: Partial<Target>, tenant?: string): Readonly<Record<stri
     },
     decision: { verdict: 'deny', reason: { kind: 'internal', because: 'x' } }
   }
-  const { dataset_scope: scope } = JSON.parse(auditLine(one))
+  return JSON.parse(auditLine(one))
+}
+
+function scopeOf(target: Partial<Target>, tenant?: string): Readonly<Record<string, unknown>> {
+  const { dataset_scope: scope } = recordOf(target, tenant)
   const { kind: _, name: __, ...proof } = scope[0]
   return proof
 }
@@ -77,4 +81,12 @@ describe('the place of a call', () => {
   it('keeps why nothing is proved', () => {
     expect(bounds({ unpinned: 'records by id', unsharded: 'no key' })).toEqual({ unpinned: 'records by id', unsharded: 'no key' })
   })
+})
+
+it('keeps the purpose that a call says, if it could be one', () => {
+  const purpose = (said: string) => recordOf({}, 'acme', [['x-vecauthz-purpose', said]]).purpose
+  expect(purpose('inference')).toBe('inference')
+  expect(purpose('a'.repeat(64))).toBe('?')
+  expect(purpose('Bearer abc')).toBe('?')
+  expect(recordOf({}).purpose).toBeUndefined()
 })
