@@ -1,25 +1,23 @@
 /** `vecauthz serve`: wires the parts, keeps what they need current, and takes them down in order. */
 import { randomUUID } from 'node:crypto'
-import { unwatchFile, watchFile } from 'node:fs'
 import type { Logger } from 'pino'
 import { type HealthPort, startHealth } from './admin/health.ts'
 import { createMetrics, type MetricsPage } from './admin/metrics.ts'
 import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
 import type { World } from './authorize.ts'
-import { loadPolicy } from './config/load.ts'
+import { policyStamp } from './config/policy-files.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Caller } from './core/caller.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
-import { SERVED } from './databases/dialects.ts'
 import { createDecider, type Decided, type Decider } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
 import { createCallerCache } from './identity/identify.ts'
 import { createVerdictCache } from './identity/verdict-cache.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
-import { compilePolicy } from './policy/compile.ts'
+import { loadPolicyAside } from './load-policy.ts'
 import type { Policy } from './policy/policy.ts'
 import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
@@ -77,7 +75,7 @@ export async function serve(
     now: Date.now,
     tick: () => performance.now() * 1000,
     newDecisionId: randomUUID,
-    world: worldOf(settings, evidence, policy, databases),
+    world: worldOf(settings, evidence, policy.inForce, databases),
     credentials: credentials.of,
     record: (decided) => {
       countCopies(decided, metrics)
@@ -104,7 +102,7 @@ export async function serve(
   return {
     port: server.port,
     healthPort: health?.port,
-    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, stopReadiness, policyFile, log })
+    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, stopReadiness, policy, log })
   }
 }
 
@@ -173,23 +171,40 @@ interface InForce {
   readonly since: number
 }
 
-/** The policy in force: a better file replaces it whole, a bad one changes nothing and is shown with its faults. */
-function watchPolicy(first: Policy, file: string, settings: Settings, log: Logger, onNew: (policy: Policy) => void): () => InForce {
+interface PolicyWatch {
+  readonly inForce: () => InForce
+  readonly close: () => void
+}
+
+/** The policy in force: a better one replaces it whole, a bad one changes nothing and is shown with its faults. */
+function watchPolicy(first: Policy, path: string, settings: Settings, log: Logger, onNew: (policy: Policy) => void): PolicyWatch {
   let current: InForce = { policy: first, since: 0 }
-  watchFile(file, { interval: POLICY_POLL_MS }, () => {
-    const loaded = loadPolicy(file, settings, SERVED, compilePolicy)
-    if (!loaded.ok)
-      return log.error(
-        { faults: loaded.faults.map(printFault), kept: current.policy.revision.slice(0, 12) },
-        'policy: the new file is not used'
-      )
-    if (loaded.policy.revision === current.policy.revision) return undefined
-    // What was proven in this very millisecond may have been proven before.
-    current = { policy: loaded.policy, since: Date.now() + 1 }
-    onNew(loaded.policy)
-    return log.info({ policy_revision: current.policy.revision.slice(0, 12) }, 'policy: the new file is in force')
-  })
-  return () => current
+  // The first look finds what changed while the server started, and what there is to say of the policy it started with.
+  let seen: string | undefined
+  let loading = false
+  const look = async () => {
+    const stamp = policyStamp(path)
+    if (loading || stamp === seen) return
+    ;[loading, seen] = [true, stamp]
+    try {
+      const loaded = await loadPolicyAside(path, settings, Date.now())
+      const kept = current.policy.revision.slice(0, 12)
+      if (!loaded.ok) return log.error({ faults: loaded.faults.map(printFault), kept }, 'policy: the new file is not used')
+      if (loaded.findings.length > 0) log.warn({ findings: loaded.findings.map(printFault) }, 'policy: not faults, but worth a look')
+      if (loaded.policy.revision === current.policy.revision) return
+      // What was proven in this very millisecond may have been proven before.
+      current = { policy: loaded.policy, since: Date.now() + 1 }
+      onNew(loaded.policy)
+      log.info({ policy_revision: current.policy.revision.slice(0, 12) }, 'policy: the new file is in force')
+    } catch (cause) {
+      log.error({ fault: cause instanceof Error ? cause.message : String(cause) }, 'policy: the new file could not be loaded')
+    } finally {
+      loading = false
+    }
+  }
+  const timer = setInterval(() => void look(), POLICY_POLL_MS)
+  timer.unref()
+  return { inForce: () => current, close: () => clearInterval(timer) }
 }
 
 /** A caller that still sends a permanent key is a finding; the name of the header is all that is kept of it. */
@@ -236,7 +251,7 @@ interface Parts {
   readonly server: AuthzServer
   readonly health: HealthPort | undefined
   readonly stopReadiness: () => void
-  readonly policyFile: string
+  readonly policy: PolicyWatch
   readonly log: Logger
 }
 
@@ -246,7 +261,7 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   parts.health?.drain()
   await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
   await parts.server.drain(DRAIN_GRACE_MS)
-  unwatchFile(parts.policyFile)
+  parts.policy.close()
   await parts.credentials.close()
   parts.evidence.close()
   parts.health?.close()

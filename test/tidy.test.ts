@@ -26,9 +26,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'serve-databases.ts': ['core', 'authorize.ts', 'config', 'databases', 'state'],
   'serve-credentials.ts': ['core', 'config', 'credentials', 'spire', 'verdict'],
   'serve-evidence.ts': ['core', 'config', 'identity', 'spire', 'state'],
+  'load-policy.ts': ['core', 'config', 'databases', 'load-policy-worker.ts', 'policy'],
+  'load-policy-worker.ts': ['core', 'config', 'databases', 'policy'],
   'serve.ts': [
     'core',
     'authorize.ts',
+    'load-policy.ts',
     'serve-credentials.ts',
     'serve-databases.ts',
     'serve-evidence.ts',

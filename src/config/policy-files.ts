@@ -44,6 +44,20 @@ export function readPolicyTexts(path: string): Texts {
   }
 }
 
+/** Changes when a file of the policy may have changed: for looking often, where reading is too much. */
+export function policyStamp(path: string): string {
+  try {
+    const names = statSync(path).isDirectory() ? readdirSync(path).sort() : ['']
+    const stamps = names.map((name) => {
+      const { mtimeMs, ino, size } = statSync(join(path, name))
+      return `${name} ${mtimeMs} ${ino} ${size}`
+    })
+    return stamps.join('\n')
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code ?? 'unreadable'
+  }
+}
+
 /** Content hash, hex: of the text of one file, or of the names and texts of several with their lengths. */
 export function revisionOf(texts: readonly PolicyText[]): string {
   const hash = createHash('sha256')

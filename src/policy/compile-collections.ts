@@ -1,7 +1,7 @@
 /** The `collections` of a policy: names, templates, tenancies, and that no collection is under two descriptions. */
 import type { AllowDocument, CollectionsDocument, DocumentPath, KnownDatabase } from '../core/policy-document.ts'
 import { attestationOf, fault, type Work } from './compile-work.ts'
-import { byTenant, looksOf, namesOf, templatesNaming, templatesOf } from './name-index.ts'
+import { byTenant, looksOf, type Names, namesOf, templatesNaming, templatesOf } from './name-index.ts'
 import { clashesOf, type Described } from './name-overlaps.ts'
 import { mixedUp, type NamePattern, patternFault, readPattern, tenantIn } from './names.ts'
 import type { Data, DatabaseRules, NamedRules, NamespaceTemplate, Rule, TenancyRule } from './policy.ts'
@@ -40,10 +40,10 @@ export function* compileCollections(work: Work, compileRule: CompileRule): Gener
 }
 
 function* rulesOf(drafts: ReadonlyMap<string, Draft>): Generator<void, DatabaseRules> {
-  const exact: [string, ReturnType<typeof namesOf>][] = []
+  const exact: [string, Names][] = []
   const templates: NamespaceTemplate[] = []
   for (const [namespace, { named, pattern }] of drafts) {
-    const names = namesOf(named)
+    const names = yield* namesOf(named)
     if (pattern === undefined) exact.push([namespace, names])
     else templates.push({ pattern, names })
     yield

@@ -77,7 +77,8 @@ export interface Names {
   readonly looks: ByTenant<Permission>
 }
 
-export function namesOf(all: readonly NamedRules[]): Names {
+/** Yields between its parts. */
+export function* namesOf(all: readonly NamedRules[]): Generator<void, Names> {
   const exact = new Map<string, NamedRules[]>()
   const prefixes = new Map<string, NamedRules[]>()
   const tenancies = new Map<string, NamedRules>()
@@ -88,15 +89,14 @@ export function namesOf(all: readonly NamedRules[]): Names {
     const text = tenancy.kind === 'filter' ? `filter ${tenancy.field}` : tenancy.kind
     if (!tenancies.has(text)) tenancies.set(text, one)
   }
-  return {
-    exact,
-    prefixes,
-    lengths: [...new Set([...prefixes.keys()].map((one) => one.length))],
-    templates: templatesOf(all, (one) => one.pattern),
-    every: all.filter((one) => matchesAll(one.pattern)),
-    tenancies: [...tenancies.values()],
-    looks: looksOf(all)
-  }
+  yield
+  const templates = templatesOf(all, (one) => one.pattern)
+  const every = all.filter((one) => matchesAll(one.pattern))
+  yield
+  const looks = looksOf(all)
+  yield
+  const lengths = [...new Set([...prefixes.keys()].map((one) => one.length))]
+  return { exact, prefixes, lengths, templates, every, tenancies: [...tenancies.values()], looks }
 }
 
 export function looksOf(all: readonly NamedRules[]): ByTenant<Permission> {

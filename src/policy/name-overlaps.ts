@@ -15,10 +15,13 @@ export interface Described {
 export function* clashesOf<D extends Described>(all: readonly D[], tenants: ReadonlySet<string>): Generator<void, [one: D, other: D][]> {
   const clashes: [D, D][] = []
   if (new Set(all.map((one) => one.as)).size < 2) return clashes
+  yield
   const sorted = [...tenants].sort()
   const ending = new Map<string, D[]>()
   for (const one of all) append(ending, one.pattern.before, one)
+  yield
   const going = goingOn(all)
+  yield
   for (const one of all) {
     const other = clashWith(one, ending, going, tenants, sorted)
     if (other !== undefined) clashes.push([one, other])
