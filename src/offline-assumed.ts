@@ -69,7 +69,7 @@ function authorityFor(text: string, authorities: Map<string, Authority>, create:
 
 /** What can be read as one request has each header once or where it may repeat, so nothing is lost by writing it anew. */
 function rewritten(message: Buffer, certificate: string, token: string | undefined): Buffer {
-  const request = CheckRequest.decode(message)
+  const request = decoded(message)
   const { attributes } = request
   if (attributes === undefined) return message
   attributes.source = { address: undefined, service: '', labels: {}, principal: '', certificate }
@@ -83,6 +83,15 @@ function rewritten(message: Buffer, certificate: string, token: string | undefin
     else http.headerMap.headers.push({ key: SUBJECT_HEADER, value: '', rawValue: Buffer.from(token) })
   }
   return Buffer.from(CheckRequest.encode(request).finish())
+}
+
+/** The server reads what it needs and passes over the rest, which may be anything. Throws `Unreadable`. */
+function decoded(message: Buffer): CheckRequest {
+  try {
+    return CheckRequest.decode(message)
+  } catch {
+    return unreadable('The request has parts that are no CheckRequest, so no other caller can be put in; give it as JSON.')
+  }
 }
 
 interface Idp {

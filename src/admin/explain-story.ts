@@ -57,7 +57,8 @@ export function storyOf(view: View, written: Written): Story {
   })
   const nearest = failed === 'rule' ? nearestTo(view, written) : undefined
   const { reason } = view
-  const change = reason === undefined ? [] : [reason.remedy, nearest === undefined ? changeFor(reason.kind) : undefined]
+  const change =
+    reason === undefined ? [] : [reason.remedy, nearest === undefined || nearest.if.length === 0 ? changeFor(reason.kind) : undefined]
   return {
     verdict: reason === undefined ? 'allowed' : `denied: ${reason.kind}`,
     tells: reason && DENIALS[reason.kind].tells,

@@ -155,6 +155,14 @@ describe('the nearest rule lacks what, added, lets the call pass', () => {
   })
 })
 
+it('a rule that lacks nothing of the call is kept from it by what its collection asks', async () => {
+  const policy = POLICY.replace('names: [scratch-*]', 'names: [scratch-*]\n    purposes: [inference]')
+  const { story, ended } = await explain({ method: 'DELETE', path: `${PLACE}/scratch-1` }, SUPPORT, policy)
+  expect([story.verdict, ended]).toEqual(['denied: purpose-conflict', 'a rule allows it, within its limits'])
+  expect(story.nearest).toEqual({ rule: expect.stringContaining('collections[1].allow[0]'), if: [] })
+  expect(story.change.join(' ')).toContain('x-vecauthz-purpose')
+})
+
 describe('a recorded decision', () => {
   const records: Readonly<Record<string, unknown>>[] = []
   const record = async (call: Call, id: string) => {

@@ -182,6 +182,20 @@ describe('another policy', () => {
       flips: { 4: 'collection-not-allowed' },
       code: 1
     },
+    {
+      name: 'with a purpose that the call did not say',
+      from: 'names: [scratch-*]',
+      to: 'names: [scratch-*]\n    purposes: [inference]',
+      flips: { 4: 'purpose-conflict' },
+      code: 1
+    },
+    {
+      name: 'under which the indexer has expired',
+      from: 'tenants: [acme]\n    budget',
+      to: 'tenants: [acme]\n    expires: "2026-01-01"\n    budget',
+      flips: { 6: 'caller-unknown' },
+      code: 1
+    },
     { name: 'with the diary', from: 'names: [handbook]', to: 'names: [handbook, diary]', flips: { 5: 'allow' }, code: 1 },
     {
       name: 'where globex may act for acme',
