@@ -59,3 +59,5 @@ export const PROTO_FIELDS_MAX = 131_072
 
 /** Classes and tenants that one batch goes to: each is granted apart, and an application writes to a few. */
 export const PLACES_MAX = 256
+/** Shard keys or partitions that one call names, each of which is in its record. Milvus makes 1024 partitions of a collection by default. */
+export const SHARDS_MAX = 1024

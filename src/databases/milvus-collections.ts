@@ -1,4 +1,5 @@
 /** Calls about collections, partitions and indexes: names, and what else could change which data is meant. */
+import { PLACES_MAX } from '../core/limits.ts'
 import { type Bounds, NO_SHAPE } from '../core/vector-call.ts'
 import { fail } from './json-reader.ts'
 import type { FunctionSchema, Pair } from './milvus-messages.ts'
@@ -78,7 +79,9 @@ export function readShowCollections(message: Uint8Array, header: string | undefi
 export function readFlush(message: Uint8Array, header: string | undefined): Facts {
   const { db_name, collection_names = [] } = read(message, FLUSH)
   if (collection_names.length === 0) fail('call-unreadable', 'a flush without collections')
-  return { targets: collection_names.map((collection_name) => targetOf({ db_name, collection_name }, header)), shape: NO_SHAPE }
+  const names = [...new Set(collection_names)]
+  if (names.length > PLACES_MAX) fail('call-too-large', `a flush of more than ${PLACES_MAX} collections`, 'Flush fewer at once.')
+  return { targets: names.map((collection_name) => targetOf({ db_name, collection_name }, header)), shape: NO_SHAPE }
 }
 
 export function readLoadState(message: Uint8Array, header: string | undefined): Facts {

@@ -1,5 +1,6 @@
 /** What every Milvus call says about its place: database, collection, partitions. Faults are thrown as `fail` does. */
 import type { Result } from '../core/deny-reason.ts'
+import { SHARDS_MAX } from '../core/limits.ts'
 import { type Bounds, NO_SHAPE, type Shape, type Target } from '../core/vector-call.ts'
 import { fail, quote } from './json-reader.ts'
 import { readProto } from './protobuf.ts'
@@ -64,6 +65,7 @@ export function targetOf({ db_name, collection_name }: Named, header: string | u
 /** Each partition once; undefined where none is named, which means all of them. */
 export function partitionsOf(names: readonly string[] | undefined): readonly string[] | undefined {
   const given = new Set((names ?? []).map((name) => checked(name, PARTITION, 'partition')))
+  if (given.size > SHARDS_MAX) fail('call-too-large', `more than ${SHARDS_MAX} partitions`)
   return given.size === 0 ? undefined : [...given]
 }
 

@@ -1,5 +1,5 @@
 /** The smaller parts of Qdrant's REST bodies (lib/api/src/rest/schema.rs of 1.19). */
-import { VECTORS_MAX } from '../core/limits.ts'
+import { SHARDS_MAX, VECTORS_MAX } from '../core/limits.ts'
 import { isNull, readArray, readBoolean, readObject } from './json.ts'
 import { type Keys, keys } from './json-keys.ts'
 import { readCount } from './json-number.ts'
@@ -102,7 +102,9 @@ export function readShards(json: JsonReader, what: string): Shards {
 /** @param number whether one of the keys is a number */
 export function shardsOf(found: readonly string[], number: boolean): Shards {
   if (number) return { keys: undefined, unsharded: NUMBER_KEY }
-  return found.length === 0 ? ALL_SHARDS : { keys: [...new Set(found)], unsharded: undefined }
+  const named = [...new Set(found)]
+  if (named.length > SHARDS_MAX) fail('call-too-large', `more than ${SHARDS_MAX} shard keys`)
+  return named.length === 0 ? ALL_SHARDS : { keys: named, unsharded: undefined }
 }
 
 /** A collection that a body names. */

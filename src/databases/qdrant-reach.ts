@@ -1,6 +1,6 @@
 /** What one Qdrant call comes to, gathered while it is read; the same for REST and gRPC. */
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
-import { VECTORS_MAX } from '../core/limits.ts'
+import { PLACES_MAX, SHARDS_MAX, VECTORS_MAX } from '../core/limits.ts'
 import { type Bounds, NO_SHAPE, type Operation, type Shape } from '../core/vector-call.ts'
 import { fail } from './json-reader.ts'
 import { both, either, NO_PINS, type Pins, touched } from './qdrant-pins.ts'
@@ -23,7 +23,8 @@ export interface Lookup {
 export interface Reach {
   readonly vectors: Float32Array[]
   readonly parts: Bounds[]
-  readonly lookups: Lookup[]
+  /** By what they say. */
+  readonly lookups: Map<string, Lookup>
   /** What the parts do, so that a mixed batch is noticed. */
   readonly does: Set<Operation>
   queries: number
@@ -33,7 +34,7 @@ export interface Reach {
 }
 
 export function newReach(): Reach {
-  return { vectors: [], parts: [], lookups: [], does: new Set(), queries: 0, topK: 0, records: 0, vectorsOut: false }
+  return { vectors: [], parts: [], lookups: new Map(), does: new Set(), queries: 0, topK: 0, records: 0, vectorsOut: false }
 }
 
 export function addVectors(reach: Reach, vectors: readonly Float32Array[]): void {
@@ -92,7 +93,7 @@ const LOOKUP = 'a lookup reads records by id'
 export function addQuery(reach: Reach, node: QueryNode, root: QueryRoot): void {
   const seen: Seen = { queries: 0, topK: 0, ids: false, corpora: [] }
   visit(reach, node, root.groupSize ?? 1, seen)
-  if (root.withLookup !== undefined) reach.lookups.push({ collection: root.withLookup, shards: ALL_SHARDS })
+  if (root.withLookup !== undefined) addPlace(reach, { collection: root.withLookup, shards: ALL_SHARDS })
   reach.does.add(seen.queries > 0 ? 'search' : 'read')
   reach.queries += seen.queries
   reach.topK = Math.max(reach.topK, seen.topK)
@@ -102,6 +103,14 @@ export function addQuery(reach: Reach, node: QueryNode, root: QueryRoot): void {
   // No filter is handed down to a corpus.
   const pins = either([pinsOf(node), ...seen.corpora])
   reach.parts.push({ shards: keys, pins, changes: [], unpinned: byId, unsharded: unsharded ?? byId })
+}
+
+/** Each place once, however many parts of a batch look there: it is granted and recorded apart. */
+function addPlace({ lookups }: Reach, { collection, shards }: Lookup): void {
+  const place = JSON.stringify([collection, shards.keys, shards.unsharded])
+  if (lookups.has(place)) return
+  if (lookups.size === PLACES_MAX) fail('call-too-large', `more than ${PLACES_MAX} places are looked up`, 'Split the batch.')
+  lookups.set(place, { collection, shards })
 }
 
 interface Seen {
@@ -117,7 +126,7 @@ function visit(reach: Reach, { examples, corpus, limit, lookup, children }: Quer
   if (corpus !== undefined) seen.corpora.push(corpus)
   seen.topK = Math.max(seen.topK, (limit ?? LIMIT_DEFAULT) * groupSize)
   // With `lookup_from` the ids are of that place, which then is a target itself.
-  if (lookup !== undefined) reach.lookups.push(lookup)
+  if (lookup !== undefined) addPlace(reach, lookup)
   else if (examples.ids) seen.ids = true
   for (const child of children) visit(reach, child, 1, seen)
 }
@@ -204,8 +213,10 @@ export function boundsOf({ parts }: Reach): Bounds {
   const [only, ...others] = parts
   if (only !== undefined && others.length === 0) return only
   const shards = parts.every((part) => part.shards !== undefined) ? [...new Set(parts.flatMap((part) => part.shards ?? []))] : undefined
+  // So many are as good as all: none of them is the only one, and each would be in the record.
+  const several = shards === undefined || shards.length > SHARDS_MAX || parts.length === 0
   return {
-    shards: parts.length === 0 ? undefined : shards,
+    shards: several ? undefined : shards,
     pins: either(parts.map((part) => part.pins)),
     changes: [...new Set(parts.flatMap((part) => part.changes))],
     unpinned: parts.find((part) => part.unpinned !== undefined)?.unpinned,

@@ -123,7 +123,7 @@ function targetsOf(route: QdrantRoute, collection: string | undefined, reach: Re
   if (collection === undefined) return [{ ...place, collection: { kind: 'every' } }]
   const target: Target = { ...place, collection: { kind: 'name', name: collection } }
   if (!TOUCHES_RECORDS.has(route.operation)) return [target]
-  const lookups = reach.lookups.map((lookup): Target => {
+  const lookups = Array.from(reach.lookups.values(), (lookup): Target => {
     return { ...place, collection: { kind: 'name', name: lookup.collection }, bounds: lookupBounds(lookup) }
   })
   return [{ ...target, bounds: boundsOf(reach) }, ...lookups]

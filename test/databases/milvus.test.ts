@@ -33,6 +33,7 @@ const request = (filter: string, ...more: readonly Uint8Array[]) =>
   ])
 const hybrid = (...parts: readonly Uint8Array[]): Call => ({ rpc: 'HybridSearch', message: [named(), pair(6, 'limit', '4'), ...parts] })
 const query = (...parts: readonly Uint8Array[]): Call => ({ rpc: 'Query', message: [named(), ...parts] })
+const flush = (count: number): Call => ({ rpc: 'Flush', message: Array.from({ length: count }, (_, index) => chunk(3, `docs_${index}`)) })
 const insert = (count: number, ...columns: readonly Uint8Array[]): Call => ({ rpc: 'Insert', message: rows(count, ...columns) })
 const queries = (type: number, ...values: readonly Uint8Array[]) =>
   chunk(1, [chunk(1, '$0'), number(2, type), ...values.map((value) => chunk(3, value))])
@@ -664,5 +665,19 @@ describe('the dialect', () => {
 
   it('takes credentials away, and knows what names a database', () => {
     expect([milvus.credentialHeaders, milvus.meaningHeaders]).toEqual([['authorization'], ['dbname']])
+  })
+})
+
+describe('places are counted, for each is in the record', () => {
+  const partitions = (count: number) => query(chunk(4, PINNED), ...Array.from({ length: count }, (_, index) => chunk(6, `p${index}`)))
+  it.each([
+    ['as many partitions as a collection has', partitions(1024), 'allowed'],
+    ['one more', partitions(1025), 'call-too-large'],
+    ['as many collections as a flush may have', flush(256), 'allowed'],
+    ['one collection more', flush(257), 'call-too-large']
+  ])('%s', (_, call, want) => expect(outcome(call)).toBe(want))
+
+  it('and one that is named many times is one', () => {
+    expect(reading({ rpc: 'Flush', message: Array<Buffer>(5_000).fill(chunk(3, 'docs')) }).targets).toHaveLength(1)
   })
 })

@@ -393,6 +393,34 @@ it('compares a change of thousands of fields with thousands of conditions in no 
   expect(filterMode(at('points/payload/delete', { keys: [Array(34).fill('a').join('.')], filter: MINE }))).toBe('docs=changed')
 })
 
+describe('places and shards are counted, for each is in the record', () => {
+  const lookups = (count: number) =>
+    at('points/query/batch', {
+      searches: Array.from({ length: count }, (_, index) => ({ query: 7, lookup_from: { collection: `other${index}` }, filter: MINE }))
+    })
+  const shards = (count: number) => query({ shard_key: Array.from({ length: count }, (_, index) => `k${index}`), filter: MINE })
+  it.each([
+    { name: 'as many lookups as may be', call: lookups(256), want: 'allowed' },
+    { name: 'one more', call: lookups(257), want: 'call-too-large' },
+    { name: 'as many shard keys as may be', call: shards(1024), want: 'allowed' },
+    { name: 'one shard key more', call: shards(1025), want: 'call-too-large' }
+  ])('$name', ({ call, want }) => expect(outcome(call)).toBe(want))
+
+  it('one place of many parts is one target', () => {
+    const part = { query: 7, lookup_from: { collection: 'other' }, filter: MINE }
+    const call = read(at('points/query/batch', { searches: Array(3_000).fill(part) }))
+    expect(call.ok && call.value.targets.length).toBe(2)
+  })
+
+  it('more shard keys than may be are none in a batch', () => {
+    const operation = (from: number) => ({
+      delete: { filter: MINE, shard_key: Array.from({ length: 1_000 }, (_, index) => `k${from + index}`) }
+    })
+    const call = read(at('points/batch', { operations: [operation(0), operation(1_000)] }))
+    expect(call.ok && call.value.targets[0]?.bounds?.shards).toBe(undefined)
+  })
+})
+
 describe('more vectors than in any call', () => {
   const many = Array.from({ length: 5_000 }, () => [1])
   const rows = [
