@@ -392,7 +392,7 @@ const BUNDLES: readonly Mutation[] = [
   off('B-6', BUNDLE_KEYS, "return fault('B-6', 'it is for WIT-SVIDs, which are not accepted here')", 'return addJwtKey(entry, draft)'),
   off('B-7', BUNDLE_KEYS, "return entry.has('kid') ? addJwtKey(entry, draft) :", 'return entry !== null ? addJwtKey(entry, draft) :'),
   off('B-7', JWT_KEYS, "if (kid !== undefined && (typeof kid !== 'string' || kid === '')) return", 'if (kid === false) return'),
-  off('B-8', JWT_KEYS, 'if (other !== undefined && !sameKey(other, key)) ambiguous', 'if (other === null) ambiguous', {
+  off('B-8', JWT_KEYS, 'if (other !== undefined && !isSameKey(other, key)) ambiguous', 'if (other === null) ambiguous', {
     'B-16': 'the entries of plain JWK sets are read by the same code'
   }),
   off('B-8', BUNDLE_KEYS, 'if (ids.has(kid)) remark', 'if (ids === null) remark', {
