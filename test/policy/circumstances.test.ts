@@ -103,6 +103,33 @@ describe('the circumstances of a call', () => {
   })
 })
 
+describe('several rules for one call', () => {
+  const rule = (limits: string) => `      - { tenants: [globex], actions: [search], limits: ${limits} }`
+  const both = (first: string, second: string) =>
+    policyFrom(
+      POLICY.replace('names: [handbook], tenancy: path', 'names: [other], tenancy: path').replace(
+        'collections:\n',
+        `collections:\n  - database: demo\n    namespace: rag\n    names: [handbook]\n    tenancy: path\n    allow:\n${rule(first)}\n${rule(second)}\n`
+      )
+    )
+  const [narrow, wide, vectors] = ['{ top_k: 5 }', '{ top_k: 50 }', '{ top_k: 9, vectors_out: allow }']
+  const asked = (shape: Question['shape']): Question => ({ who: '/plain', tenant: 'globex', ...(shape === undefined ? {} : { shape }) })
+
+  it.each([
+    ['the wider limit counts', narrow, wide, { topK: 50 }, 'allow'],
+    ['and not one more', narrow, wide, { topK: 51 }, 'call-too-large'],
+    ['what one rule allows is not put together with what another does', wide, vectors, { topK: 10, vectorsOut: true }, 'call-too-large'],
+    ['each by itself is', wide, vectors, { topK: 9, vectorsOut: true }, 'allow']
+  ])('%s', (_, first, second, shape, want) => {
+    for (const policy of [both(first, second), both(second, first)]) expect(ask(policy, asked(shape)).said).toBe(want)
+  })
+
+  it('the caller is told of the wider limit', () => {
+    for (const policy of [both(narrow, wide), both(wide, narrow)])
+      expect(ask(policy, asked({ topK: 51 })).remedy).toBe('Ask for at most 50 results.')
+  })
+})
+
 describe('what cannot be meant is a fault at load', () => {
   const rows: readonly (readonly [string, (text: string) => string, readonly (string | number)[] | undefined, RegExp])[] = [
     ['as it stands', (text) => text, undefined, /./],
