@@ -22,7 +22,12 @@ export function createSpentTokens(tokensMax = SPENT_TOKENS_MAX): SpentTokens {
     spend(token, check, until, now) {
       dropOver(now)
       const known = uses.get(token)
-      if (known !== undefined) return known.check === check ? 'ours' : 'spent'
+      if (known !== undefined && known.check !== check) return 'spent'
+      // What is said last of its end counts if it is later: nothing is forgotten while anybody takes it.
+      if (known !== undefined) {
+        if (until > known.until) uses.set(token, { check, until })
+        return 'ours'
+      }
       if (uses.size >= tokensMax) return 'full'
       uses.set(token, { check, until })
       return 'ours'
