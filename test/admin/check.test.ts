@@ -177,12 +177,14 @@ it('says of any file what is wrong with it, and of any message what would be dec
     )
   })).any
   const names = fc.constantFrom('method', 'path', 'host', 'headers', 'header_map', 'rawBody', 'body', 'size', 'id')
-  const http = fc.dictionary(names, value)
+  const texts = fc.dictionary(fc.constantFrom('method', 'path', 'host', 'id', 'body'), fc.string())
+  const http = fc.oneof(fc.dictionary(names, value), texts)
   const metadata = fc.dictionary(fc.constantFrom('filter_metadata', 'filterMetadata'), fc.dictionary(fc.string(), value))
   const request = fc.record({
     attributes: fc.record({ request: fc.record({ http }), metadata_context: metadata, source: value }, { requiredKeys: ['request'] })
   })
-  const lines = fc.sample(request, 60).map((one) => JSON.stringify(one))
+  const readable = fc.record({ attributes: fc.record({ request: fc.record({ http: texts }) }) })
+  const lines = [...fc.sample(request, 40), ...fc.sample(readable, 20)].map((one) => JSON.stringify(one))
   const file = folder.file('any.jsonl', lines.join('\n'))
   const { code, out, err } = await folder.run('check', '--requests', file, '--config', folder.path, '--assume-caller', SUPPORT)
   const verdicts = out
