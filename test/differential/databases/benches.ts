@@ -1,4 +1,6 @@
 /** The real servers that the differential knows. */
 import { chromaBench } from './chroma.ts'
+import { milvusBench } from './milvus.ts'
+import { weaviateBench } from './weaviate.ts'
 
-export const BENCHES = { chroma: chromaBench } as const
+export const BENCHES = { chroma: chromaBench, milvus: milvusBench, weaviate: weaviateBench } as const

@@ -14,6 +14,10 @@ export interface Drawn {
   readonly endpoint: string
   readonly changes: readonly string[]
   readonly wire: Wire
+  /** Where tenants are kept apart in this way it is to be refused, unless a change makes something else of it. */
+  readonly refused?: boolean
+  /** The body before it was compressed. */
+  readonly plain?: Buffer
 }
 
 /** Places to content: `acme/rag/handbook`. A place of the other tenant never changes, one of its own when a call names it. */
@@ -22,15 +26,17 @@ export type Content = ReadonlyMap<string, string>
 /** A real server with the data of two tenants in it. */
 export interface Bench {
   readonly name: string
-  readonly judge: Judge
+  /** Decisions as they are made; or, in the way of a control, wrongly. */
+  readonly judge: (control: string | undefined) => Promise<Judge>
+  readonly controls: readonly string[]
   readonly draw: (dice: Dice) => Drawn
+  /** What clients send, each once and unchanged: a campaign begins with them. */
+  readonly bases: readonly ((dice: Dice) => Drawn)[]
   readonly send: (wire: Wire) => Promise<Answer>
   /** Whether the server did what it was asked. */
   readonly succeeded: (answer: Answer) => boolean
   /** Everything there is, read directly. */
   readonly content: () => Promise<Content>
-  /** Decisions are made wrongly on purpose: then only what concerns the other tenant is a finding. */
-  readonly controlled: boolean
   /** Whether a place is of the tenant that asks. */
   readonly isOurs: (place: string) => boolean
   /** Whether a call of those targets may change a place of its own. */
@@ -44,11 +50,8 @@ export interface Bench {
   readonly stop: () => Promise<void>
 }
 
-/** Begins a server with its data in a folder. With `broken`, decisions are made wrongly in one of the ways of `controls`. */
-export interface Begin {
-  readonly controls: readonly string[]
-  readonly begin: (folder: string, broken?: string) => Promise<Bench>
-}
+/** Starts a server with its data in a folder. */
+export type Begin = (folder: string) => Promise<Bench>
 
 export interface Finding {
   readonly run: number
@@ -66,22 +69,27 @@ interface Tally {
 export interface Report {
   readonly bench: string
   readonly seed: number
-  readonly runs: number
   readonly seconds: number
   readonly total: Tally
   readonly byEndpoint: ReadonlyMap<string, Tally>
   readonly statuses: ReadonlyMap<string, number>
   readonly denials: ReadonlyMap<string, number>
   readonly findings: readonly Finding[]
-  /** Allowed and changed, yet refused by the server: nothing is lost, but it says little. */
+  /** Why requests that clients send are denied. */
+  readonly denied: ReadonlyMap<string, number>
+  /** Allowed, yet refused by the server: nothing is lost, but it says little. */
   readonly refused: ReadonlyMap<string, number>
 }
 
-/** Contents of records that no answer to the tenant may hold: of the other tenant, and of its own that policy does not open. */
-const CANARY = /(?:gx|ax)canary[a-z0-9-]*|gxknown[0-9]*/gi
-/** A component of every vector of theirs: exact in float32, in text and in bytes. */
-export const CANARY_FLOAT = -777.25
-const FLOAT_FORMS = [Buffer.from(String(CANARY_FLOAT)), Buffer.from(Float32Array.of(CANARY_FLOAT).buffer)]
+/**
+ * Words that no answer to the tenant may hold: of the other tenant's records, and of its own that policy does not open. Each ends in
+ * its only z, as in a binary answer anything may follow.
+ */
+const CANARY = /(?:gx|ax)(?:canary|known)[a-y0-9-]*z|globex/gi
+/** A component of every vector of theirs: exact in float32, in text and in bytes; close to what clients look for. */
+export const CANARY_FLOAT = 0.4853515625
+/** As float32 and float64 begin in text, and its bytes. */
+const FLOAT_FORMS = [Buffer.from('0.48535156'), Buffer.from(Float32Array.of(CANARY_FLOAT).buffer)]
 
 const CHANGING = new Set(['write', 'delete', 'define', 'drop'])
 /** Its own collections fill up with what is written. */
@@ -89,65 +97,93 @@ const MEND_EVERY = 40
 const LOOK_EVERY = 100
 const FINDINGS_MAX = 20
 
-export async function run(bench: Bench, runs: number, seed: number, told: (line: string) => void = () => undefined): Promise<Report> {
+export interface Campaign {
+  readonly runs: number
+  readonly seed: number
+  /** Decisions are made wrongly on purpose: then what concerns the other tenant is a finding, and the first one is enough. */
+  readonly control?: string
+  /** Told of each finding, as a row for a test. */
+  readonly told?: (row: string) => void
+}
+
+export async function run(bench: Bench, { runs, seed, control, told }: Campaign): Promise<Report> {
   const began = performance.now()
-  const tally = (): Tally => ({ runs: 0, allowed: 0, done: 0 })
-  const total = tally()
-  const byEndpoint = new Map<string, Tally>()
-  const [statuses, denials, refused] = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()]
-  const findings: Finding[] = []
+  const judge = await bench.judge(control)
+  const report = emptyReport(bench.name, seed)
+  const most = control === undefined ? FINDINGS_MAX : 1
   await bench.mend(false)
   let content = await bench.content()
-  let changesSinceMend = 0
-  for (let at = 0; at < runs && findings.length < FINDINGS_MAX; at++) {
-    const dice = diceOf(seed * 1_000_003 + at)
-    const drawn = bench.draw(dice)
-    const its = byEndpoint.get(`${drawn.mode} ${drawn.endpoint}`) ?? tally()
-    byEndpoint.set(`${drawn.mode} ${drawn.endpoint}`, its)
-    for (const one of [total, its]) one.runs++
-    const decision = await bench.judge.decide(drawn.wire)
+  let changes = 0
+  for (let at = 0; at < runs && report.findings.length < most; at++) {
+    const drawn = (bench.bases[at] ?? bench.draw)(diceOf(seed * 1_000_003 + at))
+    const tallies = [report.total, tallyOf(report, drawn)]
+    for (const one of tallies) one.runs++
+    const decision = await judge.decide(drawn.wire)
     if (decision.verdict === 'deny') {
-      count(denials, decision.kind)
+      count(report.denials, decision.kind)
+      if (at < bench.bases.length && drawn.refused !== true) count(report.denied, `${drawn.mode} ${drawn.endpoint}: ${decision.because}`)
       continue
     }
-    for (const one of [total, its]) one.allowed++
+    for (const one of tallies) one.allowed++
     const answer = await bench.send(decision.wire)
-    const done = bench.succeeded(answer)
-    if (done) for (const one of [total, its]) one.done++
-    else
-      count(
-        refused,
-        `${drawn.endpoint}: ${answer.headers.split('\r\n')[0]} ${answer.body
-          .toString('latin1')
-          .slice(-160)
-          .replace(/[^ -~]/g, '.')}`
-      )
-    count(statuses, answer.grpc === undefined ? String(answer.status) : `${answer.status}/${answer.grpc}`)
+    count(report.statuses, answer.grpc === undefined ? String(answer.status) : `${answer.status}/${answer.grpc}`)
+    if (bench.succeeded(answer)) for (const one of tallies) one.done++
+    else count(report.refused, `${drawn.endpoint}: ${wordsOf(answer)}`)
     const faults = [
-      leakIn(answer, drawn.wire, content, bench),
-      bench.controlled ? undefined : bench.judgeAnswer?.(decision.account, answer, content)
+      leakIn(answer, drawn, content, bench, control),
+      control === undefined ? bench.judgeAnswer?.(decision.account, answer, content) : undefined
     ]
-    const changing = CHANGING.has(decision.account.call?.operation ?? 'write')
-    if (changing || at % LOOK_EVERY === 0) {
+    const operation = decision.account.call?.operation ?? 'write'
+    if (CHANGING.has(operation) || at % LOOK_EVERY === 0) {
       const after = await bench.content()
-      faults.push(changeIn(content, after, decision, bench))
+      faults.push(changeIn(content, after, decision, bench, control))
       content = after
+      changes++
     }
     const found = faults.filter((fault) => fault !== undefined)
-    for (const what of found) {
-      findings.push({ run: at, seed, what, drawn })
-      told(rowOf(findings.at(-1) as Finding))
-    }
-    if (changing) changesSinceMend++
-    const { operation } = decision.account.call ?? {}
-    if (found.length > 0 || changesSinceMend >= MEND_EVERY || operation === 'define' || operation === 'drop') {
-      await bench.mend(found.length > 0)
-      content = await bench.content()
-      changesSinceMend = 0
-    }
+    for (const what of found) told?.(rowOf(report.findings[report.findings.push({ run: at, seed, what, drawn }) - 1] as Finding))
+    if (found.length === 0 && changes < MEND_EVERY && operation !== 'define' && operation !== 'drop') continue
+    await bench.mend(found.length > 0)
+    content = await bench.content()
+    changes = 0
   }
-  const seconds = (performance.now() - began) / 1000
-  return { bench: bench.name, seed, runs: total.runs, seconds, total, byEndpoint, statuses, denials, findings, refused }
+  return { ...report, seconds: (performance.now() - began) / 1000 }
+}
+
+const noTally = (): Tally => ({ runs: 0, allowed: 0, done: 0 })
+
+function emptyReport(bench: string, seed: number) {
+  const counts = () => new Map<string, number>()
+  const findings: Finding[] = []
+  const byEndpoint = new Map<string, Tally>()
+  return {
+    bench,
+    seed,
+    seconds: 0,
+    total: noTally(),
+    byEndpoint,
+    statuses: counts(),
+    denials: counts(),
+    denied: counts(),
+    refused: counts(),
+    findings
+  }
+}
+
+function tallyOf({ byEndpoint }: ReturnType<typeof emptyReport>, { mode, endpoint }: Drawn): Tally {
+  const its = byEndpoint.get(`${mode} ${endpoint}`) ?? noTally()
+  byEndpoint.set(`${mode} ${endpoint}`, its)
+  return its
+}
+
+/** What an answer says, in short. */
+function wordsOf({ headers, body }: Answer): string {
+  const said = body
+    .subarray(-160)
+    .toString('latin1')
+    .replace(/[^ -~]/g, '.')
+  const message = /"grpc-message":"([^"]*)"/.exec(headers)?.[1] ?? ''
+  return `${headers.startsWith('{') ? message : headers.split('\r\n')[0]} ${said}`
 }
 
 function count(counts: Map<string, number>, key: string): void {
@@ -155,23 +191,35 @@ function count(counts: Map<string, number>, key: string): void {
 }
 
 /** A canary that neither the request nor the tenant's own earlier ones brought along. */
-function leakIn({ headers, body }: Answer, wire: Wire, content: Content, { isOurs, controlled }: Bench): string | undefined {
-  const asked = `${wire.target}\n${wire.headers.join('\n')}\n${wire.body?.toString('latin1') ?? ''}`.toLowerCase()
+function leakIn(
+  { headers, body }: Answer,
+  { wire, plain }: Drawn,
+  content: Content,
+  { isOurs }: Bench,
+  control: string | undefined
+): string | undefined {
+  const asked = `${wire.target}\n${wire.headers.join('\n')}\n${(plain ?? wire.body)?.toString('latin1') ?? ''}`.toLowerCase()
   const told = `${headers}\n${body.toString('latin1')}`
   const strange = [...told.matchAll(CANARY)]
     .map(([word]) => word.toLowerCase())
     .find((word) => {
-      if (word.startsWith('ax')) return !controlled && !asked.includes(word)
+      if (word.startsWith('ax')) return control === undefined && !asked.includes(word)
       return !asked.includes(word) && ![...content].some(([place, text]) => isOurs(place) && text.toLowerCase().includes(word))
     })
   if (strange !== undefined) return `the answer holds ${strange}`
   return FLOAT_FORMS.some((form) => body.includes(form)) ? 'the answer holds a vector of the other tenant' : undefined
 }
 
-function changeIn(before: Content, after: Content, decision: Told, { mayChange, isOurs, controlled }: Bench): string | undefined {
+function changeIn(
+  before: Content,
+  after: Content,
+  decision: Told,
+  { mayChange, isOurs }: Bench,
+  control: string | undefined
+): string | undefined {
   for (const place of new Set([...before.keys(), ...after.keys()])) {
     const [was, is] = [before.get(place), after.get(place)]
-    if (was === is || (isOurs(place) && (controlled || mayChange(decision.account, place)))) continue
+    if (was === is || (isOurs(place) && (control !== undefined || mayChange(decision.account, place)))) continue
     return `${place} changed: ${difference(was, is)}`
   }
   return undefined
@@ -231,7 +279,7 @@ export function weaknessesOf({ total, byEndpoint }: Report, { supported }: Bench
 const percent = (part: number): string => `${(part * 100).toFixed(1)} %`
 
 export function textOf(report: Report): string {
-  const { total, byEndpoint, statuses, denials, findings, refused } = report
+  const { total, byEndpoint, statuses, denials, denied, findings, refused } = report
   const sorted = (counts: ReadonlyMap<string, number>) => [...counts].sort(([, a], [, b]) => b - a)
   return [
     `${report.bench}: ${total.runs} requests in ${report.seconds.toFixed(0)} s (seed ${report.seed}), ${percent(total.allowed / total.runs)} allowed, ` +
@@ -243,8 +291,9 @@ export function textOf(report: Report): string {
     `  denials: ${sorted(denials)
       .map(([kind, times]) => `${kind} × ${times}`)
       .join(', ')}`,
+    ...sorted(denied).map(([what, times]) => `  denied as clients send it: ${times} × ${what}`),
     ...sorted(refused)
-      .slice(0, 8)
+      .slice(0, 12)
       .map(([what, times]) => `  allowed, and refused by the server: ${times} × ${what}`)
   ].join('\n')
 }

@@ -2,14 +2,14 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { startChroma } from '../../../demo/chroma.ts'
-import type { Account } from '../../../src/authorize.ts'
+import type { Account, Served } from '../../../src/authorize.ts'
 import { accept } from '../../../src/core/deny-reason.ts'
 import type { ResolvedTarget, VectorCall } from '../../../src/core/vector-call.ts'
 import { chroma } from '../../../src/databases/chroma.ts'
 import { createNames } from '../../../src/state/names.ts'
 import { createNameFetcher } from '../../../src/state/names-http.ts'
 import { type Begin, type Bench, CANARY_FLOAT, type Content, type Drawn, sorted } from './campaign.ts'
-import { ALL, EVERYTHING, gullible, judgeOf, OURS, THEIRS } from './decision.ts'
+import { ALL, EVERYTHING, judgeOf, OURS, THEIRS } from './decision.ts'
 import type { Dice } from './dice.ts'
 import { changedRest, httpChanges } from './odd-http.ts'
 import { jsonChanges, type Words } from './odd-json.ts'
@@ -37,12 +37,12 @@ const own = (id: string, at: number): Stored => ({
 const secret = (id: string, at: number, word: string): Stored => ({
   id,
   embedding: [CANARY_FLOAT, at, 1],
-  document: `${word}doc${at} one uno`,
-  metadata: { page: at, tags: ['x', `${word}tag${at}`], note: `${word}meta` }
+  document: `${word}doc${at}z one uno`,
+  metadata: { page: at, tags: ['x', `${word}tag${at}z`], note: `${word}metaz` }
 })
 const OWN = ['a', 'b', 'c', 'd', 'e'].map((id, at) => own(id, at + 1))
-const THEIR = ['a', 'b', 'gxknown1', ...[1, 2, 3, 4, 5, 6].map((at) => `gxcanaryid${at}`)].map((id, at) => secret(id, at + 1, 'gxcanary'))
-const CLOSED = ['a', 'b', 'axcanaryid1'].map((id, at) => secret(id, at + 1, 'axcanary'))
+const THEIR = ['a', 'b', 'gxknown1z', ...[1, 2, 3, 4, 5, 6].map((at) => `gxcanaryid${at}z`)].map((id, at) => secret(id, at + 1, 'gxcanary'))
+const CLOSED = ['a', 'b', 'axcanaryid1z'].map((id, at) => secret(id, at + 1, 'axcanary'))
 
 /** `tenant/database/collection` to its records. */
 const SEED: Readonly<{ [place: string]: readonly Stored[] }> = {
@@ -53,49 +53,51 @@ const SEED: Readonly<{ [place: string]: readonly Stored[] }> = {
   [`${OURS}/vault/ledger`]: CLOSED,
   [`${THEIRS}/rag/handbook`]: THEIR,
   [`${THEIRS}/rag/scratch-1`]: THEIR,
-  [`${THEIRS}/lab/gxcanarynotes`]: THEIR,
+  [`${THEIRS}/lab/gxcanarynotesz`]: THEIR,
   'default_tenant/default_database/handbook': THEIR
 }
 
 /** Takes the tenant of the path for that of the collection, without asking. */
 const NAMES_UNASKED = 'names unasked'
 
-export const chromaBench: Begin = { controls: [EVERYTHING, NAMES_UNASKED], begin }
-
-async function begin(folder: string, broken?: string): Promise<Bench> {
+export const chromaBench: Begin = async (folder) => {
   const data = join(folder, 'chroma')
   rmSync(data, { recursive: true, force: true })
   const server = await startChroma({ folder: data })
   const store = storeOf(server.url)
   await store.mend(true)
-  const judge = await judgeOf(POLICY, (now) => {
-    const names = createNames({ now, timeoutMs: 5_000 })
-    const { fetchName } = createNameFetcher({ url: server.url })
-    const source = { server: 'chroma', path: chroma.names?.path as never, read: chroma.names?.read as never, fetchName }
-    const unasked = (call: VectorCall) =>
-      accept(
-        call.targets.map(({ namespace }): ResolvedTarget => ({ tenant: OURS, namespace, collection: { kind: 'name', name: 'handbook' } }))
-      )
-    return {
-      id: 'chroma',
-      dialect: chroma,
-      resolve: (caller, call) => (broken === NAMES_UNASKED ? unasked(call) : names.resolve(source, caller.id.text, call.targets)),
-      forget: (targets) => names.forget('chroma', targets)
+  const served =
+    (broken: string | undefined) =>
+    (now: () => number): Served => {
+      const names = createNames({ now, timeoutMs: 5_000 })
+      const { fetchName } = createNameFetcher({ url: server.url })
+      const source = { server: 'chroma', path: chroma.names?.path as never, read: chroma.names?.read as never, fetchName }
+      const unasked = (call: VectorCall) =>
+        accept(
+          call.targets.map(({ namespace }): ResolvedTarget => ({ tenant: OURS, namespace, collection: { kind: 'name', name: 'handbook' } }))
+        )
+      return {
+        id: 'chroma',
+        dialect: chroma,
+        resolve: (caller, call) => (broken === NAMES_UNASKED ? unasked(call) : names.resolve(source, caller.id.text, call.targets)),
+        forget: (targets) => names.forget('chroma', targets)
+      }
     }
-  })
+  const { draw, bases } = drawersOf(store.ids)
   return {
     name: 'chroma',
-    judge: broken === EVERYTHING ? gullible(judge) : judge,
-    draw: drawerOf(store.ids),
-    send: (wire) => sendHttp(server.port, wire),
+    judge: (control) => judgeOf(POLICY, served(control), control),
+    controls: [EVERYTHING, NAMES_UNASKED],
+    draw,
+    bases,
+    send: (wire) => sendHttp({ host: '127.0.0.1', port: server.port }, wire),
     succeeded,
     content: store.content,
-    controlled: broken !== undefined,
     isOurs: (place) => place.startsWith(`${OURS}/`),
     mayChange,
     judgeAnswer,
     mend: store.mend,
-    supported: ENDPOINTS.filter((one) => one !== 'database.list').map((endpoint) => `path ${endpoint}`),
+    supported: ENDPOINTS.filter((one) => one !== 'database.list' && one !== 'refused').map((endpoint) => `path ${endpoint}`),
     stop: server.stop
   }
 }
@@ -216,8 +218,7 @@ const more = (endpoint: string, method: string, target: string, body?: string): 
 /** With `acme`, `rag` and `ID` where the recording had its own. */
 const BASES: readonly Base[] = [
   ...['chroma/3.5.0', 'chroma-python/1.5.9'].flatMap(recorded).flatMap((one): readonly Base[] => {
-    const { endpoint, method, headers, body } = one
-    if (endpoint === undefined) return []
+    const { endpoint = 'refused', method, headers, body } = one
     const target = one.target.replace(/tenants\/[^/?]+/, `tenants/${OURS}`).replace(/[0-9a-f]{8}-[0-9a-f-]{27}/, 'ID')
     return [{ endpoint, method, target, headers, body: body?.toString() }]
   }),
@@ -242,11 +243,11 @@ const OFTEN = ENDPOINTS.filter((endpoint) => endpoint.startsWith('records.'))
 
 const GRAFTS: Words['grafts'] = [
   ['ids', '["a"]'],
-  ['ids', '["gxknown1","a"]'],
+  ['ids', '["gxknown1z","a"]'],
   ['ids', 'null'],
   ['ids', '[]'],
   ['where', '{"page":{"$gte":0}}'],
-  ['where', '{"$or":[{"page":1},{"note":"gxcanary"}]}'],
+  ['where', '{"$or":[{"page":1},{"note":"gxcanarymetaz"}]}'],
   ['where', '{"$and":[]}'],
   ['where', '{}'],
   ['where_document', '{"$contains":"canary"}'],
@@ -286,12 +287,17 @@ const WRAPS = [
   '{"$and":[{"page":{"$gte":0}},%]}'
 ]
 
-function drawerOf(ids: ReadonlyMap<string, string>): (dice: Dice) => Drawn {
+function drawersOf(ids: ReadonlyMap<string, string>): Pick<Bench, 'draw' | 'bases'> {
   const idOf = (place: string) => ids.get(place) ?? '00000000-0000-4000-8000-000000000000'
   const strange = () => [...ids].filter(([place]) => !place.startsWith(`${OURS}/`)).map(([, id]) => id)
   const words: Words = {
     ours: ['a', 'b', 'c', 'handbook', 'scratch-1', 'scratch-2', 'scratch-3', 'page', 'documents', 'embeddings', 'metadatas', 'one', OURS],
-    theirs: [THEIRS, 'gxknown1', 'closed', 'note', 'gxcanary', 'default_tenant', `../${THEIRS}`],
+    theirs: [THEIRS, 'gxknown1z', 'closed', 'note', 'gxcanarymetaz', 'default_tenant', `../${THEIRS}`],
+    counterparts: new Map([
+      ['a', 'gxknown1z'],
+      ['handbook', 'closed'],
+      ['scratch-2', 'closed']
+    ]),
     grafts: GRAFTS,
     wraps: WRAPS
   }
@@ -319,12 +325,23 @@ function drawerOf(ids: ReadonlyMap<string, string>): (dice: Dice) => Drawn {
     onWire: httpChanges({ thefts, swaps, queries: QUERIES }),
     onJson: jsonChanges(words)
   }
-  return (dice) => {
+  const draw = (dice: Dice): Drawn => {
     const endpoint = dice.pick(dice.chance(0.65) ? OFTEN : ENDPOINTS)
     const base = dice.pick(BASES.filter((one) => one.endpoint === endpoint))
     const { wire, names } = changedRest(dice, bound(dice, base, idOf), changes)
     return { mode: 'path', endpoint, changes: names, wire }
   }
+  const bases = BASES.map(
+    (base) =>
+      (dice: Dice): Drawn => ({
+        mode: 'path',
+        endpoint: base.endpoint,
+        refused: base.endpoint === 'refused' || base.endpoint === 'database.list',
+        changes: [],
+        wire: bound(dice, base, idOf)
+      })
+  )
+  return { draw, bases }
 }
 
 const QUERIES = [
@@ -353,6 +370,6 @@ function bound(dice: Dice, { endpoint, method, target, headers, body }: Base, id
     ?.replace('handbook-2', dice.pick(['scratch-2', 'scratch-1', collection]))
     .replace('"name":"handbook"', `"name":"${dice.pick(['scratch-2', 'scratch-3', collection])}"`)
     .replace('"name":"rag"', `"name":"${dice.pick(['spare', 'lab'])}"`)
-    .replaceAll('"b"', dice.pick(['"b"', '"n1"', '"gxknown1"']))
+    .replaceAll('"b"', dice.pick(['"b"', '"n1"', '"gxknown1z"']))
   return { port: 'rest', method, target: at, headers, body: text === undefined ? undefined : Buffer.from(text) }
 }

@@ -1,15 +1,16 @@
-/** Our own decision about a request, in this process: the message as Envoy would write it, the real policy, the real names. */
-import { CheckRequest } from '@envoyproxy/protos/auth'
-import { type Account, authorize, type Served, type World } from '../../../src/authorize.ts'
-import type { Decision } from '../../../src/core/decision.ts'
+/** Our own decision about a request, in this process: the message as Envoy writes it, the real policy, the real names. */
+import { CheckRequest, CheckResponse } from '@envoyproxy/protos/auth'
+import type { Account, Served, World } from '../../../src/authorize.ts'
+import { accept } from '../../../src/core/deny-reason.ts'
 import type { KnownServer } from '../../../src/core/policy-document.ts'
+import type { ResolvedTarget, VectorCall } from '../../../src/core/vector-call.ts'
+import type { Dialect } from '../../../src/databases/dialect.ts'
 import { SERVED } from '../../../src/databases/dialects.ts'
-import { readCheckRequest } from '../../../src/envoy/check-request.ts'
+import { createDecider, type Decided } from '../../../src/envoy/decide.ts'
 import { createCallerCache } from '../../../src/identity/identify.ts'
 import { createVerdictCache } from '../../../src/identity/verdict-cache.ts'
 import { compilePolicy } from '../../../src/policy/compile.ts'
 import { createMemory } from '../../../src/state/memory.ts'
-import { allowAnswer } from '../../../src/verdict/answer.ts'
 import { bundlesOf, envoyPem, issueSvid, makeAuthority } from '../../support/ca.ts'
 import { documentOf } from '../../support/policy.ts'
 import type { Header, Wire } from './wire.ts'
@@ -26,7 +27,7 @@ const DATABASES: KnownServer = { databases: SERVED.map((one) => ({ id: one.kind,
 /** Time passes quickly here, so that no budget and no allowance of misses is ever used up. */
 const MS_PER_REQUEST = 3_000
 
-/** @param collections the policy's, as YAML */
+/** @param collections as YAML */
 function policyText(collections: string): string {
   return `
 version: 1
@@ -45,12 +46,12 @@ export type Told =
   | { readonly verdict: 'deny'; readonly kind: string; readonly because: string; readonly account: Account }
 
 export interface Judge {
-  readonly now: () => number
   readonly decide: (wire: Wire) => Promise<Told>
 }
 
-/** @param servedAt given the clock of the decisions */
-export async function judgeOf(collections: string, servedAt: (now: () => number) => Served): Promise<Judge> {
+/** @param servedAt given the clock of the decisions, which is not the wall's */
+export async function judgeOf(collections: string, servedAt: (now: () => number) => Served, control?: string): Promise<Judge> {
+  if (control === EVERYTHING) return gullible
   const from = Date.now()
   const until = from + 400 * 86_400_000
   const root = await makeAuthority({ trustDomain: TRUST_DOMAIN, notBefore: from - 3_600_000, notAfter: until })
@@ -75,29 +76,57 @@ export async function judgeOf(collections: string, servedAt: (now: () => number)
     memory: createMemory()
   }
   const peer = { certificate: envoyPem(svid.chain[0] as Uint8Array), principal: svid.id }
-  return {
+  let heard: Decided | undefined
+  const decider = createDecider({
     now,
+    tick: () => 0,
+    newDecisionId: () => 'dddddddd-1111-4222-8333-444444444444',
+    world: () => world,
+    credentials: () => undefined,
+    record: (decided) => {
+      heard = decided
+      return true
+    },
+    onFault: (_, cause) => {
+      throw cause
+    },
+    deadlineMs: 30_000,
+    pendingMax: 10
+  })
+  return {
     decide: async (wire) => {
       asked++
-      const account: Account = {}
-      const inbound = readCheckRequest(messageOf(wire, peer))
-      const decision: Decision = inbound.ok
-        ? await authorize(inbound.value, '', now(), world, account)
-        : { verdict: 'deny', reason: inbound.reason }
-      if (decision.verdict === 'deny') return { verdict: 'deny', kind: decision.reason.kind, because: decision.reason.because, account }
-      const { set, remove } = allowAnswer(decision.grant, 'differential', account.dialect?.credentialHeaders ?? [])
-      const gone = new Set([...remove, ...set.map(([name]) => name)])
-      return { verdict: 'allow', account, wire: { ...wire, headers: [...wire.headers.filter(([name]) => !gone.has(name)), ...set] } }
+      const answer = CheckResponse.decode(await decider.decide(messageOf(wire, peer), ENVOY))
+      const { account = {}, decision } = heard ?? {}
+      if (answer.status?.code !== 0 || answer.okResponse === undefined || decision === undefined) {
+        const reason = decision?.verdict === 'deny' ? decision.reason : { kind: 'internal', because: 'no decision' }
+        return { verdict: 'deny', kind: reason.kind, because: reason.because, account }
+      }
+      // As Envoy does it: what is set replaces every copy, and then what is to go goes.
+      const { headers, headersToRemove } = answer.okResponse
+      const set = headers.map(
+        ({ header }): Header => [header?.key ?? '', Buffer.from(header?.rawValue ?? []).toString('latin1') || (header?.value ?? '')]
+      )
+      const [overwritten, gone] = [new Set(set.map(([name]) => name)), new Set(headersToRemove)]
+      const left = [...wire.headers.filter(([name]) => !overwritten.has(name)), ...set].filter(([name]) => !gone.has(name))
+      return { verdict: 'allow', account, wire: { ...wire, headers: left } }
     }
   }
 }
 
+const ENVOY = { ok: true, id: `spiffe://${TRUST_DOMAIN}/envoy/gateway` } as const
+
+/** A database whose calls name their collections. */
+export function byName(id: string, dialect: Dialect): Served {
+  const resolve = (call: VectorCall, tenant: string) =>
+    call.targets.map(({ tenant: claim, ...rest }) => ({ ...rest, claim, tenant }) as ResolvedTarget)
+  return { id, dialect, resolve: (_, call, tenant) => accept(resolve(call, tenant)), forget: () => undefined }
+}
+
+/** The control that allows whatever it is asked. */
 export const EVERYTHING = 'everything allowed'
 
-/** Allows whatever it is asked: a control, which must be found out. */
-export function gullible({ now }: Judge): Judge {
-  return { now, decide: (wire) => Promise.resolve({ verdict: 'allow', wire, account: {} }) }
-}
+const gullible: Judge = { decide: (wire) => Promise.resolve({ verdict: 'allow', wire, account: {} }) }
 
 /** As Envoy writes it for a request of HTTP/1.1 (REST) or HTTP/2 (gRPC). */
 function messageOf({ port, method, target, headers, body }: Wire, source: { certificate: string; principal: string }): Buffer {

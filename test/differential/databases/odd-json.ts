@@ -12,6 +12,8 @@ export interface Words {
   /** Names, ids and values of the tenant that asks. */
   readonly ours: readonly string[]
   readonly theirs: readonly string[]
+  /** Of a text of its own, that of the other tenant. */
+  readonly counterparts: ReadonlyMap<string, string>
   /** Keys that some call has, with a JSON text for each. */
   readonly grafts: readonly (readonly [key: string, text: string])[]
   /** JSON texts with `%` for the value that they are put around. */
@@ -129,7 +131,7 @@ export const SPELLINGS: readonly Change<string>[] = [
 ]
 
 /** Changes of meaning, or of whether there is one. */
-export function jsonChanges({ ours, theirs, grafts, wraps }: Words): readonly Change<string>[] {
+export function jsonChanges({ ours, theirs, counterparts, grafts, wraps }: Words): readonly Change<string>[] {
   const swap = (name: string, weight: number, words: readonly string[]) =>
     onSlot(name, weight, isText, (dice) => raw(JSON.stringify(dice.pick(words))))
   const graft = (dice: Dice): [string, Odd] => {
@@ -174,6 +176,12 @@ export function jsonChanges({ ours, theirs, grafts, wraps }: Words): readonly Ch
       (dice) => raw(dice.pick(SCALARS))
     ),
     swap('a word of the other tenant', 5, theirs),
+    onSlot(
+      'the counterpart of the other tenant',
+      6,
+      ({ value }) => value.kind === 'raw' && counterparts.has(value.text.slice(1, -1)),
+      (_, value) => raw(JSON.stringify(counterparts.get((value as { text: string }).text.slice(1, -1))))
+    ),
     swap('another word of its own', 3, ours),
     onSlot(
       'element twice',

@@ -1,7 +1,8 @@
 /** Protobuf messages and gRPC frames that no encoder would write. */
 import { gzipSync } from 'node:zlib'
 import { chunk, frame, number, tag, varint } from '../../databases/protobuf-write.ts'
-import type { Change, Dice } from './dice.ts'
+import { type Change, changeOf, type Dice, oddities } from './dice.ts'
+import type { Wire } from './wire.ts'
 
 /** A field as it will be written. */
 interface Odd {
@@ -64,6 +65,42 @@ function write(fields: readonly Odd[]): Buffer {
   )
 }
 
+/** The message with other texts in it, and fields more. */
+export function rebound(bytes: Buffer, change: (text: string) => string, more: readonly Buffer[] = []): Buffer {
+  const fields = readFields(bytes)
+  if (fields === undefined) throw new Error('no message')
+  for (const message of messagesIn(fields)) {
+    for (const field of message) if (field.text !== undefined) field.value = Buffer.from(change(field.text))
+  }
+  return Buffer.concat([write(fields), ...more])
+}
+
+/** Each message in a field with others behind it. */
+export function withinEach(bytes: Buffer, wanted: number, more: readonly Buffer[]): Buffer {
+  const fields = readFields(bytes) ?? []
+  return Buffer.concat(
+    fields.map((field) => (field.number === wanted && field.wire === 2 ? chunk(wanted, [field.value, ...more]) : write([field])))
+  )
+}
+
+/** Without the fields of a number whose bytes hold a text. */
+export function without(bytes: Buffer, unwanted: number, text: string): Buffer {
+  return write((readFields(bytes) ?? []).filter(({ number: its, value }) => its !== unwanted || !value.includes(text)))
+}
+
+export function hasField(bytes: Buffer, wanted: number): boolean {
+  return readFields(bytes)?.some(({ number: its }) => its === wanted) === true
+}
+
+/** First value of a field that is a varint; of a nested one, by the numbers on the way. Undefined where there is none. */
+export function countIn(bytes: Buffer, ...path: readonly number[]): number | undefined {
+  const [first, ...rest] = path
+  const field = readFields(bytes)?.find(({ number: its }) => its === first)
+  if (field === undefined) return undefined
+  if (rest.length > 0) return countIn(field.value, ...rest)
+  return field.wire === 0 ? field.value.reduceRight((sum, byte) => sum * 128 + (byte & 0x7f), 0) : undefined
+}
+
 const messagesIn = (fields: Odd[]): Odd[][] => [
   fields,
   ...fields.flatMap(({ fields: inner }) => (inner === undefined ? [] : messagesIn(inner)))
@@ -73,10 +110,14 @@ const messagesIn = (fields: Odd[]): Odd[][] => [
 export interface ProtoWords {
   readonly ours: readonly string[]
   readonly theirs: readonly string[]
+  /** Of a text of its own, that of the other tenant. */
+  readonly counterparts: ReadonlyMap<string, string>
   /** Whole fields, for any message. */
   readonly grafts: readonly Buffer[]
+  /** Weight of a text beside another, where that makes a list. */
+  readonly twice?: number
   /** Another text for one that is a filter. */
-  readonly filter?: (dice: Dice, text: string) => string | undefined
+  readonly filter?: { readonly weight: number; readonly other: (dice: Dice, text: string) => string }
 }
 
 const onMessage = (name: string, weight: number, change: (dice: Dice, fields: Odd[]) => boolean): Change<Buffer> => ({
@@ -122,18 +163,22 @@ export const PROTO_SPELLINGS: readonly Change<Buffer>[] = [
   })
 ]
 
-export function protoChanges({ ours, theirs, grafts, filter }: ProtoWords): readonly Change<Buffer>[] {
+export function protoChanges({ ours, theirs, counterparts, grafts, filter, twice = 9 }: ProtoWords): readonly Change<Buffer>[] {
   const insert = (dice: Dice, fields: Odd[], field: Odd) =>
     fields.splice(dice.pick([0, fields.length, dice.below(fields.length + 1)]), 0, field)
-  const filters: Change<Buffer>[] = filter === undefined ? [] : [onText('another filter', 30, (text) => /==| in |>/.test(text), filter)]
+  const filters: Change<Buffer>[] =
+    filter === undefined ? [] : [onText('another filter', filter.weight, (text) => /==| in |>/.test(text), filter.other)]
   return [
     ...PROTO_SPELLINGS,
     ...filters,
     onMessage('field twice', 3, (dice, fields) => fields.length > 0 && insert(dice, fields, dice.pick(fields)) !== undefined),
-    onMessage('text twice, of the other tenant', 5, (dice, fields) => {
+    onMessage('text twice, of the other tenant', twice, (dice, fields) => {
       const texts = fields.filter(({ text }) => text !== undefined)
       if (texts.length === 0) return false
-      insert(dice, fields, plain(dice.pick(texts).number, 2, Buffer.from(dice.pick([...theirs, '']))))
+      const known = texts.filter(({ text }) => counterparts.has(text as string))
+      const field = dice.pick(known.length > 0 && dice.chance(0.6) ? known : texts)
+      const other = dice.chance(0.6) ? counterparts.get(field.text as string) : undefined
+      insert(dice, fields, plain(field.number, 2, Buffer.from(other ?? dice.pick([...theirs, '']))))
       return true
     }),
     onMessage('empty message', 3, (dice, fields) => {
@@ -158,7 +203,7 @@ export function protoChanges({ ours, theirs, grafts, filter }: ProtoWords): read
       )
       return true
     }),
-    onMessage('field of another message', 6, (dice, fields) => {
+    onMessage('field of another message', 8, (dice, fields) => {
       if (grafts.length === 0) return false
       const [field] = readFields(dice.pick(grafts)) ?? []
       return field !== undefined && insert(dice, fields, field) !== undefined
@@ -185,7 +230,13 @@ export function protoChanges({ ours, theirs, grafts, filter }: ProtoWords): read
       dice.pick(counts).value = varint(dice.pick([0, 1, 2, 7, 300]))
       return true
     }),
-    onText('a word of the other tenant', 8, any, (dice) => dice.pick(theirs)),
+    onText('a word of the other tenant', 12, any, (dice) => dice.pick(theirs)),
+    onText(
+      'the counterpart of the other tenant',
+      9,
+      (text) => counterparts.has(text),
+      (_, text) => counterparts.get(text)
+    ),
     onText('another word of its own', 4, any, (dice) => dice.pick(ours)),
     onText('another spelling of a text', 3, any, (dice, text) =>
       dice.pick([text.toUpperCase(), ` ${text}`, `${text} `, `${text}\0`, `${text}/`, '', `${text}\u200b`, text.toLowerCase(), `"${text}"`])
@@ -194,13 +245,13 @@ export function protoChanges({ ours, theirs, grafts, filter }: ProtoWords): read
 }
 
 /** Frames, from message bytes: header changes beside them. */
-export interface Framed {
+interface Framed {
   readonly body: Buffer
   readonly headers: readonly (readonly [string, string])[]
   readonly name: string
 }
 
-export function framed(dice: Dice, message: Buffer, odd: boolean): Framed {
+function framed(dice: Dice, message: Buffer, odd: boolean): Framed {
   const plainly: Framed = { body: frame(message), headers: [], name: '' }
   if (!odd) return dice.chance(0.1) ? { body: frame(gzipSync(message), 1), headers: [['grpc-encoding', 'gzip']], name: 'gzip' } : plainly
   const other = frame(Buffer.concat([number(1, 1)]))
@@ -220,4 +271,27 @@ export function framed(dice: Dice, message: Buffer, odd: boolean): Framed {
       name: 'two gzip members'
     }
   ])
+}
+
+/** Up to three changes of a gRPC call, in its message, its frame or around it. */
+export function changedGrpc(
+  dice: Dice,
+  wire: Wire,
+  message: Buffer,
+  { onWire, onMessage }: { readonly onWire: readonly Change<Wire>[]; readonly onMessage: readonly Change<Buffer>[] }
+): { readonly wire: Wire; readonly names: readonly string[]; readonly plain: Buffer } {
+  const names: string[] = []
+  let [changed, bytes, odd] = [wire, message, false]
+  for (let left = oddities(dice); left > 0; left--) {
+    const roll = dice.roll()
+    odd ||= roll < 0.05
+    const one = roll < 0.05 ? undefined : roll < 0.75 ? changeOf(dice, onMessage, bytes) : changeOf(dice, onWire, changed)
+    if (one === undefined) continue
+    names.push(one.name)
+    if (Buffer.isBuffer(one.made)) bytes = one.made
+    else changed = one.made
+  }
+  const { body, headers, name } = framed(dice, bytes, odd)
+  if (name !== '') names.push(name)
+  return { wire: { ...changed, headers: [...changed.headers, ...headers], body }, names, plain: bytes }
 }

@@ -13,6 +13,7 @@ export interface Recorded {
   readonly headers: readonly Header[]
   /** Text of a REST call, bytes of a gRPC call. */
   readonly body: Buffer | undefined
+  readonly grpc: boolean
 }
 
 const FOLDER = join(import.meta.dirname, '../../databases/recorded')
@@ -34,6 +35,7 @@ interface File {
     readonly target: string
     readonly headers: Readonly<Record<string, string>>
     readonly body?: string | null
+    readonly base64?: string
   }
   readonly want?: { readonly endpoint?: string }
 }
@@ -46,14 +48,16 @@ export function recorded(folder: string): readonly Recorded[] {
       const { request, want } = JSON.parse(readFileSync(join(FOLDER, folder, file), 'utf8')) as File
       const grpc = request.headers['content-type']?.startsWith('application/grpc') === true
       const headers = Object.entries(request.headers).filter(([name]) => !LEFT_OUT.has(name))
-      const body = request.body === undefined || request.body === null ? undefined : Buffer.from(request.body, grpc ? 'base64' : 'utf8')
+      const text = request.base64 ?? request.body ?? undefined
+      const body = text === undefined ? undefined : Buffer.from(text, grpc ? 'base64' : 'utf8')
       return {
         name: `${folder}/${file.slice(0, -5)}`,
         endpoint: want?.endpoint,
         method: request.method ?? 'POST',
         target: request.target,
         headers,
-        body
+        body,
+        grpc
       }
     })
 }

@@ -1,6 +1,7 @@
 /** Requests as bytes: HTTP/1.1 by hand, so that nothing is put right on the way, and gRPC over HTTP/2 of node. */
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { connect } from 'node:net'
+import type { Upstream } from '../../../demo/recorder.ts'
 
 export type Header = readonly [name: string, value: string]
 
@@ -30,12 +31,12 @@ export function succeeded({ status, grpc }: Answer): boolean {
   return status >= 200 && status < 300 && (grpc ?? 0) === 0
 }
 
-export function sendHttp(port: number, { method, target, headers, body }: Wire): Promise<Answer> {
-  const lines = [`${method} ${target} HTTP/1.1`, `host: 127.0.0.1:${port}`, ...headers.map(([name, value]) => `${name}: ${value}`)]
+export function sendHttp(upstream: Upstream, { method, target, headers, body }: Wire): Promise<Answer> {
+  const lines = [`${method} ${target} HTTP/1.1`, 'host: 127.0.0.1', ...headers.map(([name, value]) => `${name}: ${value}`)]
   if (body !== undefined) lines.push(`content-length: ${body.length}`)
   const head = Buffer.from([...lines, 'connection: close', '', ''].join('\r\n'), 'latin1')
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect('socketPath' in upstream ? { path: upstream.socketPath } : upstream)
     const chunks: Buffer[] = []
     socket.setTimeout(TIMEOUT_MS, () => socket.destroy())
     socket.on('connect', () => socket.write(Buffer.concat([head, body ?? Buffer.alloc(0)])))
@@ -79,11 +80,13 @@ export interface GrpcClient {
   readonly close: () => void
 }
 
-export function grpcClient(port: number): GrpcClient {
+export function grpcClient(upstream: Upstream): GrpcClient {
   let session: ClientHttp2Session | undefined
   const open = (): ClientHttp2Session => {
     if (session === undefined || session.closed || session.destroyed) {
-      session = connectHttp2(`http://127.0.0.1:${port}`)
+      session = connectHttp2('http://127.0.0.1', {
+        createConnection: () => connect('socketPath' in upstream ? { path: upstream.socketPath } : upstream)
+      })
       session.on('error', () => undefined)
     }
     return session
