@@ -25,14 +25,21 @@ const SLICE_MS = 4
 export async function loadPolicyAside(path: string, settings: Settings, now: number): Promise<Loaded> {
   const question: Question = { path, settings, now }
   const worker = new Worker(new URL('./load-policy-worker.ts', import.meta.url), { workerData: question })
+  try {
+    return await receive(worker, settings)
+  } finally {
+    await worker.terminate()
+  }
+}
+
+async function receive(worker: Worker, settings: Settings): Promise<Loaded> {
   const tenants: TenantDocument[] = []
   const workloads: WorkloadDocument[] = []
   const collections: CollectionsDocument[] = []
   const places = { workloads: [] as string[], collections: [] as (readonly string[])[] }
   let last: Extract<Message, { kind: 'rest' | 'faults' }> | undefined
   while (last === undefined) {
-    worker.postMessage('next')
-    const [message] = (await once(worker, 'message')) as [Message]
+    const message = await nextOf(worker)
     if (message.kind === 'tenants') tenants.push(...message.items)
     else if (message.kind === 'workloads') {
       workloads.push(...message.items)
@@ -42,7 +49,6 @@ export async function loadPolicyAside(path: string, settings: Settings, now: num
       places.collections.push(...message.places)
     } else last = message
   }
-  await worker.terminate()
   if (last.kind === 'faults') return { ok: false, faults: last.faults }
   const document = { ...last.rest, tenants, workloads, collections }
   const place = ([list, at, , rule]: DocumentPath) =>
@@ -51,6 +57,20 @@ export async function loadPolicyAside(path: string, settings: Settings, now: num
   const compiled = await inSlices(compileSteps(document, knownServer(settings, SERVED), last.revision, place))
   if (!compiled.ok) throw new Error('the policy has faults here that it had not in the worker')
   return { ok: true, policy: compiled.policy, findings: last.findings }
+}
+
+/** The next message; it fails when the worker does, and when the worker ends without one. */
+async function nextOf(worker: Worker): Promise<Message> {
+  const ended = new AbortController()
+  const end = () => ended.abort()
+  worker.once('exit', end)
+  worker.postMessage('next')
+  try {
+    const [message] = await once(worker, 'message', { signal: ended.signal })
+    return message as Message
+  } finally {
+    worker.off('exit', end)
+  }
 }
 
 async function inSlices(steps: Generator<void, Compiled>): Promise<Compiled> {
