@@ -18,8 +18,10 @@ export function issuerFault(issuer: Certificate, below: readonly Certificate[], 
 /** Validity at `at`: the skew is for clocks that lag behind the issuer's, so it loosens the beginning only (rules X-15, X-29). */
 export function validityFault(certificate: Certificate, at: number): Fault | undefined {
   const { notBefore, notAfter, serial } = certificate
-  if (at + CLOCK_SKEW_MS < notBefore) return fault('X-15', `certificate ${serial} is not valid before ${new Date(notBefore).toISOString()}`)
-  if (at > notAfter) return fault('X-15', `certificate ${serial} expired at ${new Date(notAfter).toISOString()}`)
+  // Asked so that a time which is no number refuses.
+  if (!(at + CLOCK_SKEW_MS >= notBefore))
+    return fault('X-15', `certificate ${serial} is not valid before ${new Date(notBefore).toISOString()}`)
+  if (!(at <= notAfter)) return fault('X-15', `certificate ${serial} expired at ${new Date(notAfter).toISOString()}`)
   return undefined
 }
 

@@ -26,8 +26,8 @@ export interface DenyAnswer {
 /** Sent to Envoy as dynamic metadata on both outcomes; its RBAC guard demands `verdict: allow`. */
 export type Metadata = readonly HeaderPair[]
 
-/** Tokens and credentials of ours that no database needs to see, whatever it is. */
-const OURS = ['x-vecauthz-policy-token', 'x-vecauthz-subject-token'] as const
+/** Input of ours that no database needs to see, whatever it is. */
+const OURS = ['x-vecauthz-policy-token', 'x-vecauthz-subject-token', 'x-vecauthz-purpose'] as const
 
 /** Longest remedy sent to a caller: the whole body stays below 1 KiB, as gRPC clients get it in one header. */
 const REMEDY_CHARACTERS_MAX = 220

@@ -130,7 +130,7 @@ describe('a delegated workload', () => {
     const user = subjectToken({ claims: { jti: 't-9', act: { sub: `${TD}/shared/desk`, act: { sub: 'planner' } } } })
     const { record, response } = await ask({ who: svids.desk, user })
     expect(record.subject_chain).toEqual([
-      { issuer: IDP, sub: 'user-4711', jti: 't-9', expires: '2026-11-20T12:05:00.000Z' },
+      { issuer: IDP, sub: 'user-4711', jti: 't-9', tenants: ['acme'], expires: '2026-11-20T12:05:00.000Z' },
       'planner',
       `${TD}/shared/desk`
     ])

@@ -179,11 +179,11 @@ const X509: readonly Mutation[] = [
     'X-16': 'its self-issued intermediate has the name of the root, and only the signature tells the two apart',
     'X-25': 'its bound on work counts signatures that do not verify'
   }),
-  off('X-15', ISSUER, 'if (at > notAfter) return', 'if (at > Number.MAX_VALUE) return', {
+  off('X-15', ISSUER, 'if (!(at <= notAfter)) return', 'if (at > Number.MAX_VALUE) return', {
     'X-29': 'it says when validity is asked',
     'P-10': 'a verdict is kept no longer than the path is valid'
   }),
-  off('X-15', ISSUER, 'if (at + CLOCK_SKEW_MS < notBefore) return', 'if (at > Number.MAX_VALUE) return', {
+  off('X-15', ISSUER, 'if (!(at + CLOCK_SKEW_MS >= notBefore))\n    return', 'if (at > Number.MAX_VALUE)\n    return', {
     'X-29': 'it says when validity is asked',
     'P-10': 'its row about a refusal takes a certificate that begins later'
   }),
@@ -251,7 +251,7 @@ const X509: readonly Mutation[] = [
   off('X-28', LEAF, 'return key.ok ? undefined :', 'return key !== null ? undefined :'),
   off('X-28', ISSUER, 'return algorithm === undefined ? undefined :', 'return algorithm !== null ? undefined :'),
   off('X-28', ALGORITHMS, 'RSA_BITS_MIN = 2048', 'RSA_BITS_MIN = 1024', { 'J-4': 'keys for tokens are held to the same strength' }),
-  off('X-29', ISSUER, 'if (at + CLOCK_SKEW_MS < notBefore)', 'if (at < notBefore)', {
+  off('X-29', ISSUER, 'if (!(at + CLOCK_SKEW_MS >= notBefore))', 'if (at < notBefore)', {
     'P-10': 'its row about a refusal waits for the certificate to begin'
   }),
   off('X-29', IDENTIFY, 'now >= one.from && now <= one.until', 'now >= one.from && now <= one.until + 5000', {
