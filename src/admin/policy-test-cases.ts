@@ -7,7 +7,7 @@ import { DENIALS, type DenyKind } from '../core/deny-reason.ts'
 import { ACTIONS } from '../core/policy-document.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import { type Bounds, NO_SHAPE, type Operation, type Shape, type Target, type TenantClaim } from '../core/vector-call.ts'
-import { supposedCaller } from '../identity/supposed-caller.ts'
+import { recordedCaller } from '../identity/recorded-caller.ts'
 import type { ResolvedName, Written } from './check-edges.ts'
 import { faulty, readBytes } from './check-terminal.ts'
 import { describes } from './explain-rules.ts'
@@ -90,9 +90,8 @@ export function factsOfCase({ caller, user, at }: TestCase, call: TestCall, sett
 function callerOf(text: string, user: TestCase['user'], at: number): Caller | undefined {
   const id = parseSpiffeId(text)
   if (!id.ok) return undefined
-  const proof = { evidence: 'x509-svid' as const, notAfter: at, serial: undefined, tokenId: undefined, carrier: undefined, provenAt: at }
-  const subject = user && { ...user, id: 'user', actors: [], expiresAt: at, tokenId: undefined, provenAt: at }
-  return supposedCaller({ id: id.id, ...proof, subject })
+  const proof = { id: id.id, evidence: 'x509-svid' as const, serial: undefined, tokenId: undefined, carrier: undefined }
+  return recordedCaller({ ...proof, user: user && { ...user, id: 'user', tokenId: undefined } }, at)
 }
 
 function targetOf({ database, tenant, namespace, collection }: TestCall, settings: Settings, { document }: Written): Target {

@@ -1,10 +1,8 @@
 /** A line of the audit file → what was known when the decision was made, without what was decided. */
 import { z } from 'zod'
-import type { Caller, Subject } from '../core/caller.ts'
+import type { Caller } from '../core/caller.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import type { Bounds, DatabaseKind, Operation, ResolvedTarget, Shape, Target, TenantClaim, VectorCall } from '../core/vector-call.ts'
-import { recordedCaller } from '../identity/recorded-caller.ts'
-import { supposedCaller } from '../identity/supposed-caller.ts'
 
 /** What a policy is asked about. */
 export interface CallFacts {
@@ -134,19 +132,10 @@ function callerOf({ caller, subject_chain: chain, ts }: Written): Caller | 'bad'
   const id = parseSpiffeId(caller.spiffe_id)
   const carrier = caller.carrier === undefined ? undefined : parseSpiffeId(caller.carrier)
   if (!id.ok || carrier?.ok === false) return 'bad'
-  const at = Date.parse(ts)
-  const proof = { evidence: caller.evidence, notAfter: at, serial: caller.serial, tokenId: caller.jti, provenAt: at }
   const user = chain?.[0]
-  const subject: Subject | undefined = user && {
-    issuer: user.issuer,
-    id: user.sub,
-    tenants: user.tenants,
-    tokenId: user.jti,
-    actors: [],
-    expiresAt: at,
-    provenAt: at
-  }
-  return supposedCaller({ id: id.id, ...proof, carrier: carrier?.id, subject })
+  const proof = { id: id.id, evidence: caller.evidence, serial: caller.serial, tokenId: caller.jti, carrier: carrier?.id }
+  const subject = user && { issuer: user.issuer, id: user.sub, tenants: user.tenants, tokenId: user.jti }
+  return recordedCaller({ ...proof, user: subject }, Date.parse(ts))
 }
 
 function targetOf(
