@@ -141,7 +141,11 @@ export async function run(bench: Bench, { runs, seed, control, told }: Campaign)
       changes++
     }
     const found = faults.filter((fault) => fault !== undefined)
-    for (const what of found) told?.(rowOf(report.findings[report.findings.push({ run: at, seed, what, drawn }) - 1] as Finding))
+    for (const what of found) {
+      const finding = { run: at, seed, what, drawn }
+      report.findings.push(finding)
+      told?.(rowOf(finding))
+    }
     if (found.length === 0 && changes < MEND_EVERY && operation !== 'define' && operation !== 'drop') continue
     await bench.mend(found.length > 0)
     content = await bench.content()
