@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Caller } from '../core/caller.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import type { Bounds, DatabaseKind, Operation, ResolvedTarget, Shape, Target, TenantClaim, VectorCall } from '../core/vector-call.ts'
+import { recordedCaller } from '../identity/recorded-caller.ts'
 
 /** What a policy is asked about. */
 export interface CallFacts {
