@@ -6,10 +6,11 @@ import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { svidCommand } from './admin/svid-verify.ts'
 import { policyCommand } from './commands.ts'
-import { type Loaded, loadAll } from './config/load.ts'
+import { type Loaded, loadAll, readPolicy } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import { SERVED } from './databases/dialects.ts'
 import { compilePolicy } from './policy/compile.ts'
+import { policyFindings } from './policy/findings.ts'
 import type { Policy } from './policy/policy.ts'
 import { serve } from './serve.ts'
 
@@ -92,6 +93,9 @@ function configOf(args: readonly string[]): string | number {
 function validate(loaded: Loaded<Policy>): number {
   if (loaded.ok) {
     process.stdout.write(`good: ${loaded.policyFile}, revision ${loaded.policy.revision.slice(0, 12)}\n`)
+    const read = readPolicy(loaded.policyFile)
+    const findings = read.ok ? policyFindings(read.document, Date.now()).map(read.faultAt) : []
+    for (const finding of findings) process.stdout.write(`worth a look: ${printFault(finding)}\n`)
     return 0
   }
   for (const fault of loaded.faults) process.stderr.write(`${printFault(fault)}\n`)
