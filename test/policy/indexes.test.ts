@@ -165,7 +165,7 @@ describe('a large policy', () => {
       return Math.min(...Array.from({ length: 8 }, () => cpuOf(once)))
     }
     // The best of eight, in CPU time; scanning would cost a hundred times as much.
-    expect(costOf(3_000) / costOf(10)).toBeLessThan(2)
+    expect(costOf(3_000) / costOf(10)).toBeLessThan(10)
   })
 })
 
