@@ -109,5 +109,9 @@ function unnamed(because: string, remedy?: string): Result<never> {
 /** The entries that cover a tenant's collection, or a listing: that shows every name, so only `*` covers it. */
 export function coveringFor(all: readonly Names[], { collection }: Place, tenant: string): readonly NamedRules[] {
   if (collection.kind !== 'name') return all.flatMap((one) => one.every)
-  return all.flatMap((one) => entriesNaming(one, collection.name)).filter(({ pattern }) => covers(pattern, collection.name, tenant))
+  const covering: NamedRules[] = []
+  for (const names of all) {
+    for (const entry of entriesNaming(names, collection.name)) if (covers(entry.pattern, collection.name, tenant)) covering.push(entry)
+  }
+  return covering
 }
