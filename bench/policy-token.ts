@@ -4,7 +4,6 @@
  * the same run. Exits 1 when a ratio is over its target.
  */
 import { createHash, createPublicKey, sign, verify } from 'node:crypto'
-import { cpus } from 'node:os'
 import type { Grant } from '../src/core/decision.ts'
 import { type DigestedRequest, requestDigest } from '../src/core/request-digest.ts'
 import { type PolicyTokenCheck, verifyPolicyToken } from '../src/identity/policy-token.ts'
@@ -12,76 +11,15 @@ import { createPolicyIssuerCache } from '../src/identity/policy-token-issuer.ts'
 import { mintPolicyToken, type PolicyTokenSigner, policyTokenSigner } from '../src/verdict/policy-token.ts'
 import { callerOf, callOf, targetOf } from '../test/support/grants.ts'
 import { CHECK, EGRESS, egress, egressSvid, INDEX, MEANING, REQUEST, root } from '../test/support/policy-token.ts'
-import { median } from './load.ts'
+import { CALLS, measureRatios, type Subjects } from './ratios.ts'
 
-const HELP = 'node bench/policy-token.ts [rounds]: 120 rounds unless told\n'
-const ROUNDS = 120
-/** Of each thing in one round, about 20 ms: long beside the clock's resolution, short beside what else the machine does. */
-const CALLS = 200
-/** Rounds before the first that counts: the compiler is done with the readers after some thousand calls. */
-const WARM_UP = 20
+const HELP = 'node bench/policy-token.ts [rounds]: 120 rounds unless told'
 /** A query of 1,536 dimensions as JSON. */
 const QUERY_BYTES = 17_500
 
-interface Measured {
-  readonly name: string
-  /** Times the cost of one `crypto.verify`, at most. */
-  readonly target: number
-  /** Makes what the calls of one round need, outside of the measured time. */
-  readonly prepare: () => (at: number) => boolean
-}
+process.exitCode = await measureRatios(HELP, subjects, process.argv.slice(2))
 
-const say = (line: string) => process.stdout.write(`${line}\n`)
-process.exitCode = await main(process.argv.slice(2))
-
-async function main(args: string[]): Promise<number> {
-  const rounds = Number(args[0] ?? ROUNDS)
-  if (args.length > 1 || !Number.isInteger(rounds) || rounds < 1) {
-    say(HELP.trimEnd())
-    return 2
-  }
-  const { baseline, measured } = await subjects()
-  say(
-    `node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}; ${rounds} rounds of ${CALLS} calls, median (min to max)`
-  )
-  const base: number[] = []
-  const costs = measured.map((): number[] => [])
-  // In turn within each round, so that a slow moment of the machine falls on all of them.
-  for (let round = -Math.min(rounds, WARM_UP); round < rounds; round++) {
-    const before = microsPerCall(baseline)
-    const now = measured.map(({ prepare }) => microsPerCall(prepare()))
-    if (round < 0) continue
-    base.push((before + microsPerCall(baseline)) / 2)
-    for (const [index, micros] of now.entries()) costs[index]?.push(micros)
-  }
-  say(row('crypto.verify, ECDSA on P-256', base))
-  let missed = 0
-  for (const [index, { name, target }] of measured.entries()) {
-    const values = costs[index] ?? []
-    // Pairs of one round, so that a machine that drifts moves both.
-    const ratio = Number(median(values.map((one, round) => one / (base[round] ?? Number.NaN))).toFixed(3))
-    if (!(ratio <= target)) missed++
-    say(`${row(name, values)}  ${ratio.toFixed(3)} × crypto.verify, at most ${target}${ratio <= target ? '' : '  TOO SLOW'}`)
-  }
-  return missed === 0 ? 0 : 1
-}
-
-function row(name: string, values: readonly number[]): string {
-  const numbers = `${median(values).toFixed(2).padStart(8)} µs (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})`
-  return `  ${name.padEnd(58)} ${numbers}`
-}
-
-/** A bench of refusals would be a bench of nothing. */
-function microsPerCall(call: (at: number) => boolean): number {
-  let accepted = 0
-  const began = process.hrtime.bigint()
-  for (let at = 0; at < CALLS; at++) if (call(at)) accepted++
-  const micros = Number(process.hrtime.bigint() - began) / 1000 / CALLS
-  if (accepted !== CALLS) throw new Error(`${CALLS - accepted} of ${CALLS} calls were refused`)
-  return micros
-}
-
-async function subjects(): Promise<{ readonly baseline: (at: number) => boolean; readonly measured: readonly Measured[] }> {
+async function subjects(): Promise<Subjects> {
   const [signer, flatSigner] = [egress, await egressSvid({}, root)].map(({ chain, key }) => {
     const made = policyTokenSigner({ id: callerOf(EGRESS).id, certificates: chain, key })
     if (!made.ok) throw new Error(made.because)
