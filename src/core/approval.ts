@@ -1,0 +1,70 @@
+/**
+ * What must not be done on a workload's own word: irreversible calls wait for an approval, step-wise permissions for a grant.
+ * An approval is for one call, once. A grant is for one kind of call on the same targets, as often as it likes until its end.
+ */
+import type { Operation } from './vector-call.ts'
+
+/** Names the run (job, session) that a call belongs to; what was approved for a run ends with it. */
+export const RUN_HEADER = 'x-vecauthz-run'
+/** Printable ASCII without spaces, 1 to 128. */
+export const RUN_PATTERN = /^[\x21-\x7e]{1,128}$/
+/** How long a request waits for somebody to look at it, milliseconds. */
+export const REQUEST_MS = 15 * 60_000
+/** Requests, approvals and grants of one caller that are kept at a time: more is a caller that nobody will read. */
+export const REQUESTS_PER_CALLER_MAX = 32
+/** Characters of the reason that goes with an approval. */
+export const REASON_CHARACTERS_MAX = 500
+
+/** What policy asks for a call beside a rule that allows it; copied from the rules that admitted it. */
+export interface Needs {
+  readonly approval: boolean
+  readonly grant: boolean
+}
+
+export type Step = 'grant' | 'approval'
+
+/** One call and what it has to have. Everything but `because`, `blocked` and the milliseconds is what the answer is bound to. */
+export interface ApprovalNeed {
+  /** In this order; an approval is used up only when all else is there. */
+  readonly steps: readonly Step[]
+  /** SPIFFE ID. */
+  readonly caller: string
+  /** SPIFFE IDs that may not approve it: the caller, its carrier, and whoever is in its chain. */
+  readonly blocked: readonly string[]
+  readonly operation: Operation
+  /** Row of the dialect's route table. */
+  readonly endpoint: string
+  /** Id of the database. */
+  readonly database: string
+  readonly tenant: string
+  /** `namespace/collection` for each target, sorted, none twice. */
+  readonly targets: readonly string[]
+  /** `requestDigest`; empty where only a grant is needed, which is for any request of its kind. */
+  readonly digest: string
+  readonly run: string | undefined
+  /** Which line of the policy asks for it. */
+  readonly because: string
+  /** How long an approval is good for once it is given, milliseconds. */
+  readonly approvalMs: number
+  /** The same for a grant. */
+  readonly grantMs: number
+}
+
+export type ApprovalAnswer =
+  /** `id` and `by` are those of the last step. */
+  | { readonly kind: 'approved'; readonly id: string; readonly by: string }
+  /** `asked`: this call made the request; `waiting`: it was there; `refused`: somebody said no, and so it stays until it is over. */
+  | { readonly kind: 'required'; readonly step: Step; readonly id: string; readonly state: 'asked' | 'waiting' | 'refused' }
+  /** The run was ended: nothing more is approved for it. */
+  | { readonly kind: 'ended'; readonly run: string }
+  | { readonly kind: 'unavailable'; readonly because: string }
+
+/** What a decision asks; `state/approvals.ts` implements it. */
+export interface Approvals {
+  /**
+   * Uses what was approved for this call, or asks for it.
+   * @param check key of the Envoy that asks and its `http.id`, or empty: the same check again is the same use
+   * @param now milliseconds since the epoch
+   */
+  readonly use: (need: ApprovalNeed, check: string, now: number) => ApprovalAnswer | Promise<ApprovalAnswer>
+}
