@@ -1,6 +1,6 @@
 /** The policy file's shape. The reference page is generated from the descriptions here. */
 import { z } from 'zod'
-import { ACTIONS, type PolicyDocument } from '../core/policy-document.ts'
+import { ACTIONS, IRREVERSIBLE, type PolicyDocument } from '../core/policy-document.ts'
 
 const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
@@ -18,6 +18,8 @@ const tenantId = z
   .regex(TENANT, 'must be 1 to 128 of letters, digits, ".", "_", "-", beginning with a letter or digit')
   .describe('Tenant name, equal to the tenant name in the database')
 
+const mode = z.enum(['enforce', 'shadow'])
+
 const limits = {
   top_k: count('Most results one query may ask for, and most records one read may return'),
   queries: count('Most similarity queries in one call'),
@@ -34,6 +36,9 @@ const budget = z
 
 const allow = z
   .strictObject({
+    mode: mode
+      .optional()
+      .describe('Under `shadow`, conditions, purposes and limits of this rule are judged and recorded, and not enforced'),
     tenants: z.array(tenantId).min(1).describe('Tenants this rule is for'),
     actions: z.array(z.enum(ACTIONS)).min(1).describe('What they may do'),
     workloads: z.array(z.string()).min(1).optional().describe('SPIFFE IDs or patterns; without it, every workload of those tenants'),
@@ -43,6 +48,14 @@ const allow = z
       .min(1)
       .optional()
       .describe('Condition in CEL over `subject`, `action`, `resource` and `environment`; unless it is true, the rule does not apply'),
+    approval: z
+      .literal('required')
+      .optional()
+      .describe('Each call waits until one of `approvals.approvers` has approved this very call, once'),
+    grant: z
+      .literal('required')
+      .optional()
+      .describe('Calls of this kind wait until one of `approvals.approvers` has granted them, and then pass until that grant ends'),
     limits: z
       .strictObject({
         top_k: limits.top_k.optional(),
@@ -57,6 +70,7 @@ const allow = z
 
 const tenant = z.strictObject({
   id: tenantId,
+  mode: mode.optional().describe('Under `shadow`, what policy or risk would deny of this tenant passes, and is recorded as it was judged'),
   region: name
     .optional()
     .describe('Where its data stays: a collection of another region cannot be allowed to it, and callers need the region'),
@@ -124,6 +138,11 @@ const collection = z.strictObject({
 
 export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
   version: z.literal(1).describe('Version of this format'),
+  mode: mode
+    .optional()
+    .describe(
+      'Under `shadow`, what policy or risk would deny passes, and is recorded as it was judged; identity, tokens and the reading of calls are always enforced'
+    ),
   trust_domains: z
     .array(z.string().regex(TRUST_DOMAIN, 'must be a trust domain name, such as example.org'))
     .min(1)
@@ -148,6 +167,19 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
     )
     .optional()
     .describe('Who may vouch for end users'),
+  issuers: z
+    .array(
+      z.strictObject({
+        spiffe_id: z.string().describe('Exact SPIFFE ID of a vecauthz in the role `egress`'),
+        tenants: z.array(tenantId).min(1).describe('Tenants that it may vouch for'),
+        audiences: z
+          .array(z.string().min(1).max(255))
+          .min(1)
+          .describe('Names of the indexes that it may vouch to: `audience` of their settings')
+      })
+    )
+    .optional()
+    .describe('Whose policy tokens the role `index` believes; without it, nobody is believed'),
   carriers: z
     .array(z.string())
     .optional()
@@ -166,5 +198,23 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
   attestation_classes: names.optional().describe('How strongly workloads can be attested, the weakest first, such as [none, k8s, tpm]'),
   tags: z.record(name, z.int().min(1).max(1000)).optional().describe('Every tag that collections may have, and its weight in `exposure`'),
   limits: z.strictObject(limits).describe('Common limits; all are required, so that none is unlimited by silence'),
-  budget: budget.describe('Common rate budget of each workload')
+  budget: budget.describe('Common rate budget of each workload'),
+  approvals: z
+    .strictObject({
+      actions: z
+        .array(z.enum(IRREVERSIBLE))
+        .describe(
+          'Operations that need an approval wherever a rule allows them: `drop`, `define` (where it changes what is there), `delete` (by filter)'
+        ),
+      approvers: z
+        .array(z.string())
+        .min(1)
+        .describe(
+          'SPIFFE IDs or patterns of those who may approve and grant; nobody approves what it asked for, or what is done in its name'
+        ),
+      seconds: z.int().min(30).max(3600).optional().describe('How long an approval is good for, once given; 300 where it is not said'),
+      grant_seconds: z.int().min(30).max(86_400).optional().describe('The same for a grant; 3600 where it is not said')
+    })
+    .optional()
+    .describe("What passes only with somebody else's yes")
 })

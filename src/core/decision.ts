@@ -19,6 +19,8 @@ export interface Grant {
   readonly purpose: string | undefined
   /** Where the rule stands, such as `policy.yaml:31 collections[0].allow[1]`. */
   readonly rule: string
+  /** What its rule would have refused the call for, were that not in shadow. */
+  readonly judged: DenyReason | undefined
 }
 
 /** The tenantless health and version calls that official clients make when they start. */
@@ -29,7 +31,25 @@ export interface ProbeGrant {
   readonly call: VectorCall
 }
 
-/** No booleans, no third state. */
+/**
+ * What lets a call pass under shadow though no tenant of it could be proved: minted where policy says so, never a permission. Whatever
+ * needs a tenant, such as a credential of one, cannot be had with it.
+ */
+export interface ShadowGrant {
+  readonly [granted]: true
+  readonly kind: 'shadow'
+  readonly caller: Caller
+  readonly call: VectorCall
+}
+
+export type AnyGrant = Grant | ProbeGrant | ShadowGrant
+
+/** The tenant of a grant, where it has one. */
+export function tenantOfGrant(grant: AnyGrant): string | undefined {
+  return grant.kind === 'tenant' ? grant.tenant : undefined
+}
+
+/** No booleans, no third state. `judged`: what the call would have been denied for, had its policy, tenant or rule not been in shadow. */
 export type Decision =
-  | { readonly verdict: 'allow'; readonly grant: Grant | ProbeGrant }
+  | { readonly verdict: 'allow'; readonly grant: AnyGrant; readonly judged?: DenyReason | undefined }
   | { readonly verdict: 'deny'; readonly reason: DenyReason; readonly retryAfterMs?: number }

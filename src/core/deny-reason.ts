@@ -78,6 +78,32 @@ export const DENIALS = {
 
 export type DenyKind = keyof typeof DENIALS
 
+/** Reasons of policy and risk: what shadow lets pass. Identity, tokens, reading, and what cannot be known are not among them. */
+const SHADOWED = new Set<string>([
+  'caller-unknown',
+  'call-too-large',
+  'tenant-not-named',
+  'tenant-not-allowed',
+  'collection-not-allowed',
+  'purpose-conflict',
+  'residency-conflict',
+  'attestation-too-weak',
+  'write-not-allowed',
+  'delete-not-allowed',
+  'approval-required',
+  'export-not-allowed',
+  'vectors-not-allowed',
+  'rate-exceeded',
+  'cost-exceeded',
+  'step-up-required',
+  'quarantined'
+] satisfies readonly DenyKind[])
+
+/** Whether shadow can let a reason of this kind pass. `call-too-large` only by a limit of the policy: who asks knows the place it is from. */
+export function isShadowed(kind: string): kind is DenyKind {
+  return SHADOWED.has(kind)
+}
+
 export interface DenyReason {
   readonly kind: DenyKind
   /** The facts, for the audit record: names and numbers, never a body, a token, a vector or a credential. */

@@ -27,6 +27,9 @@ export interface BudgetDocument {
   readonly burst: number
 }
 
+/** `shadow`: what policy and risk would deny passes, and is recorded as it was judged. Identity, tokens and reading are always enforced. */
+export type Mode = 'enforce' | 'shadow'
+
 export interface WorkloadDocument {
   /** A SPIFFE ID, or a pattern: `*` is one whole path segment, a final `**` is one or more. */
   readonly spiffe_id: string
@@ -57,6 +60,7 @@ export interface WorkloadDocument {
 
 export interface TenantDocument {
   readonly id: string
+  readonly mode?: Mode | undefined
   /** Where its data stays. */
   readonly region?: string | undefined
   readonly retention_days?: number | undefined
@@ -72,7 +76,18 @@ export interface SubjectDocument {
   readonly tenants: readonly string[]
 }
 
+/** A vecauthz in front of workloads whose policy tokens an index believes. */
+export interface IssuerDocument {
+  readonly spiffe_id: string
+  /** Whom it may vouch for. */
+  readonly tenants: readonly string[]
+  /** Names of the indexes that it may vouch to. */
+  readonly audiences: readonly string[]
+}
+
 export interface AllowDocument {
+  /** Under shadow its conditions, purposes and limits are judged and not enforced; whom and what it is for stays as it is. */
+  readonly mode?: Mode | undefined
   readonly tenants: readonly string[]
   readonly actions: readonly Action[]
   /** SPIFFE IDs or patterns; without it, every workload of those tenants. */
@@ -81,6 +96,10 @@ export interface AllowDocument {
   readonly purposes?: readonly string[] | undefined
   /** CEL over subject, action, resource and environment; true, or the rule does not apply. */
   readonly when?: string | undefined
+  /** Each call waits for somebody else's yes to this very call. */
+  readonly approval?: 'required' | undefined
+  /** Calls of this kind wait for a grant, and pass until it ends. */
+  readonly grant?: 'required' | undefined
   readonly limits?: LimitsDocument | undefined
 }
 
@@ -102,6 +121,22 @@ export interface CollectionsDocument {
   readonly allow: readonly AllowDocument[]
 }
 
+/** What cannot be undone. `define`: where it changes what is there. `delete`: by filter; what is named by id is known to the caller. */
+export type Irreversible = Extract<Action, 'drop' | 'define' | 'delete'>
+
+export const IRREVERSIBLE = ['drop', 'define', 'delete'] as const satisfies readonly Irreversible[]
+
+export interface ApprovalsDocument {
+  /** Operations that need an approval wherever a rule allows them. */
+  readonly actions: readonly Irreversible[]
+  /** SPIFFE IDs or patterns of those who may approve; never what they asked for themselves. */
+  readonly approvers: readonly string[]
+  /** How long an approval is good for. */
+  readonly seconds?: number | undefined
+  /** How long a grant is good for. */
+  readonly grant_seconds?: number | undefined
+}
+
 /** Identities that are refused at once, whatever else says yes: effective when the file is saved. */
 export interface RevokedDocument {
   /** SPIFFE IDs or patterns. */
@@ -114,11 +149,14 @@ export interface RevokedDocument {
 
 export interface PolicyDocument {
   readonly version: 1
+  readonly mode?: Mode | undefined
   readonly trust_domains: readonly string[]
   readonly tenants: readonly TenantDocument[]
   readonly workloads: readonly WorkloadDocument[]
   readonly collections: readonly CollectionsDocument[]
   readonly subjects?: readonly SubjectDocument[] | undefined
+  /** Whose policy tokens are believed; nobody's, unless it is listed. For the role `index`. */
+  readonly issuers?: readonly IssuerDocument[] | undefined
   /** SPIFFE IDs or patterns of workloads whose connection may carry the JWT-SVID of another one. */
   readonly carriers?: readonly string[] | undefined
   readonly revoked?: RevokedDocument | undefined
@@ -128,6 +166,7 @@ export interface PolicyDocument {
   readonly tags?: Readonly<Record<string, number>> | undefined
   readonly limits: Required<LimitsDocument>
   readonly budget: BudgetDocument
+  readonly approvals?: ApprovalsDocument | undefined
 }
 
 /** A place in a document: `['collections', 0, 'allow', 1]`. */

@@ -1,4 +1,5 @@
 /** The policy token: what an egress vecauthz says of one call, and an index vecauthz believes for some seconds. */
+import type { DenyKind } from './deny-reason.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import type { Operation } from './vector-call.ts'
 
@@ -26,7 +27,7 @@ export interface PolicyClaims {
   readonly sub: string
   /** Name of the index. */
   readonly aud: string
-  /** Not there exactly where `act` is `probe`. */
+  /** Not there where `act` is `probe`, nor where `judged` says that it could not be proved; else always. */
   readonly tenant?: string | undefined
   readonly purpose?: string | undefined
   /** Operation class, as far as egress read the call. */
@@ -35,6 +36,8 @@ export interface PolicyClaims {
   readonly dig: string
   /** Revision of the policy that said yes. */
   readonly policy: string
+  /** What egress would have denied the call for, had its policy not been in shadow: the index lets it pass only where it is in shadow too. */
+  readonly judged?: DenyKind | undefined
   /** 128 random bits or more. An ES* token has two spellings, so its text names nothing: this does. */
   readonly jti: string
   /** Whole seconds since the epoch. */
@@ -56,8 +59,9 @@ export interface PolicyToken {
   readonly issuer: SpiffeId
   /** Serial number of the issuer's leaf, lower-case hex: for the revocation list. */
   readonly issuerSerial: string
-  /** Undefined exactly for a probe. */
+  /** Undefined for a probe, and where egress could not prove one (`judged`). */
   readonly tenant: string | undefined
+  readonly judged: DenyKind | undefined
   readonly purpose: string | undefined
   readonly act: Operation
   readonly digest: string

@@ -97,6 +97,8 @@ export interface ResolvedTarget {
   readonly namespace: string | undefined
   readonly collection:
     | { readonly kind: 'name'; readonly name: string; readonly id?: string }
+    /** Where names are not asked of the database: role egress. */
+    | { readonly kind: 'id'; readonly id: string }
     | { readonly kind: 'every' }
     | { readonly kind: 'none' }
   /** What the call itself named as tenant; a path, where it is not said. */

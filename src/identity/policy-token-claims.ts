@@ -1,3 +1,4 @@
+import { type DenyKind, isShadowed } from '../core/deny-reason.ts'
 import { POLICY_TOKEN_SECONDS_MAX, type PolicyClaims } from '../core/policy-token.ts'
 import type { Operation } from '../core/vector-call.ts'
 import { strictBase64Url } from './base64.ts'
@@ -14,6 +15,7 @@ const CLAIMS: Readonly<Record<keyof PolicyClaims, true>> = {
   act: true,
   dig: true,
   policy: true,
+  judged: true,
   jti: true,
   iat: true,
   exp: true
@@ -46,7 +48,10 @@ export function readPolicyClaims(members: JsonObject): { readonly ok: true; read
   if (act === undefined) return fault('T-18', 'its act is no operation')
   const [tenant, purpose] = [text(members, 'tenant'), text(members, 'purpose')]
   if (purpose === undefined && members.has('purpose')) return fault('T-18', 'its purpose is not a text')
-  if (tenant === undefined && (act !== 'probe' || members.has('tenant'))) return fault('T-12', 'it names no tenant')
+  const judged = judgedOf(members.get('judged'))
+  if (judged === undefined && members.has('judged')) return fault('T-18', 'its judged is no reason that shadow lets pass')
+  if (tenant === undefined && ((act !== 'probe' && judged === undefined) || members.has('tenant')))
+    return fault('T-12', 'it names no tenant')
   if (tenant !== undefined && act === 'probe') return fault('T-12', 'it names a tenant for a call that has none')
   const dig = members.get('dig')
   if (typeof dig !== 'string' || strictBase64Url(dig)?.length !== DIGEST_BYTES) return fault('T-18', 'its dig is no SHA-256 in base64url')
@@ -56,7 +61,11 @@ export function readPolicyClaims(members: JsonObject): { readonly ok: true; read
   if (iat === undefined || exp === undefined) return fault('T-15', 'its iat or exp is not a whole number of seconds')
   if (!(exp > iat && exp - iat <= POLICY_TOKEN_SECONDS_MAX))
     return fault('T-15', `it is not for more than none and at most ${POLICY_TOKEN_SECONDS_MAX} seconds`)
-  return { ok: true, claims: { iss, sub, aud, tenant, purpose, act, dig, policy, jti, iat, exp } }
+  return { ok: true, claims: { iss, sub, aud, tenant, purpose, act, dig, policy, judged, jti, iat, exp } }
+}
+
+function judgedOf(value: Json | undefined): DenyKind | undefined {
+  return typeof value === 'string' && isShadowed(value) ? value : undefined
 }
 
 function text(members: JsonObject, name: string): string | undefined {

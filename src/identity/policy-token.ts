@@ -87,8 +87,8 @@ function mismatchOf(claims: PolicyClaims, check: PolicyTokenCheck): Fault | unde
 }
 
 function tokenOf(claims: PolicyClaims, { id, serial }: ProvenIssuer, until: number): PolicyToken {
-  const { tenant, purpose, act, dig, policy, jti } = claims
-  const facts = { issuer: id, issuerSerial: serial, tenant, purpose, act, digest: dig, policy, tokenId: jti, until }
+  const { tenant, purpose, act, dig, policy, judged, jti } = claims
+  const facts = { issuer: id, issuerSerial: serial, tenant, purpose, act, digest: dig, policy, judged, tokenId: jti, until }
   return facts as unknown as PolicyToken
 }
 

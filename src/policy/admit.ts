@@ -39,10 +39,12 @@ export interface Closest {
   gate: number
   entry: NamedRules | undefined
   rule: Rule | undefined
+  /** A rule in shadow that is for this call, and would refuse it. */
+  shadow: Rule | undefined
 }
 
 export function nothingYet(target: ResolvedTarget): Closest {
-  return { target, facts: undefined, gate: -1, entry: undefined, rule: undefined }
+  return { target, facts: undefined, gate: -1, entry: undefined, rule: undefined, shadow: undefined }
 }
 
 /** Asks one more rule; true when it admits the call. */
@@ -53,6 +55,7 @@ export function consider(closest: Closest, entry: NamedRules, rule: Rule, asked:
     closest.entry = entry
     closest.rule = rule
   }
+  if (gate > 0 && gate < PASSED && rule.shadow) closest.shadow ??= rule
   return gate === PASSED
 }
 

@@ -1,7 +1,7 @@
 /** The `collections` of a policy: names, templates, tenancies, and that no collection is under two descriptions. */
 import type { AllowDocument, CollectionsDocument, DocumentPath, KnownDatabase } from '../core/policy-document.ts'
 import { attestationOf, fault, type Work } from './compile-work.ts'
-import { byTenant, looksOf, type Names, namesOf, templatesNaming, templatesOf } from './name-index.ts'
+import { byTenant, looksOf, type Names, namesOf, permissionsOf, templatesNaming, templatesOf } from './name-index.ts'
 import { clashesOf, type Described } from './name-overlaps.ts'
 import { mixedUp, type NamePattern, patternFault, readPattern, tenantIn } from './names.ts'
 import type { Data, DatabaseRules, NamedRules, NamespaceTemplate, Rule, TenancyRule } from './policy.ts'
@@ -49,7 +49,13 @@ function* rulesOf(drafts: ReadonlyMap<string, Draft>): Generator<void, DatabaseR
     yield
   }
   const ofOneName = [...drafts.values()].flatMap(({ named, pattern }) => (pattern === undefined ? named : []))
-  return { exact: new Map(exact), templates: templatesOf(templates, (one) => one.pattern), looks: looksOf(ofOneName) }
+  const all = [...drafts.values()].flatMap(({ named }) => named)
+  return {
+    exact: new Map(exact),
+    templates: templatesOf(templates, (one) => one.pattern),
+    looks: looksOf(ofOneName),
+    anything: permissionsOf(all)
+  }
 }
 
 function compileEntry(

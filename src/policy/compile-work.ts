@@ -7,6 +7,8 @@ export interface Work {
   readonly document: PolicyDocument
   readonly tenants: ReadonlySet<string>
   readonly tenantRegions: ReadonlyMap<string, string>
+  /** Those whose mode is `shadow`. */
+  readonly shadowTenants: ReadonlySet<string>
   readonly trustDomains: ReadonlySet<string>
   /** Class to its place, the weakest 0. */
   readonly attestation: ReadonlyMap<string, number>

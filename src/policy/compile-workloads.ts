@@ -30,6 +30,7 @@ export function* compileWorkloads(work: Work): Generator<void, IdIndex<Workload>
 function compileWorkload(work: Work, one: WorkloadDocument, path: DocumentPath): Workload {
   return {
     tenants: new Set(one.tenants),
+    shadow: work.document.mode === 'shadow' || one.tenants.every((tenant) => work.shadowTenants.has(tenant)),
     budget: one.budget ?? work.document.budget,
     delegated: one.delegated ?? false,
     reverifyMs: (one.reverify_every_seconds ?? Number.POSITIVE_INFINITY) * 1000,

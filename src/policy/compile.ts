@@ -3,6 +3,8 @@
  */
 import type { SubjectIssuer } from '../core/caller.ts'
 import type { AllowDocument, DocumentFault, DocumentPath, KnownServer, LimitsDocument, PolicyDocument } from '../core/policy-document.ts'
+import type { PolicyIssuer } from '../core/policy-token.ts'
+import { compileApprovals, needsOf } from './compile-approvals.ts'
 import { compileCollections } from './compile-collections.ts'
 import { checkTenants, compilePattern, fault, type Work } from './compile-work.ts'
 import { compileWorkloads } from './compile-workloads.ts'
@@ -39,10 +41,14 @@ export function* compileSteps(
   const databases = yield* compileCollections(work, (allow, path) => compileRule(work, allow, path))
   const revoked = compileRevoked(work)
   const subjects = compileSubjects(work)
+  const issuers = compileIssuers(work)
   const carriers = (document.carriers ?? []).flatMap((text, at) => compilePattern(work, text, ['carriers', at]) ?? [])
+  const approvals = compileApprovals(work)
   if (work.faults.length > 0) return { ok: false, faults: work.faults }
-  const { trustDomains, tenants, tenantRegions } = work
-  return { ok: true, policy: { revision, trustDomains, revoked, subjects, carriers, workloads, tenants, tenantRegions, databases } }
+  const { trustDomains, tenants, tenantRegions, shadowTenants } = work
+  const modes = { shadow: document.mode === 'shadow', shadowTenants }
+  const who = { trustDomains, revoked, subjects, issuers, carriers, workloads }
+  return { ok: true, policy: { revision, ...modes, ...who, tenants, tenantRegions, databases, approvals } }
 }
 
 function workOf(document: PolicyDocument, known: KnownServer, place: (path: DocumentPath) => string): Work {
@@ -50,6 +56,7 @@ function workOf(document: PolicyDocument, known: KnownServer, place: (path: Docu
     document,
     tenants: new Set(document.tenants.map((one) => one.id)),
     tenantRegions: new Map(document.tenants.flatMap(({ id, region }) => (region === undefined ? [] : [[id, region]]))),
+    shadowTenants: new Set(document.tenants.flatMap(({ id, mode }) => (mode === 'shadow' ? [id] : []))),
     trustDomains: new Set(document.trust_domains),
     attestation: new Map(document.attestation_classes?.map((name, rank) => [name, rank])),
     databases: new Map(known.databases.map((one) => [one.id, one])),
@@ -92,6 +99,21 @@ function compileSubjects(work: Work): Map<string, SubjectIssuer> {
   return subjects
 }
 
+function compileIssuers(work: Work): Map<string, PolicyIssuer> {
+  const issuers = new Map<string, PolicyIssuer>()
+  for (const [at, { spiffe_id, tenants, audiences }] of (work.document.issuers ?? []).entries()) {
+    const path = ['issuers', at]
+    checkTenants(work, tenants, [...path, 'tenants'])
+    const id = compilePattern(work, spiffe_id, [...path, 'spiffe_id'])
+    if (id?.exact === false)
+      fault(work, [...path, 'spiffe_id'], `"${spiffe_id}" is a pattern`, 'Write the exact SPIFFE ID: whoever matches vouches for others.')
+    if (issuers.has(spiffe_id))
+      fault(work, [...path, 'spiffe_id'], `Issuer "${spiffe_id}" stands here a second time`, 'Keep one of the two.')
+    issuers.set(spiffe_id, { tenants: new Set(tenants), audiences: new Set(audiences) })
+  }
+  return issuers
+}
+
 function compileRevoked(work: Work): Revoked {
   const { spiffe_ids = [], serials = [], token_ids = [] } = work.document.revoked ?? {}
   const ids = newIdIndex<string>()
@@ -106,11 +128,13 @@ function compileRule(work: Work, allow: AllowDocument, path: DocumentPath): Rule
   checkTenants(work, allow.tenants, [...path, 'tenants'])
   return {
     tenants: new Set(allow.tenants),
+    shadow: allow.mode === 'shadow',
     actions: new Set(allow.actions),
     workloads: compileAllowed(work, allow, path),
     purposes: allow.purposes === undefined ? undefined : new Set(allow.purposes),
     when: conditionOf(work, allow.when, [...path, 'when']),
     limits: mergeLimits(allow.limits, work.document.limits),
+    needs: needsOf(work, allow, path),
     source: work.place(path)
   }
 }

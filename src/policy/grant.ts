@@ -5,8 +5,8 @@
  * gets to cause that question: `tenantOf` first, then `grantFor` on resolved targets.
  */
 import type { Caller, Subject } from '../core/caller.ts'
-import type { Grant, ProbeGrant } from '../core/decision.ts'
-import { accept, type Result, refuse } from '../core/deny-reason.ts'
+import type { Grant, ProbeGrant, ShadowGrant } from '../core/decision.ts'
+import { accept, type DenyReason, type Result, refuse } from '../core/deny-reason.ts'
 import type { ResolvedTarget, VectorCall } from '../core/vector-call.ts'
 import { type Asked, type Closest, consider, nothingYet, PASSED, purposeOf, refusalOf } from './admit.ts'
 import { findId } from './id-index.ts'
@@ -140,6 +140,8 @@ export interface Circumstances {
   readonly purpose: string | undefined
   /** Milliseconds since the epoch. */
   readonly now: number
+  /** Names behind ids are not asked (role egress): a collection that is not known by name passes as far as anything of its tenant does. */
+  readonly unasked?: boolean
 }
 
 /** A rule for every target that admits the call, within the limits of that rule. */
@@ -150,29 +152,54 @@ export function grantFor(
   targets: readonly ResolvedTarget[],
   database: string,
   policy: Policy,
-  { workload, purpose: said, now }: Circumstances
+  { workload, purpose: said, now, unasked = false }: Circumstances
 ): Result<Grant> {
   const { operation, shape } = call
   if (operation === 'probe') return refuse('internal', 'a tenant grant was asked for a probe')
   const purpose = purposeOf(workload, said)
   if (!purpose.ok) return purpose
   const asked: Asked = { caller, workload, policy, action: operation, tenant, purpose: purpose.value, shape, database, now }
-  let source = ''
+  const sources: string[] = []
+  let judged: DenyReason | undefined
   for (const target of targets) {
     if (target.tenant !== tenant) return refuse('tenant-not-allowed', 'a resolved target belongs to another tenant')
-    const rule = ruleFor(asked, target)
+    const rule = ruleFor(asked, target, unasked)
     if (!rule.ok) return rule
-    source ||= rule.value.source
+    sources.push(rule.value.rule.source)
+    judged ??= rule.value.judged
   }
-  if (source === '') return refuse('tenant-not-named', `${call.endpoint} touches nothing that a rule could allow`)
-  return accept({ kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source } as Grant)
+  const [source] = sources
+  if (source === undefined) return refuse('tenant-not-named', `${call.endpoint} touches nothing that a rule could allow`)
+  return accept({ kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source, judged } as Grant)
 }
 
-function ruleFor(asked: Asked, target: ResolvedTarget): Result<Rule> {
+/**
+ * What passes in shadow though nothing allows it. Of a tenant that the call proved and its workload may act for, it is as good as a
+ * grant; without one it is a grant of nothing.
+ */
+export function grantShadow(
+  caller: Caller,
+  call: VectorCall,
+  tenant: string | undefined,
+  targets: readonly ResolvedTarget[]
+): Grant | ShadowGrant {
+  if (tenant === undefined) return { kind: 'shadow', caller, call } as ShadowGrant
+  return { kind: 'tenant', caller, call, tenant, targets, purpose: undefined, rule: 'shadow', judged: undefined } as unknown as Grant
+}
+
+interface Admitted {
+  readonly rule: Rule
+  /** What it would have refused the call for, were it not in shadow. */
+  readonly judged: DenyReason | undefined
+}
+
+function ruleFor(asked: Asked, target: ResolvedTarget, unasked: boolean): Result<Admitted> {
   const { policy, action, tenant, database } = asked
   const rules = policy.databases.get(database)
   const place: Place = { ...target, claim: target.claim ?? { kind: 'path', tenant: target.tenant }, bounds: target.bounds }
   if (target.namespace === undefined && place.claim.kind === 'path') return ruleForTenant(asked, target, rules)
+  if (target.collection.kind === 'id')
+    return unasked ? ruleForAnything(asked, target, rules) : refuse('internal', 'a collection is not known by its name')
   const namespaces = namespacesFor(rules, target.namespace, policy.tenants)
   const closest = nothingYet(target)
   // Looking at the namespace itself shows no collection of it: whoever may look at any may do that.
@@ -183,7 +210,21 @@ function ruleFor(asked: Asked, target: ResolvedTarget): Result<Rule> {
     if (covering.length === 0) return refuse('collection-not-allowed', `no collections entry describes ${whereOf(database, place)}`)
     for (const entry of covering) if (provesTenant(entry, place, asked) && considerRules(closest, entry, asked)) break
   }
-  return closest.gate === PASSED && closest.rule !== undefined ? accept(closest.rule) : refusalOf(closest, asked, whereOf(database, place))
+  return outcomeOf(closest, asked, whereOf(database, place))
+}
+
+function outcomeOf(closest: Closest, asked: Asked, where: string): Result<Admitted> {
+  const { gate, rule, shadow } = closest
+  if (gate === PASSED && rule !== undefined) return accept({ rule, judged: undefined })
+  const refused = refusalOf(closest, asked, where)
+  return shadow === undefined ? refused : accept({ rule: shadow, judged: refused.reason })
+}
+
+/** Where names are not asked (role egress): something of this tenant in this database allows it, and the index says whether it is this. */
+function ruleForAnything(asked: Asked, target: ResolvedTarget, database: DatabaseRules | undefined): Result<Admitted> {
+  const closest = nothingYet(target)
+  if (database !== undefined) considerLooks(closest, database.anything, undefined, asked)
+  return outcomeOf(closest, asked, `any collection of ${asked.database}`)
 }
 
 /** Asked once more, so that a rule is never applied to what another entry proved. */
@@ -212,13 +253,11 @@ function considerLooks(closest: Closest, { own, shared }: ByTenant<Permission>, 
  * The tenant itself: Chroma's Python client looks at it when it is made, and learns nothing but the name it sent. Whoever may
  * look at anything in it may do that; nothing else is done to a tenant through here.
  */
-function ruleForTenant(asked: Asked, target: ResolvedTarget, database: DatabaseRules | undefined): Result<Rule> {
+function ruleForTenant(asked: Asked, target: ResolvedTarget, database: DatabaseRules | undefined): Result<Admitted> {
   const closest = nothingYet(target)
   const looks = asked.action === 'observe' && target.collection.kind === 'none' ? database?.looks : undefined
   if (looks !== undefined) considerLooks(closest, looks, undefined, asked)
-  return closest.gate === PASSED && closest.rule !== undefined
-    ? accept(closest.rule)
-    : refusalOf(closest, asked, `tenant ${asked.tenant} itself`)
+  return outcomeOf(closest, asked, `tenant ${asked.tenant} itself`)
 }
 
 function whereOf(database: string, { namespace, collection }: Place): string {

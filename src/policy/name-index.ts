@@ -103,6 +103,20 @@ export function looksOf(all: readonly NamedRules[]): ByTenant<Permission> {
   return byTenant(permissions(all), ({ rule }) => rule.tenants)
 }
 
+/** Every rule with its entry; of an entry with many names once. */
+export function permissionsOf(all: readonly NamedRules[]): ByTenant<Permission> {
+  const seen = new Set<Rule>()
+  const each = function* (): Generator<Permission> {
+    for (const entry of all) {
+      for (const rule of entry.everyRule) {
+        if (!seen.has(rule)) yield { entry, rule }
+        seen.add(rule)
+      }
+    }
+  }
+  return byTenant(each(), ({ rule }) => rule.tenants)
+}
+
 function* permissions(all: readonly NamedRules[]): Generator<Permission> {
   for (const entry of all) {
     for (const rule of entry.everyRule) if (rule.actions.has('observe')) yield { entry, rule }

@@ -1,6 +1,8 @@
 /** The compiled policy: immutable lookups. A request keeps the one it began with; a reload swaps it whole. */
+import type { Needs } from '../core/approval.ts'
 import type { SubjectIssuer } from '../core/caller.ts'
-import type { Action, BudgetDocument, LimitsDocument } from '../core/policy-document.ts'
+import type { Action, BudgetDocument, Irreversible, LimitsDocument } from '../core/policy-document.ts'
+import type { PolicyIssuer } from '../core/policy-token.ts'
 import type { IdPattern, SpiffeId } from '../core/spiffe-id.ts'
 import { findId, type IdIndex } from './id-index.ts'
 import type { ByTenant, Names, Permission, Templates } from './name-index.ts'
@@ -11,6 +13,8 @@ export type Limits = Required<{ readonly [K in keyof LimitsDocument]: NonNullabl
 
 export interface Workload {
   readonly tenants: ReadonlySet<string>
+  /** Whatever it calls is in shadow: the whole policy is, or every tenant it may act for. */
+  readonly shadow: boolean
   readonly budget: BudgetDocument
   /** The tenant must be named by an end user's token as well. */
   readonly delegated: boolean
@@ -34,6 +38,8 @@ export interface Workload {
 export interface Rule {
   readonly tenants: ReadonlySet<string>
   readonly actions: ReadonlySet<Action>
+  /** Its conditions and limits are judged, not enforced. */
+  readonly shadow: boolean
   /** undefined: every workload of the tenants. */
   readonly workloads: IdIndex<true> | undefined
   /** undefined: any. */
@@ -41,6 +47,8 @@ export interface Rule {
   /** What must be true of the call as well. */
   readonly when: When | undefined
   readonly limits: Limits
+  /** Somebody else's yes that a call under this rule needs. */
+  readonly needs: Needs | undefined
   readonly source: string
 }
 
@@ -81,11 +89,24 @@ export interface DatabaseRules {
   readonly templates: Templates<NamespaceTemplate>
   /** What allows `observe` in namespaces of one name, for looking at a tenant itself. */
   readonly looks: ByTenant<Permission>
+  /** All that is allowed anywhere in it, for calls whose collection is not known by name. */
+  readonly anything: ByTenant<Permission>
 }
 
 export interface NamespaceTemplate {
   readonly pattern: NamePattern
   readonly names: Names
+}
+
+export interface ApprovalRules {
+  /** They need an approval under every rule. */
+  readonly actions: ReadonlySet<Irreversible>
+  /** To the pattern's text. */
+  readonly approvers: IdIndex<string>
+  /** How long an approval is good for, milliseconds. */
+  readonly approvalMs: number
+  readonly grantMs: number
+  readonly source: string
 }
 
 export interface Revoked {
@@ -98,6 +119,12 @@ export interface Revoked {
 export interface Policy {
   /** Content hash of the file, hex: which policy decided. */
   readonly revision: string
+  /** What policy and risk would deny passes. */
+  readonly shadow: boolean
+  /** The same, for these tenants only. */
+  readonly shadowTenants: ReadonlySet<string>
+  /** Whose policy tokens are believed, by SPIFFE ID. */
+  readonly issuers: ReadonlyMap<string, PolicyIssuer>
   readonly trustDomains: ReadonlySet<string>
   readonly revoked: Revoked
   /** By `iss`. */
@@ -109,6 +136,8 @@ export interface Policy {
   readonly tenantRegions: ReadonlyMap<string, string>
   /** By database id. */
   readonly databases: ReadonlyMap<string, DatabaseRules>
+  /** Undefined: nobody may approve anything, and nothing asks for it. */
+  readonly approvals: ApprovalRules | undefined
 }
 
 /** The workload entry of an identity: the exact one, else the one pattern that matches (compiling refuses overlaps). */

@@ -3,7 +3,7 @@
  * reading costs us: a workload whose budget is gone is not read any further, so none can keep the others waiting.
  */
 import type { Caller } from '../core/caller.ts'
-import type { Grant, ProbeGrant } from '../core/decision.ts'
+import type { AnyGrant } from '../core/decision.ts'
 import type { DenyReason } from '../core/deny-reason.ts'
 import type { Charge, Memory } from '../core/memory.ts'
 import type { BudgetDocument } from '../core/policy-document.ts'
@@ -21,7 +21,7 @@ export type Paid = { readonly ok: true } | Unpaid
  * @param check names this check and its repeats (Envoy's SVID and `http.id`); empty when it cannot be named, then each one counts
  * @param now ms since the epoch
  */
-export function charge(grant: Grant | ProbeGrant, budget: BudgetDocument, check: string, now: number, memory: Memory): Paid {
+export function charge(grant: AnyGrant, budget: BudgetDocument, check: string, now: number, memory: Memory): Paid {
   const before = check === '' ? undefined : memory.repeatOf(check, now)
   if (before !== undefined) return paid(before, budget, costOf(grant))
   const result = spend(grant, budget, now, memory)
@@ -30,7 +30,7 @@ export function charge(grant: Grant | ProbeGrant, budget: BudgetDocument, check:
 }
 
 /** A batch of searches costs what its searches would cost one by one. */
-function costOf(grant: Grant | ProbeGrant): number {
+function costOf(grant: AnyGrant): number {
   return Math.max(1, grant.call.shape.queries)
 }
 
@@ -38,7 +38,7 @@ function costOf(grant: Grant | ProbeGrant): number {
 const ADMITTED: Charge = { kind: 'admitted' }
 const FULL: Charge = { kind: 'full' }
 
-function spend(grant: Grant | ProbeGrant, budget: BudgetDocument, now: number, memory: Memory): Charge {
+function spend(grant: AnyGrant, budget: BudgetDocument, now: number, memory: Memory): Charge {
   const name = grant.caller.id.text
   const admission = admit(memory.budgetOf(name), now, costOf(grant), { perSecond: budget.per_second, burst: budget.burst })
   if (admission.kind !== 'admitted') return admission

@@ -1,5 +1,5 @@
 /** Decision → what Envoy is to do: headers to set and remove, or a denial a person can read. Pure; encoding is the edge's. */
-import type { Decision, Grant, ProbeGrant } from '../core/decision.ts'
+import { type AnyGrant, type Decision, tenantOfGrant } from '../core/decision.ts'
 import { DENIALS, type DenyReason } from '../core/deny-reason.ts'
 import { CREDENTIAL_HEADERS, PLACE_HEADERS } from './client-headers.ts'
 
@@ -47,12 +47,12 @@ const NOTHING_NATIVE: Native = { set: [], remove: [] }
  * @param clientCredentials of this database, from its dialect
  */
 export function allowAnswer(
-  grant: Grant | ProbeGrant,
+  grant: AnyGrant,
   decisionId: string,
   clientCredentials: readonly string[],
   native: Native = NOTHING_NATIVE
 ): AllowAnswer {
-  const tenant = grant.kind === 'tenant' ? grant.tenant : 'none'
+  const tenant = tenantOfGrant(grant) ?? 'none'
   const set: readonly HeaderPair[] = [
     ['x-tenant-id', tenant],
     ['x-vecauthz-tenant', tenant],
@@ -106,7 +106,7 @@ export function metadataOf(decision: Decision, decisionId: string, policyRevisio
     ['policy_revision', policyRevision]
   ]
   if (decision.verdict === 'allow') {
-    common.push(['tenant', decision.grant.kind === 'tenant' ? decision.grant.tenant : 'none'])
+    common.push(['tenant', tenantOfGrant(decision.grant) ?? 'none'])
     return common
   }
   common.push(['reason', decision.reason.kind])

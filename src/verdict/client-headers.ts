@@ -1,6 +1,7 @@
 /** What a client may not say to the database itself: credentials, and headers by which a database is told whose call it is. */
-import type { Grant, ProbeGrant } from '../core/decision.ts'
+import type { AnyGrant } from '../core/decision.ts'
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
+import type { VectorCall } from '../core/vector-call.ts'
 
 /**
  * Removed from every call that is let through, unless the answer sets them. Not only the served database's own: a credential
@@ -51,10 +52,23 @@ const KNOWN: ReadonlySet<string> = new Set(CREDENTIAL_HEADERS)
  * The database that the call was judged for, for a database that reads it from a header; undefined for others. A message that
  * names none goes where the header says, so the header says what was judged and never what the client wrote.
  */
-export function placeOf(grant: Grant | ProbeGrant, meaningHeaders: readonly string[]): Result<string | undefined> {
+export function placeOf(grant: AnyGrant, meaningHeaders: readonly string[]): Result<string | undefined> {
   if (!meaningHeaders.includes('dbname')) return accept(undefined)
   if (grant.kind === 'probe') return accept(DEFAULT_PLACE)
+  if (grant.kind === 'shadow') return shadowPlace(grant.call)
   const place = grant.targets[0]?.namespace ?? DEFAULT_PLACE
   if (grant.targets.every(({ namespace }) => (namespace ?? DEFAULT_PLACE) === place)) return accept(place)
-  return refuse('call-ambiguous', 'the call is about two databases, and one header has to name it', 'Ask for each database by itself.')
+  return TWO_PLACES
+}
+
+const TWO_PLACES = refuse(
+  'call-ambiguous',
+  'the call is about two databases, and one header has to name it',
+  'Ask for each database by itself.'
+)
+
+/** The one place that all targets of the call name; nothing is resolved for a call that is in shadow. */
+function shadowPlace({ targets }: VectorCall): Result<string | undefined> {
+  const [first = DEFAULT_PLACE, ...others] = new Set(targets.map(({ namespace }) => namespace ?? DEFAULT_PLACE))
+  return others.length === 0 ? accept(first) : TWO_PLACES
 }

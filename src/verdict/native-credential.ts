@@ -1,5 +1,5 @@
 /** Which credential a database gets with a granted call. Secrets are handed in as they stand now; what is minted is kept for half of its life. */
-import type { Grant, ProbeGrant } from '../core/decision.ts'
+import { type AnyGrant, tenantOfGrant } from '../core/decision.ts'
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
 import type { Secret } from '../core/secret.ts'
 import type { HeaderPair } from './answer.ts'
@@ -31,18 +31,21 @@ export interface NativeCredential {
   readonly header: HeaderPair
 }
 
-export type Credentials = (grant: Grant | ProbeGrant, now: number) => Result<NativeCredential | undefined>
+export type Credentials = (grant: AnyGrant, now: number) => Result<NativeCredential | undefined>
+
+const NO_TENANT = "the call proves no tenant, and the database's credential is that of one: it cannot pass, in shadow either"
 
 export function createCredentials(rule: CredentialRule, secretAt: SecretAt): Credentials {
   const credentialFor = issuerOf(rule)
   return (grant, now) => {
-    const found = secretAt(grant.kind === 'tenant' ? grant.tenant : undefined, now)
+    if (grant.kind === 'shadow' && rule.mode !== 'static') return refuse('tenant-not-named', NO_TENANT)
+    const found = secretAt(tenantOfGrant(grant), now)
     if (!found.ok) return found
     return found.value === 'none' ? accept(undefined) : credentialFor(found.value, grant, now)
   }
 }
 
-type Issue = (secret: Secret, grant: Grant | ProbeGrant, now: number) => Result<NativeCredential | undefined>
+type Issue = (secret: Secret, grant: AnyGrant, now: number) => Result<NativeCredential | undefined>
 
 function issuerOf(rule: CredentialRule): Issue {
   switch (rule.mode) {
@@ -56,7 +59,7 @@ function issuerOf(rule: CredentialRule): Issue {
     case 'rbac_jwt':
       return minted(rule.ttlMs, qdrantScope, qdrantHeader(rule.manage))
     case 'oidc':
-      return minted(rule.ttlMs, (grant) => (grant.kind === 'tenant' ? `tenant ${grant.tenant}` : 'probe'), weaviateHeader(rule))
+      return minted(rule.ttlMs, (grant) => (grant.kind === 'tenant' ? `tenant ${grant.tenant}` : grant.kind), weaviateHeader(rule))
   }
 }
 
@@ -64,7 +67,7 @@ function issuerOf(rule: CredentialRule): Issue {
 function fixed(nameOf: (tenant: string | undefined) => string | undefined, header: (text: string, name: string) => HeaderPair): Issue {
   const known = new WeakMap<Secret, Map<string, NativeCredential>>()
   return (secret, grant) => {
-    const name = nameOf(grant.kind === 'tenant' ? grant.tenant : undefined)
+    const name = nameOf(tenantOfGrant(grant))
     if (name === undefined) return accept(undefined)
     const own = known.get(secret) ?? new Map<string, NativeCredential>()
     const credential = own.get(name) ?? { header: header(secret.reveal(), name) }
@@ -87,8 +90,8 @@ const MINTED_MAX = 16
 /** @param scopeOf a text that only grants with the same token have */
 function minted(
   ttlMs: number,
-  scopeOf: (grant: Grant | ProbeGrant) => string,
-  mint: (secret: Secret, grant: Grant | ProbeGrant, facts: TokenFacts) => Result<HeaderPair>
+  scopeOf: (grant: AnyGrant) => string,
+  mint: (secret: Secret, grant: AnyGrant, facts: TokenFacts) => Result<HeaderPair>
 ): Issue {
   const known = new WeakMap<object, readonly Minted[]>()
   return (secret, grant, now) => {
@@ -106,8 +109,8 @@ function minted(
 }
 
 /** What `qdrantAccess` looks at, without making a list of it for every call. */
-function qdrantScope(grant: Grant | ProbeGrant): string {
-  if (grant.kind === 'probe') return 'probe'
+function qdrantScope(grant: AnyGrant): string {
+  if (grant.kind !== 'tenant') return grant.kind
   const { call, targets } = grant
   const doing = call.operation === 'define' || call.operation === 'drop' ? call.endpoint : call.operation
   const [only] = targets
@@ -116,7 +119,7 @@ function qdrantScope(grant: Grant | ProbeGrant): string {
 }
 
 function qdrantHeader(manage: boolean) {
-  return (secret: Secret, grant: Grant | ProbeGrant, facts: TokenFacts): Result<HeaderPair> => {
+  return (secret: Secret, grant: AnyGrant, facts: TokenFacts): Result<HeaderPair> => {
     const access = qdrantAccess(grant, manage)
     return access.ok ? accept(['api-key', qdrantToken(secret.reveal(), access.value, facts)]) : access
   }
@@ -124,8 +127,8 @@ function qdrantHeader(manage: boolean) {
 
 function weaviateHeader(names: OidcNames) {
   const keys = new WeakMap<Secret, OidcKey>()
-  return (secret: Secret, grant: Grant | ProbeGrant, facts: TokenFacts): Result<HeaderPair> => {
-    const tenant = grant.kind === 'tenant' ? grant.tenant : undefined
+  return (secret: Secret, grant: AnyGrant, facts: TokenFacts): Result<HeaderPair> => {
+    const tenant = tenantOfGrant(grant)
     const key = keys.get(secret) ?? readOidcKey(secret.reveal())
     if (key === undefined) return refuse('state-unavailable', 'the key for tokens of Weaviate is no RSA key')
     keys.set(secret, key)

@@ -3,7 +3,7 @@
  * arguments. Whoever reads such a token gets a few seconds of what the grant allows, and nothing else.
  */
 import { createHash, createHmac, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto'
-import type { Grant, ProbeGrant } from '../core/decision.ts'
+import type { AnyGrant } from '../core/decision.ts'
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
 import { PLACES_MAX } from '../core/limits.ts'
 import type { Operation } from '../core/vector-call.ts'
@@ -43,8 +43,9 @@ const MANAGES = /^collection\.|^Collections\//
  * What a token for this call may do in Qdrant (JWT RBAC, 1.19): the collections of the targets, nothing else. A listing names none,
  * so its token lists none; a start-up call may nothing at all.
  */
-export function qdrantAccess(grant: Grant | ProbeGrant, manage: boolean): Result<QdrantAccess> {
+export function qdrantAccess(grant: AnyGrant, manage: boolean): Result<QdrantAccess> {
   if (grant.kind === 'probe') return accept([])
+  if (grant.kind === 'shadow') return refuse('tenant-not-named', 'a token of Qdrant is for a call whose tenant is proved')
   const { operation, endpoint } = grant.call
   if ((operation === 'define' || operation === 'drop') && MANAGES.test(endpoint)) {
     const remedy = 'Collections are created and dropped by an operator.'

@@ -1,6 +1,7 @@
 /** Mints the policy token: at egress only, and for a grant only, so that nothing is vouched for that was not checked. Pure. */
 import { createHash, type KeyObject, sign } from 'node:crypto'
-import type { Grant, ProbeGrant } from '../core/decision.ts'
+import { type AnyGrant, tenantOfGrant } from '../core/decision.ts'
+import type { DenyKind } from '../core/deny-reason.ts'
 import { POLICY_TOKEN_CHARS_MAX, POLICY_TOKEN_SECONDS_MAX, POLICY_TOKEN_TYPE, type PolicyClaims } from '../core/policy-token.ts'
 import { type DigestedRequest, requestDigest } from '../core/request-digest.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
@@ -67,6 +68,8 @@ export interface PolicyTokenFacts {
   readonly meaningHeaders: readonly string[]
   /** Revision of the policy that granted. */
   readonly policy: string
+  /** What the call would have been denied for, had it not been in shadow. */
+  readonly judged?: DenyKind | undefined
   /** 128 random bits or more, base64url: never the same twice. */
   readonly tokenId: string
   /** Milliseconds since the epoch. */
@@ -74,18 +77,19 @@ export interface PolicyTokenFacts {
 }
 
 /** One token for one call: a JWS in compact form (RFC 7515 §7.1). */
-export function mintPolicyToken(grant: Grant | ProbeGrant, signer: PolicyTokenSigner, facts: PolicyTokenFacts): string {
+export function mintPolicyToken(grant: AnyGrant, signer: PolicyTokenSigner, facts: PolicyTokenFacts): string {
   const iat = Math.floor(facts.now / 1000)
   const claims: PolicyClaims = {
     iss: signer.issuer,
     sub: grant.caller.id.text,
     aud: facts.audience,
     // Undefined ones are not written.
-    tenant: grant.kind === 'tenant' ? grant.tenant : undefined,
+    tenant: tenantOfGrant(grant),
     purpose: grant.kind === 'tenant' ? grant.purpose : undefined,
     act: grant.call.operation,
     dig: requestDigest(facts.request, facts.meaningHeaders, createHash('sha256')),
     policy: facts.policy,
+    judged: facts.judged,
     jti: facts.tokenId,
     iat,
     exp: iat + POLICY_TOKEN_SECONDS_MAX
