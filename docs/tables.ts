@@ -155,6 +155,7 @@ interface JsonSchema {
   readonly items?: JsonSchema
   readonly enum?: readonly unknown[]
   readonly const?: unknown
+  readonly oneOf?: readonly JsonSchema[]
 }
 
 /** Every key of a schema with its place, its type and its description. */
@@ -165,6 +166,11 @@ function keys(schema: z.ZodType): string {
       const place = path === '' ? name : `${path}.${name}`
       found.push([`\`${place}\``, typeOf(child), one.required?.includes(name) ? 'yes' : 'no', child.description ?? ''])
       visit(child, place)
+      for (const { properties: { kind, ...own } = {}, required } of child.oneOf ?? []) {
+        if (kind === undefined) continue
+        found.push([`\`${place}.kind\``, typeOf(kind), 'yes', kind.description ?? ''])
+        visit(required === undefined ? { properties: own } : { properties: own, required }, place)
+      }
       if (child.items !== undefined) visit(child.items, `${place}[]`)
     }
   }
@@ -176,7 +182,7 @@ function typeOf(schema: JsonSchema): string {
   if (schema.const !== undefined) return JSON.stringify(schema.const)
   if (schema.enum !== undefined) return schema.enum.map(String).join(', ')
   if (schema.items !== undefined) return `list of ${typeOf(schema.items)}`
-  return schema.type ?? 'any'
+  return schema.type ?? (schema.oneOf === undefined ? 'any' : 'object')
 }
 
 if (process.argv[1] === import.meta.filename && process.argv.includes('--write')) {

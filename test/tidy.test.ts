@@ -77,6 +77,7 @@ const PACKAGES: Record<string, string> = {
   '@peculiar/x509': 'issues certificates in the dev issuer; validates nothing',
   '@peculiar/asn1-schema': 'writes the ASN.1 of the next one; a part of @peculiar/x509',
   '@peculiar/asn1-x509': 'the certificate structures that @peculiar/x509 is made of, signed here by node:crypto',
+  '@redis/client': 'state of several hosts; the official client without its modules, and no dependencies',
   'grpc-health-check': 'grpc.health.v1, from the grpc-js authors',
   pino: 'operational log and audit lines; fixed by the mission',
   'prom-client': 'metrics in the Prometheus text format',

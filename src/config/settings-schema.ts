@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
 import { credential } from './credential-schema.ts'
+import { state } from './state-schema.ts'
 
 const LISTEN = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[[0-9a-fA-F:]+\]):\d{1,5}$/
 const address = z.string().regex(LISTEN, 'must be an IP address and a port, such as 127.0.0.1:9901')
@@ -70,6 +71,7 @@ export const settingsSchema = z.strictObject({
     )
     .optional()
     .describe("Issuers of end users' tokens, and where their keys are; what they may vouch for says the policy"),
+  state: state.default({ kind: 'memory' }).describe('What several processes must know together: used policy tokens, approvals and grants'),
   svid_ttl_seconds: z
     .int()
     .min(20)

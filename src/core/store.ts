@@ -22,10 +22,10 @@ export interface StoreUnavailable {
 }
 
 export type Put =
-  /** Written. `since`: nothing that was put from then on was forgotten before its end; milliseconds since the epoch, clock of who began it. */
+  /** Written. */
   | { readonly kind: 'put'; readonly since: number }
   /** Somebody was first; this is what they wrote. */
-  | { readonly kind: 'there'; readonly value: string }
+  | { readonly kind: 'there'; readonly value: string; readonly since: number }
   /** All room is taken by what is live. */
   | { readonly kind: 'full' }
   | StoreUnavailable
@@ -55,7 +55,8 @@ export interface ListedEntry {
 /** Answers come at once where nothing has to be waited for. A promise never rejects; times are milliseconds since the epoch. */
 export interface Store {
   /**
-   * Writes where nothing live is: of several at once, one is told `put`. It is as durable then as the store is at all.
+   * Writes where nothing live is: of several at once, one is told `put`. It is as durable then as the store is at all. `since` of the
+   * answer: what was put before then may have been forgotten (a new file, a wiped or restarted Redis); by the clock of the store.
    * @param key made by `key()` of core/keys.ts
    */
   readonly putOnce: (key: string, value: string, until: number, now: number) => Put | Promise<Put>
