@@ -22,7 +22,7 @@ export function readGrpcMessage(inbound: Inbound): Result<Uint8Array> {
   const most = inbound.bodyBytesMax ?? BODY_BYTES_MAX
   if (body.length > most) return refuse('call-too-large', `body of ${body.length} bytes`)
   if (body.length < PREFIX_BYTES) return refuse('call-unreadable', 'the body is shorter than a gRPC frame')
-  const length = new DataView(body.buffer, body.byteOffset).getUint32(1)
+  const length = readUInt32BE(body, 1)
   const rest = body.length - PREFIX_BYTES - length
   if (rest < 0) return refuse('call-unreadable', 'the gRPC frame is cut off')
   if (rest > 0) return refuse('call-ambiguous', 'there is more behind the gRPC frame', 'Send one message for each call.')
@@ -31,6 +31,12 @@ export function readGrpcMessage(inbound: Inbound): Result<Uint8Array> {
   if (body[0] !== 1) return refuse('call-unreadable', `a gRPC frame with the flag ${body[0]}`)
   if (inbound.headers.get('grpc-encoding') !== 'gzip') return refuse('call-ambiguous', 'a compressed gRPC frame, and no grpc-encoding')
   return gunzip(message, most)
+}
+
+/** Without a view of the body, which costs more than the number. */
+function readUInt32BE(bytes: Uint8Array, at: number): number {
+  const [first = 0, second = 0, third = 0, fourth = 0] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]
+  return ((first << 24) | (second << 16) | (third << 8) | fourth) >>> 0
 }
 
 function checkGrpc({ method, headers }: Inbound): Refused | undefined {

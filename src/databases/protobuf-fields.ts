@@ -42,17 +42,39 @@ export interface FieldSpec<N extends string = string, V = unknown> {
   readonly name: N
   readonly kind: FieldKind
   readonly repeated: boolean
-  readonly message?: () => MessageTable<unknown>
+  readonly message?: (() => MessageTable<unknown>) | undefined
   /** What a map's keys lead to. */
-  readonly value?: FieldSpec
+  readonly value?: FieldSpec | undefined
   /** The numbers that an enumeration may have; all of int32 when left out. */
-  readonly allowed?: readonly number[]
-  readonly oneof?: string
+  readonly allowed?: readonly number[] | undefined
+  readonly oneof?: string | undefined
 }
 
-/** A field in its table: `group` is a bit of its own for each oneof of the message, 0 outside of any. */
+/** A field in its table, with what the reader asks of each one looked up beforehand. */
 export interface TableField extends FieldSpec {
+  /** A bit of its own in the message. */
+  readonly bit: number
+  /** A bit of its own for each oneof of the message, 0 outside of any. */
   readonly group: number
+  /** Wire type of one value. */
+  readonly wire: number
+}
+
+/** Wire types (encoding specification, "Message Structure"). */
+export const WIRE: Readonly<Record<FieldKind, number>> = {
+  text: 2,
+  bytes: 2,
+  message: 2,
+  map: 2,
+  bool: 0,
+  int32: 0,
+  uint32: 0,
+  int: 0,
+  uint: 0,
+  bigint: 0,
+  enumeration: 0,
+  double: 1,
+  float: 5
 }
 
 export interface MessageTable<T = ProtoMessage> {
@@ -73,13 +95,16 @@ type Shape<S extends readonly FieldSpec[]> = { readonly [K in keyof All<Row<S[nu
 export function table<const S extends readonly FieldSpec[]>(name: string, ...specs: S): MessageTable<Shape<S>> {
   const fields: (TableField | undefined)[] = []
   const groups: string[] = []
-  for (const spec of specs) {
+  for (const [index, spec] of specs.entries()) {
     if (fields[spec.number] !== undefined || specs.some((other) => other !== spec && other.name === spec.name))
       throw new Error(`${name}: two fields are ${spec.number} or ${spec.name}`)
     if (spec.oneof !== undefined && !groups.includes(spec.oneof)) groups.push(spec.oneof)
-    fields[spec.number] = { ...spec, group: spec.oneof === undefined ? 0 : 1 << groups.indexOf(spec.oneof) }
+    const { number, kind, repeated, message, value, allowed, oneof } = spec
+    const group = oneof === undefined ? 0 : 1 << groups.indexOf(oneof)
+    // All of one shape, whatever they hold.
+    fields[number] = { number, name: spec.name, kind, repeated, message, value, allowed, oneof, bit: 1 << index, group, wire: WIRE[kind] }
   }
-  if (groups.length > 31) throw new Error(`${name}: more oneofs than bits`)
+  if (specs.length > 31) throw new Error(`${name}: more fields than bits`)
   // Without holes, so that a look-up stays an array access.
   return { name, fields: Array.from(fields) }
 }

@@ -13,7 +13,7 @@ export const FLOAT_LISTS_MAX = 4 * VECTORS_MAX
 export function readNumber(reader: ProtoReader, { kind, name }: FieldSpec): number {
   const size = kind === 'float' ? 4 : 8
   if (reader.end - reader.at < size) fail('call-unreadable', `${name} is cut off`)
-  const value = kind === 'float' ? reader.view.getFloat32(reader.at, true) : reader.view.getFloat64(reader.at, true)
+  const value = kind === 'float' ? reader.bytes.readFloatLE(reader.at) : reader.bytes.readDoubleLE(reader.at)
   reader.at += size
   if (!Number.isFinite(value)) fail('call-unreadable', `${name} is not a finite number`)
   return value
@@ -24,29 +24,27 @@ export function readFloats(reader: ProtoReader, field: FieldSpec, packed: boolea
   const size = field.kind === 'float' ? 4 : 8
   // A list of one takes some fifty times the memory that it has in the message.
   if (--reader.floats < 0) fail('call-too-large', `more than ${FLOAT_LISTS_MAX} lists of numbers`)
-  const raw = packed ? readPacked(reader, field, size) : readRun(reader, field, size)
-  const values = size === 4 ? new Float32Array(raw.length / 4) : new Float64Array(raw.length / 8)
-  new Uint8Array(values.buffer).set(raw)
-  if (!allFinite(values)) fail('call-unreadable', `${field.name} has a component that is not finite`)
+  const values = packed ? readPacked(reader, field, size) : readRun(reader, field, size)
+  const finite = values instanceof Float32Array ? allFinite(values) : allFiniteDoubles(values)
+  if (!finite) fail('call-unreadable', `${field.name} has a component that is not finite`)
   return values
 }
 
-function readPacked(reader: ProtoReader, { name }: FieldSpec, size: number): Uint8Array {
+function readPacked(reader: ProtoReader, { name }: FieldSpec, size: number): Float32Array | Float64Array {
   const length = readLength(reader, name)
   if (length % size !== 0) fail('call-unreadable', `${name} is no whole number of values`)
-  const start = reader.at
   reader.at += length
-  return reader.bytes.subarray(start, reader.at)
+  return copied(reader.bytes, reader.at - length, length, size)
 }
 
 /** Values with a tag before each, as encoders without packing write them. */
-function readRun(reader: ProtoReader, { number, kind, name }: FieldSpec, size: number): Uint8Array {
+function readRun(reader: ProtoReader, { number, kind, name }: FieldSpec, size: number): Float32Array | Float64Array {
   const tag = number * 8 + (kind === 'float' ? 5 : 1)
-  const pieces = new Uint8Array(reader.end - reader.at)
+  const pieces = Buffer.allocUnsafe(reader.end - reader.at)
   let length = 0
   for (;;) {
     if (reader.end - reader.at < size) fail('call-unreadable', `${name} is cut off`)
-    pieces.set(reader.bytes.subarray(reader.at, reader.at + size), length)
+    reader.bytes.copy(pieces, length, reader.at, reader.at + size)
     length += size
     reader.at += size
     if (reader.at === reader.end) break
@@ -57,19 +55,52 @@ function readRun(reader: ProtoReader, { number, kind, name }: FieldSpec, size: n
       break
     }
   }
-  return pieces.subarray(0, length)
+  return copied(pieces, 0, length, size)
 }
 
-/** 0 × x is 0 for a number, and NaN for NaN and the infinities. Four sums, so that none waits for the one before. */
-export function allFinite(values: Float32Array | Float64Array): boolean {
+/** Memory of its own is dear for a vector, so several lie behind one another in one piece; none of it is ever used again. */
+const SLAB_BYTES = 128 * 1024
+/** Longer ones get their own: a slab that is left half empty is no gain. */
+const SLAB_SHARE_BYTES = SLAB_BYTES / 4
+let slab = Buffer.from(new ArrayBuffer(SLAB_BYTES))
+let taken = 0
+
+function copied(bytes: Buffer, start: number, length: number, size: number): Float32Array | Float64Array {
+  let into = slab
+  let at = 0
+  if (length > SLAB_SHARE_BYTES) into = Buffer.from(new ArrayBuffer(length))
+  else {
+    if (taken + length > SLAB_BYTES) {
+      slab = into = Buffer.from(new ArrayBuffer(SLAB_BYTES))
+      taken = 0
+    }
+    at = taken
+    taken += (length + 7) & ~7
+  }
+  bytes.copy(into, at, start, start + length)
+  return size === 4 ? new Float32Array(into.buffer, at, length / 4) : new Float64Array(into.buffer, at, length / 8)
+}
+
+/**
+ * A sum of doubles that are float32 is finite when all of them are: 2^128 times as many as fit into memory stays below 2^1024. Four
+ * sums, so that none waits for the one before.
+ */
+export function allFinite(values: Float32Array): boolean {
   const whole = values.length & ~3
   let [first, second, third, fourth] = [0, 0, 0, 0]
   for (let index = 0; index < whole; index += 4) {
-    first += 0 * (values[index] as number)
-    second += 0 * (values[index + 1] as number)
-    third += 0 * (values[index + 2] as number)
-    fourth += 0 * (values[index + 3] as number)
+    first += values[index] as number
+    second += values[index + 1] as number
+    third += values[index + 2] as number
+    fourth += values[index + 3] as number
   }
-  for (let index = whole; index < values.length; index++) first += 0 * (values[index] as number)
-  return first + second + third + fourth === 0
+  for (let index = whole; index < values.length; index++) first += values[index] as number
+  return Number.isFinite(first + second + third + fourth)
+}
+
+/** 0 × x is 0 for a number, and NaN for NaN and the infinities. */
+function allFiniteDoubles(values: Float64Array): boolean {
+  let sum = 0
+  for (const value of values) sum += 0 * value
+  return sum === 0
 }

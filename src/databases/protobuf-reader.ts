@@ -3,7 +3,6 @@ import { fail } from './json-reader.ts'
 
 export interface ProtoReader {
   readonly bytes: Buffer
-  readonly view: DataView
   /** Index of the next byte to be read. */
   at: number
   /** Index behind the message that is being read. */
@@ -49,6 +48,12 @@ export function readVarint(reader: ProtoReader, what: string): void {
 
 /** Reads the length of what follows, which must all be there. */
 export function readLength(reader: ProtoReader, what: string): number {
+  const first = reader.bytes[reader.at] as number
+  // A byte of another message may stand behind the end: then the length is more than what is left.
+  if (first < 0x80 && first < reader.end - reader.at) {
+    reader.at++
+    return first
+  }
   readVarint(reader, what)
   const length = reader.low >>> 0
   if (reader.high !== 0 || length > reader.end - reader.at) fail('call-unreadable', `${what} is longer than what it is in`)

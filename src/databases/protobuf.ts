@@ -7,28 +7,12 @@ import { isUtf8 } from 'node:buffer'
 import { accept, type Result } from '../core/deny-reason.ts'
 import { PROTO_DEPTH_MAX, PROTO_FIELDS_MAX } from '../core/limits.ts'
 import { fail, isRefused } from './json-reader.ts'
-import type { FieldKind, FieldSpec, MessageTable, ProtoMessage, ProtoValue, TableField } from './protobuf-fields.ts'
+import { type FieldSpec, type MessageTable, type ProtoMessage, type ProtoValue, type TableField, WIRE } from './protobuf-fields.ts'
 import { FLOAT_LISTS_MAX, readFloats, readNumber } from './protobuf-floats.ts'
 import { enter, type ProtoReader, readLength, readVarint } from './protobuf-reader.ts'
 
 /** A message that is still being put together. */
 type Draft = { [name: string]: ProtoValue | undefined }
-
-const WIRE: Readonly<Record<FieldKind, number>> = {
-  text: 2,
-  bytes: 2,
-  message: 2,
-  map: 2,
-  bool: 0,
-  int32: 0,
-  uint32: 0,
-  int: 0,
-  uint: 0,
-  bigint: 0,
-  enumeration: 0,
-  double: 1,
-  float: 5
-}
 
 /** A message of a write lane is larger, and a batch of records has more fields. */
 function fieldsMax(bytes: Uint8Array): number {
@@ -37,10 +21,18 @@ function fieldsMax(bytes: Uint8Array): number {
 
 /** Reads a whole message or refuses it: `call-ambiguous` for repetitions, `call-unreadable` for what is malformed or unknown. */
 export function readProto<T>(bytes: Uint8Array, table: MessageTable<T>): Result<T> {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const left = { left: fieldsMax(buffer), floats: FLOAT_LISTS_MAX }
-  const reader: ProtoReader = { bytes: buffer, view, at: 0, end: bytes.byteLength, low: 0, high: 0, depth: 0, ...left }
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const { length } = buffer
+  const reader: ProtoReader = {
+    bytes: buffer,
+    at: 0,
+    end: length,
+    low: 0,
+    high: 0,
+    depth: 0,
+    left: fieldsMax(buffer),
+    floats: FLOAT_LISTS_MAX
+  }
   try {
     return accept(readMessage(reader, table) as T)
   } catch (cause) {
@@ -54,6 +46,7 @@ function readMessage(reader: ProtoReader, table: MessageTable<unknown>): ProtoMe
   const message: Draft = {}
   const { fields } = table
   let groups = 0
+  let seen = 0
   while (reader.at < reader.end) {
     const tag = readTag(reader, table)
     const field = fields[tag >>> 3]
@@ -64,10 +57,12 @@ function readMessage(reader: ProtoReader, table: MessageTable<unknown>): ProtoMe
       groups |= field.group
     }
     const wire = tag & 7
-    if (field.repeated) readRepeated(reader, table, field, wire, message)
-    else if (wire !== WIRE[field.kind]) wrongType(table, field, wire)
+    const again = (seen & field.bit) !== 0
+    seen |= field.bit
+    if (field.repeated) readRepeated(reader, table, field, wire, message, again)
+    else if (wire !== field.wire) wrongType(table, field, wire)
     else if (field.kind === 'map') readEntry(reader, table, field, message)
-    else if (message[field.name] !== undefined) twice(table, field, 'a singular field')
+    else if (again) twice(table, field, 'a singular field')
     else message[field.name] = readValue(reader, table, field)
   }
   return message
@@ -87,19 +82,24 @@ function readTag(reader: ProtoReader, { name }: MessageTable<unknown>): number {
   return reader.low >>> 0
 }
 
-function readRepeated(reader: ProtoReader, table: MessageTable<unknown>, field: TableField, wire: number, message: Draft): void {
-  const { name, kind } = field
-  const single = WIRE[kind]
+function readRepeated(
+  reader: ProtoReader,
+  table: MessageTable<unknown>,
+  field: TableField,
+  wire: number,
+  message: Draft,
+  again: boolean
+): void {
+  const { name, kind, wire: single } = field
   if (wire !== single && (wire !== 2 || single === 2)) wrongType(table, field, wire)
-  const before = message[name]
   if (kind === 'float' || kind === 'double') {
     // Readers put pieces together, but no encoder makes any: a packed field is one piece, an unpacked one is one run.
-    if (before !== undefined) fail('call-ambiguous', `${table.name}.${name} comes in pieces`, 'Send a repeated number field in one piece.')
+    if (again) fail('call-ambiguous', `${table.name}.${name} comes in pieces`, 'Send a repeated number field in one piece.')
     message[name] = readFloats(reader, field, wire === 2)
     return
   }
-  const list = (before ?? []) as ProtoValue[]
-  message[name] = list
+  const list = (again ? message[name] : []) as ProtoValue[]
+  if (!again) message[name] = list
   if (wire === single) {
     list.push(readValue(reader, table, field))
     return
@@ -147,10 +147,35 @@ function readText(reader: ProtoReader, table: MessageTable<unknown>, { name }: F
   const length = readLength(reader, name)
   const start = reader.at
   reader.at += length
+  const ascii = length > SHORT_TEXT_BYTES ? undefined : readAscii(reader.bytes, start, reader.at)
+  if (ascii !== undefined) return ascii
   const text = reader.bytes.toString('utf8', start, reader.at)
   // What is not UTF-8 comes out as U+FFFD, which may also have been written.
   if (text.includes('\ufffd') && !isUtf8(reader.bytes.subarray(start, reader.at)))
     fail('call-unreadable', `${table.name}.${name} is not UTF-8`)
+  return text
+}
+
+/** Names of fields and tenants mostly: for those, the way into node's own decoder and back takes longer than to read them here. */
+const SHORT_TEXT_BYTES = 24
+
+/** @returns undefined where a byte is beyond ASCII */
+function readAscii(bytes: Buffer, start: number, end: number): string | undefined {
+  let text = ''
+  let at = start
+  for (; at + 4 <= end; at += 4) {
+    const first = bytes[at] as number
+    const second = bytes[at + 1] as number
+    const third = bytes[at + 2] as number
+    const fourth = bytes[at + 3] as number
+    if ((first | second | third | fourth) > 0x7f) return undefined
+    text += String.fromCharCode(first, second, third, fourth)
+  }
+  for (; at < end; at++) {
+    const byte = bytes[at] as number
+    if (byte > 0x7f) return undefined
+    text += String.fromCharCode(byte)
+  }
   return text
 }
 
