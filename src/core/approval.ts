@@ -2,6 +2,7 @@
  * What must not be done on a workload's own word: irreversible calls wait for an approval, step-wise permissions for a grant.
  * An approval is for one call, once. A grant is for one kind of call on the same targets, as often as it likes until its end.
  */
+import type { SpiffeId } from './spiffe-id.ts'
 import type { Operation } from './vector-call.ts'
 
 /** Names the run (job, session) that a call belongs to; what was approved for a run ends with it. */
@@ -12,6 +13,8 @@ export const RUN_PATTERN = /^[\x21-\x7e]{1,128}$/
 export const REQUEST_MS = 15 * 60_000
 /** Requests, approvals and grants of one caller that are kept at a time: more is a caller that nobody will read. */
 export const REQUESTS_PER_CALLER_MAX = 32
+/** An ended run stays ended so long: longer than anything that could have been approved for it. */
+export const ENDED_RUN_MS = 2 * 86_400_000
 /** Characters of the reason that goes with an approval. */
 export const REASON_CHARACTERS_MAX = 500
 
@@ -67,4 +70,54 @@ export interface Approvals {
    * @param now milliseconds since the epoch
    */
   readonly use: (need: ApprovalNeed, check: string, now: number) => ApprovalAnswer | Promise<ApprovalAnswer>
+}
+
+/** A request, and what became of it, as operators read it. Times are milliseconds since the epoch. */
+export interface ApprovalEntry {
+  readonly id: string
+  readonly step: Step
+  readonly state: 'waiting' | 'approved' | 'refused' | 'used'
+  readonly caller: string
+  readonly blocked: readonly string[]
+  readonly operation: Operation
+  readonly endpoint: string
+  readonly database: string
+  readonly tenant: string
+  readonly targets: readonly string[]
+  readonly digest: string
+  readonly run: string | undefined
+  readonly because: string
+  readonly askedAt: number
+  /** How long it will be good for, once approved. */
+  readonly lastsMs: number
+  /** End of its present state. */
+  readonly until: number
+  /** SPIFFE ID of who decided. */
+  readonly by: string | undefined
+  readonly reason: string | undefined
+}
+
+/** What came of an act; `not` with a sentence for whoever acted. */
+export type Acted =
+  | { readonly kind: 'done'; readonly entry: ApprovalEntry }
+  | { readonly kind: 'not'; readonly says: string; readonly status: 403 | 404 | 409 }
+  | { readonly kind: 'unavailable'; readonly because: string }
+
+/** What people and callers do about requests; `state/approvals.ts` implements it, the admin port offers it. */
+export interface ApprovalDesk {
+  /** The oldest first. */
+  readonly list: (now: number) => Promise<{ readonly kind: 'entries'; readonly entries: readonly ApprovalEntry[] } | Unavailable>
+  /** @param by never the caller, nor anybody in its chain. @param reason 1 to REASON_CHARACTERS_MAX characters */
+  readonly decide: (id: string, verdict: 'approve' | 'refuse', by: SpiffeId, reason: string, now: number) => Promise<Acted>
+  /** A grant, ahead of the calls it is for. */
+  readonly request: (need: ApprovalNeed, now: number) => Promise<Acted>
+  /** Ends what waits or is approved: by its holder, or by who may approve. */
+  readonly release: (id: string, by: SpiffeId, now: number) => Promise<Acted>
+  /** Nothing is approved for that run any more. @param of undefined: whoever says that it belongs to it */
+  readonly endRun: (run: string, of: SpiffeId | undefined, now: number) => Promise<{ readonly kind: 'done' } | Unavailable>
+}
+
+interface Unavailable {
+  readonly kind: 'unavailable'
+  readonly because: string
 }
