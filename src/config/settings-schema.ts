@@ -1,6 +1,7 @@
 /** The server's own settings file. The reference page is generated from the descriptions here. */
 import { z } from 'zod'
 import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
+import { compileIdPattern } from '../core/spiffe-id.ts'
 import { credential } from './credential-schema.ts'
 import { state } from './state-schema.ts'
 
@@ -44,6 +45,16 @@ export const settingsSchema = z.strictObject({
     .strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') })
     .describe('Where decisions are recorded'),
   health: address.optional().describe('Address of the plain HTTP health port (/livez, /readyz)'),
+  admin: z
+    .strictObject({
+      listen: address.describe('Address of the admin port (HTTPS over mTLS, whoever has an SVID that verifies)'),
+      operators: z
+        .array(z.string().refine((text) => compileIdPattern(text).ok, 'must be a SPIFFE ID or pattern'))
+        .min(1)
+        .describe('SPIFFE IDs or patterns of those who see every request and end runs; who may approve, the policy says')
+    })
+    .optional()
+    .describe('Port for approvals and grants; without it, what needs one cannot be approved here'),
   jwt_svid: z
     .strictObject({
       audience: z.string().min(1).max(255).describe('Who we are: one audience of each token must be exactly this'),
