@@ -1,4 +1,5 @@
 /** Calls through the gateway, down to the bytes that well-behaved clients never send. */
+import { type ClientRequest, type RequestOptions, request as requestPlain } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { Agent, request } from 'node:https'
 import { HOST } from './identities.ts'
@@ -48,6 +49,16 @@ export function bytesOf(body: Ask['body']): Buffer | undefined {
 
 /** One HTTP/1.1 call over mTLS. The target goes out as written: nothing is resolved or escaped. */
 export function call(door: Door, who: Credentials | undefined, ask: Ask): Promise<Answer> {
+  const tls = { servername: HOST, ca: door.ca, ...who, agent: ask.agent ?? new Agent({ maxCachedSessions: 0 }) }
+  return answerTo((message) => request({ ...message, ...tls, port: door.port }), ask)
+}
+
+/** The same without TLS, as an agent speaks to its own Envoy on loopback. */
+export function callPlain(port: number, ask: Omit<Ask, 'agent'>): Promise<Answer> {
+  return answerTo((message) => requestPlain({ ...message, port, agent: false }), ask)
+}
+
+function answerTo(send: (message: RequestOptions) => ClientRequest, ask: Ask): Promise<Answer> {
   const body = bytesOf(ask.body)
   const began = performance.now()
   const headers: Record<string, string | string[]> = { host: HOST, ...ask.headers }
@@ -56,18 +67,8 @@ export function call(door: Door, who: Credentials | undefined, ask: Ask): Promis
     headers['content-length'] ??= String(body.length)
   }
   return new Promise((resolve, reject) => {
-    const outgoing = request({
-      host: '127.0.0.1',
-      port: door.port,
-      servername: HOST,
-      ca: door.ca,
-      ...who,
-      method: ask.method ?? (body === undefined ? 'GET' : 'POST'),
-      path: ask.target,
-      headers,
-      agent: ask.agent ?? new Agent({ maxCachedSessions: 0 }),
-      timeout: TIMEOUT_MS
-    })
+    const method = ask.method ?? (body === undefined ? 'GET' : 'POST')
+    const outgoing = send({ host: '127.0.0.1', method, path: ask.target, headers, timeout: TIMEOUT_MS })
     let answered = false
     outgoing.on('response', (incoming) => {
       answered = true

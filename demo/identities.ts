@@ -4,6 +4,13 @@ const id = (path: string) => `spiffe://${TRUST_DOMAIN}${path}`
 
 export const GATEWAY_ENVOY = id('/envoy/gateway')
 export const GATEWAY_SERVER = id('/vecauthz/gateway')
+/** The pair: in front of the databases, and beside each agent under the agent's own identity. */
+export const INDEX_ENVOY = id('/envoy/index')
+export const INDEX_SERVER = id('/vecauthz/index')
+export const EGRESS_SERVER = id('/vecauthz/egress')
+/** What tokens of the pair are for, and what they could be for as well (config/policy.yaml). */
+export const INDEX_NAME = 'demo-index'
+export const OTHER_INDEX_NAME = 'archive-index'
 /** The Envoy of somebody else: it has a good SVID and may not ask. */
 export const OTHER_ENVOY = id('/envoy/other')
 export const SUPPORT = id('/acme/agent/support')

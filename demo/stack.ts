@@ -17,9 +17,12 @@ import { type RunningEnvoy, startEnvoy } from './envoy.ts'
 import type { EnvoyOverrides } from './envoy-config.ts'
 import {
   DESK,
+  EGRESS_SERVER,
   GATEWAY_ENVOY,
   GATEWAY_SERVER,
   HOST,
+  INDEX_ENVOY,
+  INDEX_SERVER,
   INDEXER,
   OTHER_ENVOY,
   OTHER_HOSTS,
@@ -214,8 +217,9 @@ async function startIssuer(folder: string, seconds: number, partners: readonly s
       trustDomains: [TRUST_DOMAIN, ...federatesWith],
       entries: [
         { id: GATEWAY_ENVOY, dns: [HOST, ...OTHER_HOSTS], federatesWith },
+        { id: INDEX_ENVOY, dns: [HOST, ...OTHER_HOSTS], federatesWith },
         { id: OTHER_ENVOY },
-        { id: GATEWAY_SERVER, federatesWith },
+        ...[GATEWAY_SERVER, INDEX_SERVER, EGRESS_SERVER].map((id) => ({ id, federatesWith })),
         ...[SUPPORT, TRIALS, PAYROLL, INDEXER, DESK, ...partners].map((id) => ({ id }))
       ],
       ttlMs: seconds * 1000,

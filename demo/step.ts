@@ -5,15 +5,15 @@ import { readCorpus } from './corpus.ts'
 import { COLLECTION, DATABASE, DESK, INDEXER, PAYROLL, SUPPORT, TRIALS } from './identities.ts'
 import type { Stack } from './stack.ts'
 
-export interface Step {
+export interface Step<S extends Scene = Scene> {
   readonly name: string
   /** The call as a person would write it. */
   readonly shows: string
-  readonly run: (scene: Scene) => Promise<Answer>
+  readonly run: (scene: S) => Promise<Answer>
   /** HTTP status (`tls`: no connection), and the reason when vecauthz itself said no; `envoy` when Envoy did before it asked. */
   readonly want: { readonly status: number | 'tls'; readonly reason?: DenyKind | 'envoy' }
   /** What is wrong with an answer whose status is right; undefined when nothing is. */
-  readonly check?: (answer: Answer, scene: Scene) => string | undefined
+  readonly check?: (answer: Answer, scene: S) => string | undefined
 }
 
 /** A running stack with what the steps share. */
@@ -30,7 +30,6 @@ export function sceneOf(stack: Stack): Scene {
 }
 
 export interface Outcome {
-  readonly step: Step
   readonly answer: Answer
   /** Requests that reached Chroma's side of Envoy. */
   readonly reached: number
@@ -38,14 +37,14 @@ export interface Outcome {
   readonly wrong: string | undefined
 }
 
-export async function runStep(step: Step, scene: Scene): Promise<Outcome> {
+export async function runStep<S extends Scene>(step: Step<S>, scene: S): Promise<Outcome> {
   scene.stack.recorder.clear()
   const answer = await step.run(scene)
   const reached = scene.stack.recorder.seen().length
-  return { step, answer, reached, wrong: problemOf(step, answer, reached, scene) }
+  return { answer, reached, wrong: problemOf(step, answer, reached, scene) }
 }
 
-function problemOf(step: Step, answer: Answer, reached: number, scene: Scene): string | undefined {
+function problemOf<S extends Scene>(step: Step<S>, answer: Answer, reached: number, scene: S): string | undefined {
   const { status, reason } = step.want
   if (answer.status !== status) return `status ${answer.status} instead of ${status}: ${answer.body.slice(0, 200)}`
   const said = answer.reason ?? (denied(status) ? 'envoy' : undefined)
