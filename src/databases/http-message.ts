@@ -10,7 +10,7 @@ const QUIET_CONNECTIONS = new Set(['keep-alive', 'close'])
 /** @returns the fault, or undefined: one message, not upgraded, not encoded, and as long as it says */
 export function checkMessage({ method, headers, body }: Inbound): Refused | undefined {
   // Some routers ignore the case of a method (tried: Weaviate runs `get`).
-  if (!METHOD.test(method)) return refuse('call-ambiguous', 'the method is not written in upper case')
+  if (method !== 'POST' && !METHOD.test(method)) return refuse('call-ambiguous', 'the method is not written in upper case')
   if (headers.has('upgrade')) return refuse('call-ambiguous', 'the call asks for another protocol')
   const connection = headers.get('connection')
   if (connection !== undefined && !QUIET_CONNECTIONS.has(connection.toLowerCase()))

@@ -62,23 +62,25 @@ function readRun(reader: ProtoReader, { number, kind, name }: FieldSpec, size: n
 const SLAB_BYTES = 128 * 1024
 /** Longer ones get their own: a slab that is left half empty is no gain. */
 const SLAB_SHARE_BYTES = SLAB_BYTES / 4
-let slab = Buffer.from(new ArrayBuffer(SLAB_BYTES))
+let slab = new ArrayBuffer(SLAB_BYTES)
+let slabBytes = Buffer.from(slab)
 let taken = 0
 
 function copied(bytes: Buffer, start: number, length: number, size: number): Float32Array | Float64Array {
-  let into = slab
-  let at = 0
-  if (length > SLAB_SHARE_BYTES) into = Buffer.from(new ArrayBuffer(length))
-  else {
-    if (taken + length > SLAB_BYTES) {
-      slab = into = Buffer.from(new ArrayBuffer(SLAB_BYTES))
-      taken = 0
-    }
-    at = taken
-    taken += (length + 7) & ~7
+  if (length > SLAB_SHARE_BYTES) {
+    const own = new ArrayBuffer(length)
+    bytes.copy(Buffer.from(own), 0, start, start + length)
+    return size === 4 ? new Float32Array(own) : new Float64Array(own)
   }
-  bytes.copy(into, at, start, start + length)
-  return size === 4 ? new Float32Array(into.buffer, at, length / 4) : new Float64Array(into.buffer, at, length / 8)
+  if (taken + length > SLAB_BYTES) {
+    slab = new ArrayBuffer(SLAB_BYTES)
+    slabBytes = Buffer.from(slab)
+    taken = 0
+  }
+  const at = taken
+  taken += (length + 7) & ~7
+  bytes.copy(slabBytes, at, start, start + length)
+  return size === 4 ? new Float32Array(slab, at, length / 4) : new Float64Array(slab, at, length / 8)
 }
 
 /**

@@ -47,19 +47,22 @@ export function either(all: readonly Pins[]): Pins {
 export interface Conjunction {
   readonly pins: Map<string, string>
   /** Fields that two conditions give two values. */
-  readonly torn: Set<string>
+  torn: Set<string> | undefined
 }
 
 export function conjunction(): Conjunction {
-  return { pins: new Map(), torn: new Set() }
+  return { pins: new Map(), torn: undefined }
 }
 
 /** Takes a condition that has the key and a text to match, and nothing else. */
-export function holds({ pins, torn }: Conjunction, field: string, value: string): void {
+export function holds(conjunction: Conjunction, field: string, value: string): void {
   if (!isPlainPath(field)) return
-  if (pins.has(field) && pins.get(field) !== value) torn.add(field)
-  pins.set(field, value)
-  if (torn.has(field)) pins.delete(field)
+  const { pins, torn } = conjunction
+  const before = pins.get(field)
+  if (before !== undefined && before !== value) {
+    conjunction.torn = (torn ?? new Set()).add(field)
+    pins.delete(field)
+  } else if (torn === undefined || !torn.has(field)) pins.set(field, value)
 }
 
 /** Deeper than people nest: what is above a path is looked up level by level. */

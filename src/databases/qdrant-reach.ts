@@ -1,7 +1,7 @@
 /** What one Qdrant call comes to, gathered while it is read; the same for REST and gRPC. */
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
 import { PLACES_MAX, SHARDS_MAX, VECTORS_MAX } from '../core/limits.ts'
-import { type Bounds, NO_SHAPE, type Operation, type Shape } from '../core/vector-call.ts'
+import type { Bounds, Operation, Shape } from '../core/vector-call.ts'
 import { fail } from './json-reader.ts'
 import { both, either, NO_PINS, type Pins, touched } from './qdrant-pins.ts'
 
@@ -24,9 +24,9 @@ export interface Reach {
   readonly vectors: Float32Array[]
   readonly parts: Bounds[]
   /** By what they say. */
-  readonly lookups: Map<string, Lookup>
+  lookups: Map<string, Lookup> | undefined
   /** What the parts do, so that a mixed batch is noticed. */
-  readonly does: Set<Operation>
+  readonly does: Operation[]
   queries: number
   topK: number
   records: number
@@ -34,7 +34,11 @@ export interface Reach {
 }
 
 export function newReach(): Reach {
-  return { vectors: [], parts: [], lookups: new Map(), does: new Set(), queries: 0, topK: 0, records: 0, vectorsOut: false }
+  return { vectors: [], parts: [], lookups: undefined, does: [], queries: 0, topK: 0, records: 0, vectorsOut: false }
+}
+
+function addOperation({ does }: Reach, operation: Operation): void {
+  if (!does.includes(operation)) does.push(operation)
 }
 
 export function addVectors(reach: Reach, vectors: readonly Float32Array[]): void {
@@ -94,19 +98,21 @@ export function addQuery(reach: Reach, node: QueryNode, root: QueryRoot): void {
   const seen: Seen = { queries: 0, topK: 0, ids: false, corpora: [] }
   visit(reach, node, root.groupSize ?? 1, seen)
   if (root.withLookup !== undefined) addPlace(reach, { collection: root.withLookup, shards: ALL_SHARDS })
-  reach.does.add(seen.queries > 0 ? 'search' : 'read')
+  addOperation(reach, seen.queries > 0 ? 'search' : 'read')
   reach.queries += seen.queries
   reach.topK = Math.max(reach.topK, seen.topK)
   reach.vectorsOut ||= root.vectorsOut
   const byId = seen.ids ? BY_ID : undefined
   const { keys, unsharded } = root.shards
   // No filter is handed down to a corpus.
-  const pins = either([pinsOf(node), ...seen.corpora])
+  const pins = seen.corpora.length === 0 ? pinsOf(node) : either([pinsOf(node), ...seen.corpora])
   reach.parts.push({ shards: keys, pins, changes: [], unpinned: byId, unsharded: unsharded ?? byId })
 }
 
 /** Each place once, however many parts of a batch look there: it is granted and recorded apart. */
-function addPlace({ lookups }: Reach, { collection, shards }: Lookup): void {
+function addPlace(reach: Reach, { collection, shards }: Lookup): void {
+  const lookups = reach.lookups ?? new Map<string, Lookup>()
+  reach.lookups = lookups
   const place = JSON.stringify([collection, shards.keys, shards.unsharded])
   if (lookups.has(place)) return
   if (lookups.size === PLACES_MAX) fail('call-too-large', `more than ${PLACES_MAX} places are looked up`, 'Split the batch.')
@@ -141,7 +147,7 @@ function pinsOf({ pins, children }: QueryNode): Pins {
 
 /** A read of records by filter: scroll, count, facet. */
 export function addRead(reach: Reach, pins: Pins, { keys, unsharded }: Shards, topK: number, vectorsOut: boolean): void {
-  reach.does.add('read')
+  addOperation(reach, 'read')
   reach.topK = Math.max(reach.topK, topK)
   reach.vectorsOut ||= vectorsOut
   reach.parts.push({ shards: keys, pins, changes: [], unpinned: undefined, unsharded })
@@ -149,7 +155,7 @@ export function addRead(reach: Reach, pins: Pins, { keys, unsharded }: Shards, t
 
 /** A read of records by id, which no filter can narrow. */
 export function addLookup(reach: Reach, ids: number, { keys, unsharded }: Shards, vectorsOut: boolean): void {
-  reach.does.add('read')
+  addOperation(reach, 'read')
   reach.records += ids
   reach.topK = Math.max(reach.topK, ids)
   reach.vectorsOut ||= vectorsOut
@@ -171,7 +177,7 @@ export interface Written {
 const OVERWRITES = 'records of that id are overwritten, whoever they belong to: there is no update_filter and no insert_only'
 
 export function addWrite(reach: Reach, { records, payloads, filter, insertOnly, shards }: Written): void {
-  reach.does.add('write')
+  addOperation(reach, 'write')
   reach.records += records
   // Only what holds before and after is proved.
   const before = insertOnly ? payloads : filter
@@ -194,7 +200,7 @@ export function addChange(reach: Reach, does: Operation, { ids, filter, shards }
     fail('call-ambiguous', 'the call names records by ids and by filter, and the ids would win', remedy)
   }
   if (ids === undefined && filter === undefined) fail('call-ambiguous', 'the call names no records', 'Name the records by filter.')
-  reach.does.add(does)
+  addOperation(reach, does)
   reach.records += ids ?? 0
   const pins = filter ?? NO_PINS
   const unpinned = ids === undefined ? undefined : 'records are named by ids and not by a filter'
@@ -203,15 +209,14 @@ export function addChange(reach: Reach, does: Operation, { ids, filter, shards }
 
 /** @returns what all parts do, undefined for a call without parts; a batch that does several things is refused */
 export function operationOf({ does }: Reach): Result<Operation | undefined> {
-  const [first, ...others] = does
-  if (others.length === 0) return accept(first)
+  if (does.length < 2) return accept(does[0])
   const remedy = 'Send searches, reads, writes and deletions in calls of their own.'
-  return refuse('call-ambiguous', `a batch that does several things: ${[...does].join(', ')}`, remedy)
+  return refuse('call-ambiguous', `a batch that does several things: ${does.join(', ')}`, remedy)
 }
 
 export function boundsOf({ parts }: Reach): Bounds {
-  const [only, ...others] = parts
-  if (only !== undefined && others.length === 0) return only
+  const [only] = parts
+  if (only !== undefined && parts.length === 1) return only
   const shards = parts.every((part) => part.shards !== undefined) ? [...new Set(parts.flatMap((part) => part.shards ?? []))] : undefined
   // So many are as good as all: none of them is the only one, and each would be in the record.
   const several = shards === undefined || shards.length > SHARDS_MAX || parts.length === 0
@@ -229,6 +234,7 @@ export function lookupBounds({ shards }: Lookup): Bounds {
 }
 
 export function shapeOf({ queries, topK, records, vectorsOut, vectors }: Reach): Shape {
-  const dimensions = vectors.reduce((most, vector) => Math.max(most, vector.length), 0)
-  return { ...NO_SHAPE, queries, topK, records, vectorsOut, dimensions, vectors }
+  let dimensions = 0
+  for (const { length } of vectors) if (length > dimensions) dimensions = length
+  return { queries, topK, records, vectorsOut, dimensions, vectors }
 }

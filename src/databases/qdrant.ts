@@ -4,7 +4,7 @@
  */
 import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
-import type { Operation, Target, VectorCall } from '../core/vector-call.ts'
+import type { Bounds, Operation, Target, VectorCall } from '../core/vector-call.ts'
 import type { Dialect } from './dialect.ts'
 import { readGrpcMessage } from './grpc-frame.ts'
 import { checkJsonBody, checkMessage, checkNoBody, checkQueryKeys } from './http-message.ts'
@@ -119,14 +119,18 @@ function callOf(route: QdrantRoute, collection: string | undefined, reach: Reach
 
 function targetsOf(route: QdrantRoute, collection: string | undefined, reach: Reach): readonly Target[] {
   if (route.about === 'nothing') return []
-  const place = { tenant: { kind: 'none' }, namespace: undefined } as const
-  if (collection === undefined) return [{ ...place, collection: { kind: 'every' } }]
-  const target: Target = { ...place, collection: { kind: 'name', name: collection } }
-  if (!TOUCHES_RECORDS.has(route.operation)) return [target]
-  const lookups = Array.from(reach.lookups.values(), (lookup): Target => {
-    return { ...place, collection: { kind: 'name', name: lookup.collection }, bounds: lookupBounds(lookup) }
-  })
-  return [{ ...target, bounds: boundsOf(reach) }, ...lookups]
+  if (collection === undefined) return [{ tenant: NO_TENANT, namespace: undefined, collection: { kind: 'every' } }]
+  if (!TOUCHES_RECORDS.has(route.operation))
+    return [{ tenant: NO_TENANT, namespace: undefined, collection: { kind: 'name', name: collection } }]
+  const targets = [target(collection, boundsOf(reach))]
+  for (const lookup of reach.lookups?.values() ?? []) targets.push(target(lookup.collection, lookupBounds(lookup)))
+  return targets
+}
+
+const NO_TENANT = { kind: 'none' } as const
+
+function target(name: string, bounds: Bounds): Target {
+  return { tenant: NO_TENANT, namespace: undefined, collection: { kind: 'name', name }, bounds }
 }
 
 /** The other operations are about a collection as a whole, which no filter confines. */
