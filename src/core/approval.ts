@@ -105,16 +105,22 @@ export type Acted =
 
 /** What people and callers do about requests; `state/approvals.ts` implements it, the admin port offers it. */
 export interface ApprovalDesk {
-  /** The oldest first. */
-  readonly list: (now: number) => Promise<{ readonly kind: 'entries'; readonly entries: readonly ApprovalEntry[] } | Unavailable>
+  /** The oldest first. `more`: there are others, too many to show. */
+  readonly list: (now: number) => Promise<ApprovalList | Unavailable>
   /** @param by never the caller, nor anybody in its chain. @param reason 1 to REASON_CHARACTERS_MAX characters */
   readonly decide: (id: string, verdict: 'approve' | 'refuse', by: SpiffeId, reason: string, now: number) => Promise<Acted>
   /** A grant, ahead of the calls it is for. */
   readonly request: (need: ApprovalNeed, now: number) => Promise<Acted>
   /** Ends what waits or is approved: by its holder, or by who may approve. */
   readonly release: (id: string, by: SpiffeId, now: number) => Promise<Acted>
-  /** Nothing is approved for that run any more. @param of undefined: whoever says that it belongs to it */
-  readonly endRun: (run: string, of: SpiffeId | undefined, now: number) => Promise<{ readonly kind: 'done' } | Unavailable>
+  /** Nothing is approved for that run any more. @param of whose run, one that it asked something for; undefined: whoever says that it belongs to it */
+  readonly endRun: (run: string, of: SpiffeId | undefined, now: number) => Promise<{ readonly kind: 'done' | 'none' } | Unavailable>
+}
+
+export interface ApprovalList {
+  readonly kind: 'entries'
+  readonly entries: readonly ApprovalEntry[]
+  readonly more: boolean
 }
 
 interface Unavailable {

@@ -1,9 +1,17 @@
 /** What people do about requests: look, approve, refuse, release, end a run. Every change is a compare and set on what was looked at. */
-import { type Acted, type ApprovalDesk, type ApprovalEntry, ENDED_RUN_MS, REASON_CHARACTERS_MAX } from '../core/approval.ts'
+import {
+  type Acted,
+  type ApprovalDesk,
+  type ApprovalEntry,
+  ENDED_RUN_MS,
+  REASON_CHARACTERS_MAX,
+  REQUESTS_PER_CALLER_MAX
+} from '../core/approval.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import { STORE_LIST_MAX } from '../core/store.ts'
 import {
   type ApprovalParts,
+  callerPrefix,
   createApprovals,
   ENTRIES_PREFIX,
   endedRun,
@@ -24,7 +32,7 @@ export function createApprovalDesk(parts: ApprovalParts): ApprovalDesk {
       const all = await store.list(ENTRIES_PREFIX, now, STORE_LIST_MAX)
       if (all.kind === 'unavailable') return all
       const entries = all.entries.flatMap(({ value }) => keptOf(value) ?? []).map(shown)
-      return { kind: 'entries', entries: entries.sort((one, other) => one.askedAt - other.askedAt) }
+      return { kind: 'entries', more: all.more, entries: entries.sort((one, other) => one.askedAt - other.askedAt) }
     },
     decide: (id, verdict, by, reason, now) => decide(parts, id, verdict, by, reason, now),
     async request(need, now) {
@@ -43,11 +51,20 @@ export function createApprovalDesk(parts: ApprovalParts): ApprovalDesk {
       return write(parts, { kept, text }, { ...kept, until: now }, now)
     },
     async endRun(run, of, now) {
+      const known = of === undefined ? 'yes' : await hasRun(parts, of, run, now)
+      if (known !== 'yes') return known
       const put = await store.putOnce(runKey(run, of?.text), 'ended', now + ENDED_RUN_MS, now)
       if (put.kind === 'put' || put.kind === 'there') return { kind: 'done' }
       return put.kind === 'full' ? { kind: 'unavailable', because: 'the store is full' } : put
     }
   }
+}
+
+/** What a caller ends must be something: a place in the store for each name that anybody thinks of would fill it. */
+async function hasRun({ store }: ApprovalParts, { text }: SpiffeId, run: string, now: number) {
+  const own = await store.list(callerPrefix(text), now, REQUESTS_PER_CALLER_MAX * 2)
+  if (own.kind === 'unavailable') return own
+  return own.entries.some(({ value }) => keptOf(value)?.run === run) ? 'yes' : ({ kind: 'none' } as const)
 }
 
 async function decide(

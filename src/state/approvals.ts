@@ -101,7 +101,7 @@ async function ask(parts: ApprovalParts, need: ApprovalNeed, step: Step, before:
     return { kind: 'unavailable', because: `${need.targets.length} targets are more than anybody can approve at once` }
   const asked =
     before === undefined
-      ? await askFirst(parts.store, place, text, kept.until, now)
+      ? await askFirst(parts.store, need, place, text, kept.until, now)
       : await askAgain(parts.store, place, before, text, kept.until, now)
   if (asked !== 'asked') return asked
   if (!parts.onStep('asked', kept, now)) return { kind: 'unavailable', because: 'a request for approval could not be recorded' }
@@ -111,9 +111,16 @@ async function ask(parts: ApprovalParts, need: ApprovalNeed, step: Step, before:
 /** What decides is added to it later: the reason, in escapes at worst, and two SPIFFE IDs' worth of room. */
 const ENTRY_CHARS_MAX = STORE_VALUE_CHARS_MAX - 8_192
 
-async function askFirst(store: Store, place: Place, text: string, until: number, now: number): Promise<'asked' | Outcome> {
+async function askFirst(
+  store: Store,
+  need: ApprovalNeed,
+  place: Place,
+  text: string,
+  until: number,
+  now: number
+): Promise<'asked' | Outcome> {
   // Processes that ask at the same time may each add one to the bound.
-  const all = await store.list(key(ENTRIES, place.caller), now, REQUESTS_PER_CALLER_MAX)
+  const all = await store.list(callerPrefix(need.caller), now, REQUESTS_PER_CALLER_MAX)
   if (all.kind === 'unavailable') return all
   if (all.entries.length >= REQUESTS_PER_CALLER_MAX) return FULL
   const put = await store.putOnce(storeKey(place), text, until, now)
@@ -147,7 +154,15 @@ export interface Place {
 }
 
 function placeOf(need: ApprovalNeed, step: Step): Place {
-  return { caller: sha256(key('caller', need.caller)).slice(0, 10), need: fingerprint(need, step).slice(0, 14) }
+  return { caller: shortCaller(need.caller), need: fingerprint(need, step).slice(0, 14) }
+}
+
+function shortCaller(caller: string): string {
+  return sha256(key('caller', caller)).slice(0, 10)
+}
+
+export function callerPrefix(caller: string): string {
+  return key(ENTRIES, shortCaller(caller))
 }
 
 /** @param id as `entryOf` makes it */
