@@ -10,6 +10,12 @@ export interface StoreBounds {
   readonly entriesMax?: number
 }
 
+/** For the operational log. `because`: the place when ready, the fault when not. */
+export interface StoreEvent {
+  readonly kind: 'ready' | 'unavailable'
+  readonly because: string
+}
+
 export function entriesMax({ entriesMax: own = STORE_ENTRIES_MAX }: StoreBounds): number {
   return own
 }

@@ -1,14 +1,9 @@
 /** The store of one host: a file that all its processes share and that outlives them, written by a worker thread. */
 import { Worker } from 'node:worker_threads'
 import type { Got, Listed, Put, Replaced, Store, StoreUnavailable } from '../core/store.ts'
-import { endFault, entriesMax, type StoreBounds, textsFault, timesFault, unavailable } from './store-faults.ts'
+import { endFault, entriesMax, type StoreBounds, type StoreEvent, textsFault, timesFault, unavailable } from './store-faults.ts'
 import type { Answered, Asked, SqliteOptions } from './store-sqlite-file.ts'
 import type { Message, Question } from './store-sqlite-worker.ts'
-
-export interface StoreEvent {
-  readonly kind: 'ready' | 'unavailable'
-  readonly because: string
-}
 
 export interface SqliteStoreOptions extends StoreBounds {
   readonly file: string
