@@ -1,6 +1,7 @@
 /** The policy file's shape. The reference page is generated from the descriptions here. */
 import { z } from 'zod'
 import { ACTIONS, IRREVERSIBLE, type PolicyDocument } from '../core/policy-document.ts'
+import { budgets, monitoring, risk } from './risk-schema.ts'
 
 const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
@@ -30,7 +31,11 @@ const limits = {
 const budget = z
   .strictObject({
     per_second: z.number().positive().max(100_000).describe('Sustained similarity queries (or other calls) per second'),
-    burst: z.int().min(1).max(1_000_000).describe('How many may come at once after a pause')
+    burst: z.int().min(1).max(1_000_000).describe('How many may come at once after a pause'),
+    learn: z
+      .boolean()
+      .optional()
+      .describe('What the agent type needs is learnt from its bursts and pauses, and never more than these figures; without it, they hold')
   })
   .describe('Rate budget of each workload')
 
@@ -199,6 +204,9 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
   tags: z.record(name, z.int().min(1).max(1000)).optional().describe('Every tag that collections may have, and its weight in `exposure`'),
   limits: z.strictObject(limits).describe('Common limits; all are required, so that none is unlimited by silence'),
   budget: budget.describe('Common rate budget of each workload'),
+  budgets,
+  risk,
+  monitoring,
   approvals: z
     .strictObject({
       actions: z

@@ -2,6 +2,7 @@
  * The policy as it is written: what `config/policy-schema.ts` accepts and `policy/compile.ts` turns into lookups.
  * Silence never means yes: what no rule names is denied.
  */
+import type { BudgetsDocument, MonitoringDocument, RiskDocument } from './risk-document.ts'
 import type { DatabaseKind, Operation, Tenancy } from './vector-call.ts'
 
 /** What a rule can allow. A `probe` needs no rule: it names no tenant and returns nothing of one. */
@@ -25,6 +26,8 @@ export interface BudgetDocument {
   readonly per_second: number
   /** Queries that may come at once after a pause. */
   readonly burst: number
+  /** What its agent type needs is learnt, up to these figures; without it, these figures hold. */
+  readonly learn?: boolean | undefined
 }
 
 /** `shadow`: what policy and risk would deny passes, and is recorded as it was judged. Identity, tokens and reading are always enforced. */
@@ -166,6 +169,9 @@ export interface PolicyDocument {
   readonly tags?: Readonly<Record<string, number>> | undefined
   readonly limits: Required<LimitsDocument>
   readonly budget: BudgetDocument
+  readonly budgets?: BudgetsDocument | undefined
+  readonly risk?: RiskDocument | undefined
+  readonly monitoring?: readonly MonitoringDocument[] | undefined
   readonly approvals?: ApprovalsDocument | undefined
 }
 

@@ -6,6 +6,7 @@ import type { AllowDocument, DocumentFault, DocumentPath, KnownServer, LimitsDoc
 import type { PolicyIssuer } from '../core/policy-token.ts'
 import { compileApprovals, needsOf } from './compile-approvals.ts'
 import { compileCollections } from './compile-collections.ts'
+import { compileRisk } from './compile-risk.ts'
 import { checkTenants, compilePattern, fault, type Work } from './compile-work.ts'
 import { compileWorkloads } from './compile-workloads.ts'
 import { addId, type IdIndex, newIdIndex } from './id-index.ts'
@@ -44,11 +45,12 @@ export function* compileSteps(
   const issuers = compileIssuers(work)
   const carriers = (document.carriers ?? []).flatMap((text, at) => compilePattern(work, text, ['carriers', at]) ?? [])
   const approvals = compileApprovals(work)
+  const risk = compileRisk(work)
   if (work.faults.length > 0) return { ok: false, faults: work.faults }
   const { trustDomains, tenants, tenantRegions, shadowTenants } = work
   const modes = { shadow: document.mode === 'shadow', shadowTenants }
   const who = { trustDomains, revoked, subjects, issuers, carriers, workloads }
-  return { ok: true, policy: { revision, ...modes, ...who, tenants, tenantRegions, databases, approvals } }
+  return { ok: true, policy: { revision, ...modes, ...who, tenants, tenantRegions, databases, approvals, ...risk } }
 }
 
 function workOf(document: PolicyDocument, known: KnownServer, place: (path: DocumentPath) => string): Work {

@@ -3,6 +3,7 @@ import type { Needs } from '../core/approval.ts'
 import type { SubjectIssuer } from '../core/caller.ts'
 import type { Action, BudgetDocument, Irreversible, LimitsDocument } from '../core/policy-document.ts'
 import type { PolicyIssuer } from '../core/policy-token.ts'
+import type { FurtherBudgets, MonitoringRule, RiskRules } from '../core/risk-rules.ts'
 import type { IdPattern, SpiffeId } from '../core/spiffe-id.ts'
 import { findId, type IdIndex } from './id-index.ts'
 import type { ByTenant, Names, Permission, Templates } from './name-index.ts'
@@ -138,6 +139,10 @@ export interface Policy {
   readonly databases: ReadonlyMap<string, DatabaseRules>
   /** Undefined: nobody may approve anything, and nothing asks for it. */
   readonly approvals: ApprovalRules | undefined
+  readonly risk: RiskRules
+  readonly monitoring: readonly MonitoringRule[]
+  /** Beside each workload's own. */
+  readonly budgets: FurtherBudgets
 }
 
 /** The workload entry of an identity: the exact one, else the one pattern that matches (compiling refuses overlaps). */
