@@ -1,101 +1,54 @@
 /**
- * The story of a decision, on one screen: who → what → may they → how fast → verdict.
+ * The story of a decision, on one screen: who → what → may they → and then the last steps (settle.ts) → verdict.
  *
  * Every exit is a Decision; nothing here throws on purpose, and what throws by accident becomes `internal` at the edge.
  * All that can change is handed in as one snapshot, so that a decision is made under one policy and one set of trust bundles.
  */
 import type { Caller } from './core/caller.ts'
-import type { Decision, Grant, ProbeGrant } from './core/decision.ts'
-import { accept, type DenyReason, type Result, refuse } from './core/deny-reason.ts'
+import { type Decision, deny } from './core/decision.ts'
+import { accept, type DenyReason, isShadowed, type Result, refuse } from './core/deny-reason.ts'
 import type { Inbound } from './core/inbound.ts'
-import type { Memory } from './core/memory.ts'
-import type { SpiffeId } from './core/spiffe-id.ts'
 import type { TrustBundles } from './core/trust.ts'
-import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
-import type { Dialect } from './databases/dialect.ts'
-import { type CallerCaches, type Evidence, identifyCall, type TokenDoor } from './identity/identify-call.ts'
-import { identifySubject, SUBJECT_HEADER, type SubjectKeys } from './identity/identify-subject.ts'
-import type { VerdictCache } from './identity/verdict-cache.ts'
-import { grantFor, grantProbe, knownSubject, knownWorkload, PURPOSE_HEADER, tenantOf } from './policy/grant.ts'
-import type { Policy, Workload } from './policy/policy.ts'
-import { charge, chargeRefusal, overdrawn } from './risk/charge.ts'
+import type { VectorCall } from './core/vector-call.ts'
+import { type Evidence, identifyCall } from './identity/identify-call.ts'
+import { identifySubject, SUBJECT_HEADER } from './identity/identify-subject.ts'
+import { grantFor, grantProbe, grantShadow, knownSubject, knownWorkload, PURPOSE_HEADER, tenantOf } from './policy/grant.ts'
+import type { Workload } from './policy/policy.ts'
+import { chargeRefusal, overdrawn } from './risk/charge.ts'
+import { settle, shadowed } from './settle.ts'
+import { tokenFault, vouchedFor } from './vouched.ts'
+import type { Account, Asking, Case, Resolved, Served, World } from './world.ts'
 
-/** A database behind this server: its dialect, and where its names are asked. */
-export interface Served {
-  readonly id: string
-  readonly dialect: Dialect
-  /** Exchanges a collection id for its name, from memory or by asking the database. */
-  readonly resolve: (caller: Caller, call: VectorCall, tenant: string) => Resolved | Promise<Resolved>
-  /** Told of a granted rename or drop, so that an old name is not believed any longer. */
-  readonly forget: (targets: readonly ResolvedTarget[]) => void
-}
-
-type Resolved = Result<readonly ResolvedTarget[]>
-
-export interface World {
-  readonly trust: TrustBundles | undefined
-  /** How long ago the Workload API was last known to stand by that snapshot; 0 while its stream is open. */
-  readonly trustAgeMs: number
-  readonly trustAgeMsMax: number
-  /** Undefined: this port takes no JWT-SVIDs. */
-  readonly tokens: TokenDoor | undefined
-  readonly subjectKeys: SubjectKeys
-  readonly subjectLeewayMs: number
-  readonly policy: Policy | undefined
-  /** When the standing of a workload last changed, or the policy for all of them (milliseconds since the epoch): older evidence is verified again. */
-  readonly changedAt: (id: SpiffeId) => number
-  /** Authority (`host` or `host:port`) to database. */
-  readonly served: (authority: string) => Served | undefined
-  readonly callers: CallerCaches
-  readonly subjects: VerdictCache<Caller>
-  readonly memory: Memory
-}
-
-/** What became known on the way, for the audit record: also when the answer is no. */
-export interface Account {
-  caller?: Caller
-  database?: string
-  dialect?: Dialect
-  call?: VectorCall
-  tenant?: string
-  targets?: readonly ResolvedTarget[]
-}
-
-export function authorize(inbound: Inbound, check: string, now: number, world: World, account: Account): Decision | Promise<Decision> {
+export function authorize(inbound: Inbound, asking: Asking, world: World, account: Account): Decision | Promise<Decision> {
   const trust = usableTrust(world)
   if (!trust.ok) return deny(trust.reason)
-  const { policy } = world
+  const { policy, role } = world
+  const { check, now } = asking
   if (policy === undefined) return deny({ kind: 'policy-unavailable', because: 'no policy is loaded' })
 
-  const evidence = { trust: trust.value, tokens: world.tokens, carriers: policy.carriers, since: Number.NEGATIVE_INFINITY }
+  const connection = role.kind === 'egress' ? { asks: asking.connection } : undefined
+  const evidence = { trust: trust.value, tokens: world.tokens, carriers: policy.carriers, since: Number.NEGATIVE_INFINITY, connection }
   const remembered = identifyCall(inbound, evidence, now, world.callers)
   if (!remembered.ok) return deny(remembered.reason)
   account.caller = remembered.value
   const workload = knownWorkload(remembered.value, policy, now)
-  if (!workload.ok) return deny(workload.reason)
-  const since = Math.max(now - workload.value.reverifyMs, world.changedAt(remembered.value.id))
+  if (!workload.ok && !(policy.shadow && isShadowed(workload.reason.kind))) return deny(workload.reason)
+  const reverifyMs = workload.ok ? workload.value.reverifyMs : 0
+  const since = Math.max(now - reverifyMs, world.changedAt(remembered.value.id))
   const caller = provenSince(since, remembered.value, inbound, evidence, now, world)
   if (!caller.ok) return deny(caller.reason)
 
-  const { budget } = workload.value
+  const its: Case = { inbound, check, now, since, world, trust: trust.value, account, policy, judged: undefined }
+  if (!workload.ok) return judgeUnknown(its, caller.value, workload.reason)
+  const { budget, shadow } = workload.value
   const spent = overdrawn(caller.value, budget, check, now, world.memory)
-  if (spent !== undefined) return deny(spent.reason, spent.retryAfterMs)
+  if (spent !== undefined && !shadow) return deny(spent.reason, spent.retryAfterMs)
   const charged = (decision: Decision) => {
     if (decision.verdict === 'deny') chargeRefusal(caller.value, budget, check, inbound.body?.length ?? 0, now, world.memory)
     return decision
   }
-  const decision = judge({ inbound, check, now, since, world, account, policy }, caller.value, workload.value)
+  const decision = judge({ ...its, judged: spent?.reason }, caller.value, workload.value)
   return decision instanceof Promise ? decision.then(charged) : charged(decision)
-}
-
-interface Case {
-  readonly inbound: Inbound
-  readonly check: string
-  readonly now: number
-  readonly since: number
-  readonly world: World
-  readonly account: Account
-  readonly policy: Policy
 }
 
 /** The caller again, by evidence that was verified since then: what is remembered may be older than its standing, or than its class allows. */
@@ -111,6 +64,34 @@ function withSubject({ inbound, now, since, world, policy }: Case, caller: Calle
   return identifySubject(token, caller, { issuers: policy.subjects, revision: policy.revision, keys, leewayMs, since }, now, world.subjects)
 }
 
+/** What the call is, whoever may make it: the database it is for, its policy token where one is asked for, and what it does there. */
+function understand(its: Case, caller: Caller): Result<{ readonly served: Served; readonly call: VectorCall }> {
+  const { inbound, world, account } = its
+  const served = world.served(inbound.authority)
+  if (served === undefined) return refuse('operation-unknown', `authority ${JSON.stringify(inbound.authority)} is no database here`)
+  account.database = served.id
+  account.dialect = served.dialect
+  if (world.role.kind === 'index') {
+    const token = vouchedFor(its, world.role, caller, served)
+    if (!token.ok) return token
+    account.token = token.value
+  }
+  const call = served.dialect.readCall(inbound)
+  if (!call.ok) return call
+  account.call = call.value
+  if (account.token !== undefined && account.token.act !== call.value.operation)
+    return refuse('token-mismatch', `T-14: it is for the operation ${account.token.act}, and the call is ${call.value.operation}`)
+  return accept({ served, call: call.value })
+}
+
+/** A proven workload that the policy does not know, while all of the policy is in shadow. */
+function judgeUnknown(its: Case, caller: Caller, reason: DenyReason): Decision {
+  const understood = understand(its, caller)
+  if (!understood.ok) return deny(understood.reason)
+  const { call } = understood.value
+  return { verdict: 'allow', grant: grantShadow(caller, call, undefined, []), judged: reason }
+}
+
 /** What a known workload asks for, and whether it may. */
 function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision | Promise<Decision> {
   const { inbound, world, account, policy } = its
@@ -120,34 +101,36 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision 
   account.caller = caller
   const known = knownSubject(caller, workload, policy)
   if (!known.ok) return deny(known.reason)
-  const served = world.served(inbound.authority)
-  if (served === undefined) {
-    return deny({ kind: 'operation-unknown', because: `authority ${JSON.stringify(inbound.authority)} is no database here` })
+  const understood = understand(its, caller)
+  if (!understood.ok) return deny(understood.reason)
+  const { served, call } = understood.value
+  if (call.operation === 'probe') {
+    const fault = tokenFault(account.token, undefined, its)
+    return fault === undefined ? settle(its, grantProbe(caller, call), workload, served) : deny(fault.reason)
   }
-  account.database = served.id
-  account.dialect = served.dialect
-  const call = served.dialect.readCall(inbound)
-  if (!call.ok) return deny(call.reason)
-  account.call = call.value
-  if (call.value.operation === 'probe') return settle(grantProbe(caller, call.value), workload, its, served)
 
   const { id: database, dialect } = served
-  const pin = dialect.pin === undefined ? undefined : dialect.pin.bind(undefined, call.value.endpoint)
-  const tenant = tenantOf(call.value, { workload, subject: caller.subject, database, policy, pin })
-  if (!tenant.ok) return deny(tenant.reason)
+  const pin = dialect.pin === undefined ? undefined : dialect.pin.bind(undefined, call.endpoint)
+  const tenant = tenantOf(call, { workload, subject: caller.subject, database, policy, pin })
+  if (!tenant.ok)
+    return shadowed(its, tenant.reason, undefined, (judged) =>
+      settle(judged, accept(grantShadow(caller, call, undefined, [])), workload, served)
+    )
   account.tenant = tenant.value
-  const circumstances = { workload, purpose: inbound.headers.get(PURPOSE_HEADER), now: its.now }
+  const token = tokenFault(account.token, tenant.value, its)
+  if (token !== undefined) return deny(token.reason)
+  const purpose = account.token?.purpose ?? inbound.headers.get(PURPOSE_HEADER)
+  const circumstances = { workload, purpose, now: its.now, unasked: world.role.kind === 'egress' }
   const grant = (targets: Resolved) => {
-    if (!targets.ok) return deny(targets.reason)
-    account.targets = targets.value
-    return settle(grantFor(caller, call.value, tenant.value, targets.value, database, policy, circumstances), workload, its, served)
+    const granted = targets.ok ? grantFor(caller, call, tenant.value, targets.value, database, policy, circumstances) : targets
+    if (targets.ok) account.targets = targets.value
+    if (granted.ok) return settle(its, granted, workload, served)
+    const shadow = (judged: Case) =>
+      settle(judged, accept(grantShadow(caller, call, tenant.value, targets.ok ? targets.value : [])), workload, served)
+    return shadowed(its, granted.reason, tenant.value, shadow)
   }
-  const targets = served.resolve(caller, call.value, tenant.value)
+  const targets = served.resolve(caller, call, tenant.value)
   return targets instanceof Promise ? targets.then(grant) : grant(targets)
-}
-
-export function deny(reason: DenyReason, retryAfterMs?: number): Decision {
-  return retryAfterMs === undefined ? { verdict: 'deny', reason } : { verdict: 'deny', reason, retryAfterMs }
 }
 
 function usableTrust({ trust, trustAgeMs, trustAgeMsMax }: World): Result<TrustBundles> {
@@ -155,14 +138,4 @@ function usableTrust({ trust, trustAgeMs, trustAgeMsMax }: World): Result<TrustB
   if (trustAgeMs <= trustAgeMsMax) return accept(trust)
   const seconds = [trustAgeMs, trustAgeMsMax].map((ms) => Math.round(ms / 1000))
   return refuse('trust-unavailable', `the Workload API has been away for ${seconds[0]} s, bundle_max_age_seconds is ${seconds[1]}`)
-}
-
-/** The last step: a granted call is charged to its workload's budget, once however often Envoy asks. */
-function settle(grant: Result<Grant | ProbeGrant>, workload: Workload, { check, now, world }: Case, served: Served): Decision {
-  if (!grant.ok) return deny(grant.reason)
-  const paid = charge(grant.value, workload.budget, check, now, world.memory)
-  if (!paid.ok) return deny(paid.reason, paid.retryAfterMs)
-  const { operation } = grant.value.call
-  if (grant.value.kind === 'tenant' && (operation === 'drop' || operation === 'define')) served.forget(grant.value.targets)
-  return { verdict: 'allow', grant: grant.value }
 }

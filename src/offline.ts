@@ -4,23 +4,26 @@ import { CheckResponse } from '@envoyproxy/protos/auth'
 import type { Assumed, Judge, Judged, Told } from './admin/check-decision.ts'
 import type { Facts } from './admin/check-edges.ts'
 import { auditLine } from './audit/record.ts'
-import type { World } from './authorize.ts'
 import type { CredentialSettings } from './config/credential-schema.ts'
 import type { Settings } from './config/settings-schema.ts'
-import type { Caller } from './core/caller.ts'
+import type { Caller, Connection } from './core/caller.ts'
 import { accept } from './core/deny-reason.ts'
 import { secretOf } from './core/secret.ts'
 import type { TrustBundles } from './core/trust.ts'
 import { readCheckRequest } from './envoy/check-request.ts'
 import { createDecider, type Decided } from './envoy/decide.ts'
-import { createCallerCache } from './identity/identify.ts'
+import { createCallerCaches } from './identity/identify-call.ts'
+import { decodeUrlPem } from './identity/pem.ts'
 import { createVerdictCache } from './identity/verdict-cache.ts'
+import { CHAIN_CERTIFICATES_MAX } from './identity/x509-svid.ts'
 import { type Assume, createAssume } from './offline-assumed.ts'
 import type { Policy } from './policy/policy.ts'
 import { credentialRule } from './serve-credentials.ts'
 import { type AskedOf, serveDatabases } from './serve-databases.ts'
+import { roleOf } from './serve-role.ts'
 import { createMemory } from './state/memory.ts'
 import { type Credentials, createCredentials } from './verdict/native-credential.ts'
+import type { World } from './world.ts'
 
 const DECISION_ID = '00000000-0000-4000-8000-000000000000'
 /** Nobody waits for the answer. */
@@ -58,7 +61,7 @@ async function judge(message: Buffer, assumed: Assumed | undefined, settings: Se
     deadlineMs: DEADLINE_MS,
     pendingMax: 1
   })
-  const answer = await decider.decide(message, { ok: true, id: settings.envoys[0] ?? '' })
+  const answer = await decider.decide(message, { ok: true, id: settings.envoys?.[0] ?? '', connection: connectionOf(message, settings) })
   const [decided] = records
   if (decided === undefined) throw faults[0] ?? new Error('a decision without a record')
   const { account, decision } = decided
@@ -81,10 +84,21 @@ function worldOf(assumed: Assumed | undefined, settings: Settings, policy: Polic
     policy,
     changedAt: () => 0,
     served: serveDatabases(settings, () => ({}), namesIn(facts.resolved)),
-    callers: { callers: createCallerCache(1), tokens: createVerdictCache<Caller>(1) },
+    callers: createCallerCaches(1),
     subjects: createVerdictCache<Caller>(1),
-    memory: createMemory()
+    memory: createMemory(),
+    role: roleOf(settings),
+    // Nothing is kept between the calls: what needs an approval is refused.
+    approvals: undefined
   }
+}
+
+/** Role egress: the connection that asks is whose call it is, and a message on its own has its certificate in `source.certificate`. */
+function connectionOf(message: Buffer, { role, body_bytes_max }: Settings): Connection | undefined {
+  const inbound = role === 'egress' ? readCheckRequest(message, body_bytes_max) : undefined
+  if (inbound?.ok !== true || inbound.value.peerCertificate === undefined) return undefined
+  const read = decodeUrlPem(inbound.value.peerCertificate, CHAIN_CERTIFICATES_MAX)
+  return read.ok ? { chain: read.certificates } : undefined
 }
 
 /** Names from a table: an id that is not in it cannot be had, one of another place is not there. */

@@ -1,5 +1,5 @@
 /** The databases of the settings, found by the authority a call names, each with its dialect and its names. */
-import type { Served } from './authorize.ts'
+
 import type { Settings } from './config/settings-schema.ts'
 import { accept } from './core/deny-reason.ts'
 import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
@@ -7,6 +7,7 @@ import type { Dialect, NameLookup } from './databases/dialect.ts'
 import { DIALECTS } from './databases/dialects.ts'
 import { createNames, type NameSource, type Names } from './state/names.ts'
 import { createNameFetcher } from './state/names-http.ts'
+import type { Served } from './world.ts'
 
 /** What a question to a database carries, by the database's id. */
 type HeadersFor = (database: string) => Readonly<Record<string, string>>
@@ -29,7 +30,11 @@ export function serveDatabases(
     // Loading refused every kind that has no dialect.
     const { id, kind, url } = database
     const dialect: Dialect = DIALECTS[kind as keyof typeof DIALECTS]
-    const asked = dialect.names === undefined || url === undefined ? undefined : askedOf(url, dialect.names, () => headersFor(id))
+    // At egress names are not asked: the index, which is in front of the database, does that.
+    const asked =
+      dialect.names === undefined || url === undefined || settings.role === 'egress'
+        ? undefined
+        : askedOf(url, dialect.names, () => headersFor(id))
     const served = serveOne(id, dialect, asked, names)
     for (const authority of database.authorities) byAuthority.set(authority, served)
   }
@@ -58,7 +63,7 @@ function serveOne(id: string, dialect: Dialect, asked: ReturnType<AskedOf> | und
 /** For databases whose calls carry names only. */
 function byName(call: VectorCall, tenant: string): readonly ResolvedTarget[] {
   return call.targets.flatMap(({ tenant: claim, namespace, collection, bounds }) => {
-    if (collection.kind === 'id') return []
+    // Only what asks no names leaves an id: everywhere else a grant refuses it.
     return [{ tenant, namespace, collection, claim, ...(bounds === undefined ? {} : { bounds }) }]
   })
 }

@@ -5,7 +5,6 @@ import { type HealthPort, startHealth } from './admin/health.ts'
 import { createMetrics, type MetricsPage } from './admin/metrics.ts'
 import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
-import type { World } from './authorize.ts'
 import { policyStamp } from './config/policy-files.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
@@ -14,7 +13,7 @@ import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } f
 import { createDecider, type Decided, type Decider } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
-import { createCallerCache } from './identity/identify.ts'
+import { createCallerCaches } from './identity/identify-call.ts'
 import { createVerdictCache } from './identity/verdict-cache.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import { loadPolicyAside } from './load-policy.ts'
@@ -22,9 +21,11 @@ import type { Policy } from './policy/policy.ts'
 import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
 import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
+import { roleOf, voucher } from './serve-role.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
 import { createMemory } from './state/memory.ts'
 import { clientCopies } from './verdict/client-headers.ts'
+import type { World } from './world.ts'
 
 export interface Serving {
   readonly port: number
@@ -76,6 +77,7 @@ export async function serve(
     tick: () => performance.now() * 1000,
     newDecisionId: randomUUID,
     world: worldOf(settings, evidence, policy.inForce, databases),
+    vouch: voucher(settings, source.current),
     credentials: credentials.of,
     record: (decided) => {
       countCopies(decided, metrics)
@@ -112,7 +114,7 @@ function openPort(decider: Decider, { svid }: EvidenceSources, first: SvidSnapsh
   return startServer(pemOf(first), {
     host,
     port,
-    envoys: new Set(settings.envoys),
+    envoys: settings.envoys === undefined ? undefined : new Set(settings.envoys),
     verify: verifyX509Svid,
     trust: () => svid.current()?.bundles,
     now: Date.now,
@@ -146,9 +148,11 @@ function worldOf(settings: Settings, evidence: EvidenceSources, policy: () => In
     subjectKeys: subjectKeys(evidence),
     subjectLeewayMs: SUBJECT_LEEWAY_MS,
     served,
-    callers: { callers: createCallerCache(CALLERS_CACHED_MAX), tokens: createVerdictCache<Caller>(CALLERS_CACHED_MAX) },
+    callers: createCallerCaches(CALLERS_CACHED_MAX),
     subjects: createVerdictCache<Caller>(CALLERS_CACHED_MAX),
-    memory: createMemory()
+    memory: createMemory(),
+    role: roleOf(settings),
+    approvals: undefined
   }
   return () => {
     const snapshot = evidence.svid.current()

@@ -1,8 +1,9 @@
 /** A decision as `vecauthz check` prints it: the server's own record and answer, with everything secret left out. */
-import type { Account } from '../authorize.ts'
+
 import type { Decision } from '../core/decision.ts'
 import type { DenyKind } from '../core/deny-reason.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Account } from '../world.ts'
 
 /** Whose call it is taken to be, where that is said and not proven. */
 export interface Assumed {

@@ -4,6 +4,7 @@
  * The text is put together by hand because this runs for every decision: a general serialiser took four times as long as all
  * the rest of the record (measured with `npm run bench`).
  */
+import type { ApprovalAnswer } from '../core/approval.ts'
 import type { Caller } from '../core/caller.ts'
 import type { Decision } from '../core/decision.ts'
 import { DENIALS } from '../core/deny-reason.ts'
@@ -14,6 +15,7 @@ export interface Recordable {
   readonly decisionId: string
   readonly at: number
   readonly latencyUs: number
+  readonly role: 'gateway' | 'egress' | 'index'
   readonly envoy: string
   readonly policyRevision: string
   /** All tenants of that policy: of the texts in a call's filter, only these names are written. */
@@ -33,6 +35,9 @@ export interface Recordable {
     readonly call?: VectorCall
     readonly tenant?: string
     readonly targets?: readonly ResolvedTarget[]
+    /** Of role `index`: its `jti` is the decision id at egress. */
+    readonly token?: { readonly issuer: { readonly text: string }; readonly tokenId: string; readonly policy: string }
+    readonly approval?: ApprovalAnswer
     readonly dialect?: { readonly credentialHeaders: readonly string[] }
   }
   readonly decision: Decision
@@ -56,13 +61,15 @@ export function auditLine(one: Recordable): string {
   const { call } = account
   let line = `{"ts":"${new Date(one.at).toISOString()}","decision_id":${quote(one.decisionId)},"verdict":"${decision.verdict}"`
   line += reasonOf(decision)
-  line += `,"role":"gateway","envoy":${quote(one.envoy)}`
+  line += `,"role":"${one.role}","envoy":${quote(one.envoy)}`
   line += text('request_id', inbound?.headers.get('x-request-id')?.slice(0, REQUEST_ID_CHARACTERS_MAX)) + text('http_id', inbound?.httpId)
   if (account.caller !== undefined) line += callerOf(account.caller)
   line += text('tenant', account.tenant) + text('database', account.database)
   line += purposeOf(inbound?.headers.get('x-vecauthz-purpose'))
   if (call !== undefined)
     line += `,"endpoint":${quote(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, one)}${shapeOf(call.shape)}`
+  if (account.token !== undefined) line += tokenOf(account.token)
+  if (account.approval !== undefined) line += approvalOf(account.approval)
   return `${line}${credentialsOf(one)},"policy_revision":${quote(one.policyRevision)},"latency_us":${one.latencyUs}}`
 }
 
@@ -80,10 +87,25 @@ function purposeOf(said: string | undefined): string {
 }
 
 function reasonOf(decision: Decision): string {
-  if (decision.verdict === 'allow') return text('rule', decision.grant.kind === 'tenant' ? decision.grant.rule : 'probe')
+  if (decision.verdict === 'allow') {
+    const { grant, judged } = decision
+    const shadow =
+      judged === undefined ? '' : `,"judged":"deny"${text('judged_reason', judged.kind)}${text('judged_because', judged.because)}`
+    return text('rule', grant.kind === 'tenant' ? grant.rule : grant.kind) + shadow
+  }
   const { kind, because } = decision.reason
   const retry = decision.retryAfterMs === undefined ? '' : `,"retry_after_ms":${decision.retryAfterMs}`
   return text('reason', kind) + text('because', because) + text('atlas', DENIALS[kind].atlas ?? undefined) + retry
+}
+
+function tokenOf({ issuer, tokenId, policy }: NonNullable<Recordable['account']['token']>): string {
+  return `,"policy_token":{"issuer":${quote(issuer.text)},"jti":${quote(tokenId)},"policy_revision":${quote(policy)}}`
+}
+
+function approvalOf(answer: ApprovalAnswer): string {
+  const id = 'id' in answer ? text('id', answer.id) : ''
+  const by = answer.kind === 'approved' ? text('by', answer.by) : ''
+  return `,"approval":{"state":"${answer.kind === 'required' ? answer.state : answer.kind}"${id}${by}}`
 }
 
 function callerOf(caller: Caller): string {

@@ -96,8 +96,8 @@ function loadSettings(file: string, kinds: readonly KnownKind[]): Read<Settings>
 }
 
 function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): DocumentFault[] {
-  const faults: DocumentFault[] = []
-  for (const [at, text] of settings.envoys.entries()) {
+  const faults = roleFaults(settings)
+  for (const [at, text] of settings.envoys?.entries() ?? []) {
     const id = parseSpiffeId(text)
     const remedy = 'Write the exact SPIFFE ID of the Envoy; patterns are not allowed here.'
     if (!id.ok) faults.push({ path: ['envoys', at], says: `"${text}" is not a SPIFFE ID: ${id.detail} (${id.rule})`, remedy })
@@ -112,7 +112,7 @@ function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): Docume
       const says = `Database kind "${database.kind}" is not served by this version`
       faults.push({ path: ['databases', at, 'kind'], says, remedy: `Use one of: ${kinds.map((one) => one.kind).join(', ')}.` })
     }
-    if (kind?.asked === true && database.url === undefined) {
+    if (kind?.asked === true && database.url === undefined && settings.role !== 'egress') {
       const says = `${kind.kind} must be asked for the names behind ids, and there is no url`
       faults.push({ path: ['databases', at], says, remedy: 'Add url: http://host:port, reachable by this server.' })
     }
@@ -131,6 +131,33 @@ function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): Docume
       }
       authorities.set(authority, database.id)
     }
+  }
+  return faults
+}
+
+/** What each role has to have, and must not. */
+function roleFaults({ role, envoys, audience, jwt_svid, admin, databases }: Settings): DocumentFault[] {
+  const faults: DocumentFault[] = []
+  const wrong = (path: DocumentPath, says: string, remedy: string) => void faults.push({ path, says, remedy })
+  if (role !== 'egress' && envoys === undefined)
+    wrong(['role'], `Role ${role} needs envoys: who may ask`, 'List the SPIFFE IDs of the Envoys.')
+  if (role === 'egress' && envoys !== undefined)
+    wrong(['envoys'], 'Role egress has no envoys: whoever asks is judged by its own SVID', 'Take the list away.')
+  if (role === 'gateway' && audience !== undefined)
+    wrong(['audience'], 'Role gateway gives and takes no policy tokens', 'Take audience away, or correct the role.')
+  if (role !== 'gateway' && audience === undefined)
+    wrong(['role'], `Role ${role} needs audience: the name of the index`, 'Give the same name at both ends.')
+  if (role !== 'gateway' && jwt_svid !== undefined)
+    wrong(['jwt_svid'], `Role ${role} knows workloads by their connections only`, 'Take jwt_svid away.')
+  if (role === 'egress' && admin !== undefined)
+    wrong(['admin'], 'Role egress keeps no approvals: the index does', 'Take admin away, and give it to the index.')
+  for (const [at, { credential }] of databases.entries()) {
+    if (role === 'egress' && credential !== undefined)
+      wrong(
+        ['databases', at, 'credential'],
+        'Role egress has no credentials of databases',
+        'Give it to the index, which is in front of them.'
+      )
   }
   return faults
 }

@@ -35,10 +35,26 @@ const database = z.strictObject({
 
 export const settingsSchema = z.strictObject({
   version: z.literal(1).describe('Version of this format'),
-  role: z.literal('gateway').describe('Role of this port; fixed here, never chosen by a message'),
+  role: z
+    .enum(['gateway', 'egress', 'index'])
+    .describe(
+      'Role of this port; fixed here, never chosen by a message. `gateway`: in front of databases, alone. `egress`: in front of workloads, gives policy tokens. `index`: in front of databases, takes calls with a policy token only'
+    ),
+  audience: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 printable characters without spaces')
+    .optional()
+    .describe('Name of the index: at `egress` whom policy tokens are for, at `index` our own'),
+  token_leeway_seconds: z.int().min(0).max(5).default(2).describe('Role `index`: clock difference to egress that is tolerated'),
   listen: address.describe('Address of the ext_authz port (gRPC over mTLS)'),
   workload_api: z.string().min(1).describe('SPIFFE Workload API: unix:///path or tcp://ip:port'),
-  envoys: z.array(z.string().startsWith('spiffe://')).min(1).describe('SPIFFE IDs of the Envoys that may ask; any other peer is refused'),
+  envoys: z
+    .array(z.string().startsWith('spiffe://'))
+    .min(1)
+    .optional()
+    .describe(
+      'SPIFFE IDs of the Envoys that may ask; any other peer is refused. Role `egress` has none: each workload asks with its own SVID, about itself'
+    ),
   policy: z.string().min(1).describe('Policy file, or a folder of them, relative to this file'),
   databases: z.array(database).min(1).describe('The databases behind those Envoys'),
   audit: z

@@ -23,6 +23,11 @@ export interface Caller {
   readonly subject: Subject | undefined
 }
 
+/** A connection whose peer showed these certificates, and signed with the key of the first: DER, leaf first. The same object as long as it is open. */
+export interface Connection {
+  readonly chain: readonly Uint8Array[]
+}
+
 /** The end user at the beginning of the chain (OpenID Connect Core §2, RFC 9068, RFC 8693 §4.1). */
 export interface Subject {
   readonly issuer: string

@@ -1,3 +1,4 @@
+import type { Needs } from './approval.ts'
 import type { Caller } from './caller.ts'
 import type { DenyReason } from './deny-reason.ts'
 import type { ResolvedTarget, VectorCall } from './vector-call.ts'
@@ -19,6 +20,8 @@ export interface Grant {
   readonly purpose: string | undefined
   /** Where the rule stands, such as `policy.yaml:31 collections[0].allow[1]`. */
   readonly rule: string
+  /** What its rules ask for beside themselves. */
+  readonly needs: Needs | undefined
   /** What its rule would have refused the call for, were that not in shadow. */
   readonly judged: DenyReason | undefined
 }
@@ -53,3 +56,7 @@ export function tenantOfGrant(grant: AnyGrant): string | undefined {
 export type Decision =
   | { readonly verdict: 'allow'; readonly grant: AnyGrant; readonly judged?: DenyReason | undefined }
   | { readonly verdict: 'deny'; readonly reason: DenyReason; readonly retryAfterMs?: number }
+
+export function deny(reason: DenyReason, retryAfterMs?: number): Decision {
+  return retryAfterMs === undefined ? { verdict: 'deny', reason } : { verdict: 'deny', reason, retryAfterMs }
+}

@@ -110,6 +110,8 @@ export interface DenyReason {
   readonly because: string
   /** What the caller can do about it; public, so it holds nothing that the caller did not send or may not know. */
   readonly remedy?: string
+  /** Of what somebody else must say yes to before the call can pass. */
+  readonly requestId?: string
 }
 
 /** A value, or the first reason why there is none. */

@@ -1,13 +1,15 @@
 /**
  * One check, from bytes to bytes: read, authorize, answer, record. Whatever happens in between, what leaves is a written verdict.
  */
-import { type Account, authorize, deny, type World } from '../authorize.ts'
-import type { Decision } from '../core/decision.ts'
-import type { DenyReason } from '../core/deny-reason.ts'
+import { authorize } from '../authorize.ts'
+import type { Connection } from '../core/caller.ts'
+import { type AnyGrant, type Decision, deny, tenantOfGrant } from '../core/decision.ts'
+import type { DenyReason, Result } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
-import { allowAnswer, denyAnswer, type HeaderPair, metadataOf } from '../verdict/answer.ts'
+import { allowAnswer, denyAnswer, egressAnswer, type HeaderPair, metadataOf } from '../verdict/answer.ts'
 import { otherProxyHeaders, placeOf } from '../verdict/client-headers.ts'
 import type { Credentials, NativeCredential } from '../verdict/native-credential.ts'
+import type { Account, World } from '../world.ts'
 import { readCheckRequest } from './check-request.ts'
 import { createAllowEncoder, encodeVerdict } from './check-response.ts'
 
@@ -16,6 +18,7 @@ export interface Decided {
   readonly decisionId: string
   readonly at: number
   readonly latencyUs: number
+  readonly role: World['role']['kind']
   readonly envoy: string
   readonly policyRevision: string
   /** All tenants of that policy. */
@@ -35,6 +38,8 @@ export interface Edges {
   readonly world: () => World
   /** By the id of a database; undefined for one that asks for none. */
   readonly credentials: (database: string) => Credentials | undefined
+  /** Role egress: the policy token for a granted call. Undefined: this port vouches for nothing, and databases are behind it. */
+  readonly vouch?: Vouch | undefined
   /** False when the record cannot be kept: then the call is refused, for nothing happens here unrecorded. */
   readonly record: (decided: Decided) => boolean
   /** A fault of ours that a person should see; the text holds no request data. */
@@ -44,12 +49,27 @@ export interface Edges {
   readonly pendingMax: number
 }
 
+/** What a policy token is made of. `decisionId` names it, so that index and egress speak of one decision. */
+export interface Vouched {
+  readonly grant: AnyGrant
+  readonly judged: DenyReason | undefined
+  readonly inbound: Inbound
+  readonly meaningHeaders: readonly string[]
+  readonly revision: string
+  readonly decisionId: string
+  readonly at: number
+}
+
+export type Vouch = (vouched: Vouched) => Result<string>
+
 /** The Envoy that asks, proven by its connection, or why it is not. */
-export type Asking = { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }
+export type AskingEnvoy =
+  | { readonly ok: true; readonly id: string; readonly connection?: Connection | undefined }
+  | { readonly ok: false; readonly because: string }
 
 export interface Decider {
   /** @param askedUntil ms since the epoch after which Envoy no longer waits: then nothing is decided any more */
-  readonly decide: (message: Buffer, envoy: Asking, askedUntil?: number) => Buffer | Promise<Buffer>
+  readonly decide: (message: Buffer, envoy: AskingEnvoy, askedUntil?: number) => Buffer | Promise<Buffer>
   /** Decisions that wait for a name at this moment. */
   readonly pending: () => number
 }
@@ -70,7 +90,8 @@ export function createDecider(edges: Edges): Decider {
         if (!inbound.ok) return finish(check, deny(inbound.reason))
         check.inbound = inbound.value
         const name = inbound.value.httpId === '' ? '' : `${envoy.id} ${inbound.value.httpId}`
-        const decision = authorize(inbound.value, name, check.at, check.world, check.account)
+        const asking = { check: name, now: check.at, connection: envoy.connection }
+        const decision = authorize(inbound.value, asking, check.world, check.account)
         if (!(decision instanceof Promise)) return finish(check, decision)
         // The promise goes on after its deadline; its result is then dropped, and a look-up it made still fills the cache.
         if (pending >= edges.pendingMax) {
@@ -134,6 +155,8 @@ interface Ready {
   readonly decision: Decision
   readonly place: string | undefined
   readonly credential: NativeCredential | undefined
+  /** Role egress. */
+  readonly token: string | undefined
 }
 
 /** Records the decision, and answers with it; what cannot be recorded is refused, and so is what cannot be sent on as judged. */
@@ -148,16 +171,28 @@ function finish(check: Check, reached: Decision): Buffer {
 }
 
 function alone(decision: Decision): Ready {
-  return { decision, place: undefined, credential: undefined }
+  return { decision, place: undefined, credential: undefined, token: undefined }
 }
 
-function readyToSend({ account, at, edges }: Check, decision: Decision): Ready {
+function readyToSend(check: Check, decision: Decision): Ready {
+  const { account, at, edges } = check
   if (decision.verdict === 'deny') return alone(decision)
+  if (edges.vouch !== undefined) return vouchedFor(check, edges.vouch, decision)
   const place = placeOf(decision.grant, account.dialect?.meaningHeaders ?? [])
   if (!place.ok) return alone(deny(place.reason))
   const credential = edges.credentials(account.database ?? '')?.(decision.grant, at)
   if (credential?.ok === false) return alone(deny(credential.reason))
-  return { decision, place: place.value, credential: credential?.value }
+  return { decision, place: place.value, credential: credential?.value, token: undefined }
+}
+
+/** At egress the database's own headers are left as they are, for the index gets the call as it was judged. */
+function vouchedFor(check: Check, vouch: Vouch, decision: Extract<Decision, { verdict: 'allow' }>): Ready {
+  const { inbound, account, world, decisionId, at } = check
+  if (inbound === undefined) return alone(deny({ kind: 'internal', because: 'a grant without a request' }))
+  const { grant, judged } = decision
+  const meaningHeaders = account.dialect?.meaningHeaders ?? []
+  const token = vouch({ grant, judged, inbound, meaningHeaders, revision: world.policy?.revision ?? '', decisionId, at })
+  return token.ok ? { decision, place: undefined, credential: undefined, token: token.value } : alone(deny(token.reason))
 }
 
 const UNRECORDED: DenyReason = { kind: 'state-unavailable', because: 'the audit sink is full' }
@@ -166,25 +201,32 @@ function record(check: Check, decision: Decision): boolean {
   const { edges, decisionId, at, envoy, world, account, inbound } = check
   const latencyUs = Math.round(edges.tick() - check.tick)
   const { revision: policyRevision = '', tenants = NO_TENANTS } = world.policy ?? {}
-  return edges.record({ decisionId, at, latencyUs, envoy, policyRevision, tenants, inbound, account, decision })
+  const role = world.role.kind
+  return edges.record({ decisionId, at, latencyUs, role, envoy, policyRevision, tenants, inbound, account, decision })
 }
 
 const NO_TENANTS: ReadonlySet<string> = new Set()
 
-function answer({ decisionId, world, account, inbound, message, encodeAllow }: Check, { decision, place, credential }: Ready): Buffer {
+function answer(
+  { decisionId, world, account, inbound, message, encodeAllow }: Check,
+  { decision, place, credential, token }: Ready
+): Buffer {
   const revision = world.policy?.revision ?? ''
   if (decision.verdict === 'deny') {
     const grpcCaller = inbound?.grpc ?? message.includes(GRPC_TYPE)
     return encodeVerdict(denyAnswer(decision, decisionId, grpcCaller), metadataOf(decision, decisionId, revision))
   }
   const { grant } = decision
+  if (token !== undefined) return encodeVerdict(egressAnswer(grant, decisionId, token), metadataOf(decision, decisionId, revision))
   const remove = otherProxyHeaders(inbound?.headers ?? new Map())
   const build = (id: string) => ({
     answer: allowAnswer(grant, id, account.dialect?.credentialHeaders ?? [], { set: nativeHeaders(place, credential), remove }),
     metadata: metadataOf(decision, id, revision)
   })
-  if (remove.length > 0) return encodeVerdict(build(decisionId).answer, metadataOf(decision, decisionId, revision))
-  const tenant = grant.kind === 'tenant' ? grant.tenant : ''
+  // Of these there are few, and no template.
+  if (remove.length > 0 || grant.kind === 'shadow' || decision.judged !== undefined)
+    return encodeVerdict(build(decisionId).answer, metadataOf(decision, decisionId, revision))
+  const tenant = tenantOfGrant(grant) ?? ''
   return encodeAllow(grant.caller, { tenant, revision, database: account.database ?? '', place, credential }, decisionId, build)
 }
 

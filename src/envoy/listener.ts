@@ -6,6 +6,7 @@
  * found again in each call by the connection's address, because grpc-js knows nothing of it.
  */
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import type { Connection } from '../core/caller.ts'
 import type { TrustBundles } from '../core/trust.ts'
 
 /** Verifies a chain (leaf first, DER) under a set of bundles; `notAfter` in ms since the epoch. */
@@ -26,7 +27,8 @@ export interface OwnPem {
 export interface ListenerOptions {
   readonly host: string
   readonly port: number
-  readonly envoys: ReadonlySet<string>
+  /** Who may ask; undefined (role egress): whoever has an SVID, for it asks about itself. */
+  readonly envoys: ReadonlySet<string> | undefined
   readonly verify: VerifyPeer
   readonly trust: () => TrustBundles | undefined
   readonly now: () => number
@@ -38,7 +40,9 @@ export interface ListenerOptions {
 export interface Listener {
   readonly port: number
   /** The listed Envoy behind a connection, or why it may not ask (any more). */
-  readonly peerOf: (address: string) => { readonly ok: true; readonly id: string } | { readonly ok: false; readonly because: string }
+  readonly peerOf: (
+    address: string
+  ) => { readonly ok: true; readonly id: string; readonly connection: Connection } | { readonly ok: false; readonly because: string }
   readonly renew: (own: OwnPem) => void
   readonly close: () => void
 }
@@ -124,12 +128,15 @@ function judge(chain: readonly Uint8Array[], options: ListenerOptions): { ok: tr
   if (chain.length === 0) return { ok: false, because: 'the peer sent no certificate' }
   const verdict = options.verify(chain, trust, options.now())
   if (!verdict.ok) return { ok: false, because: `${verdict.rule}: ${verdict.detail}` }
-  if (!options.envoys.has(verdict.id.text)) return { ok: false, because: `${verdict.id.text} is not one of the settings' envoys` }
+  if (options.envoys?.has(verdict.id.text) === false) return { ok: false, because: `${verdict.id.text} is not one of the settings' envoys` }
   return { ok: true, peer: { chain, id: verdict.id.text, notAfter: verdict.notAfter, generation: trust.generation } }
 }
 
 /** Asked on every call: an SVID can expire, and a trust bundle can change, while the connection stays open. */
-function standing(peer: Peer | undefined, options: ListenerOptions): { ok: true; id: string } | { ok: false; because: string } {
+function standing(
+  peer: Peer | undefined,
+  options: ListenerOptions
+): { ok: true; id: string; connection: Connection } | { ok: false; because: string } {
   if (peer === undefined) return { ok: false, because: 'the connection has no verified peer' }
   const generation = options.trust()?.generation
   if (generation !== peer.generation) {
@@ -138,7 +145,7 @@ function standing(peer: Peer | undefined, options: ListenerOptions): { ok: true;
     Object.assign(peer, again.peer)
   }
   if (peer.notAfter <= options.now()) return { ok: false, because: `the SVID of ${peer.id} on this connection has expired` }
-  return { ok: true, id: peer.id }
+  return { ok: true, id: peer.id, connection: peer }
 }
 
 /** The certificates the peer sent, leaf first; anything beyond them that Node adds is a hint to the rulebook and no more. */

@@ -2,16 +2,17 @@
  * Who calls, by certificate and, on a listener that takes them, by a JWT-SVID in `authorization`. Two proofs of two workloads
  * are two identities: whose call it is then says the policy's list of carriers, and nothing of the one is believed of the other (rule J-26).
  */
-import type { Caller } from '../core/caller.ts'
+import type { Caller, Connection } from '../core/caller.ts'
 import { accept, type Result, refuse } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
 import { type IdPattern, matchesId } from '../core/spiffe-id.ts'
 import type { JwtBundles, TrustBundles } from '../core/trust.ts'
-import { type CallerCache, identify } from './identify.ts'
+import { type CallerCache, createCallerCache, identify } from './identify.ts'
+import { type ConnectionCache, createConnectionCache, identifyConnection } from './identify-connection.ts'
 import { readBearer } from './jwt-bearer.ts'
 import type { JwtKey } from './jwt-keys.ts'
 import { verifyJwtSvid } from './jwt-svid.ts'
-import { remembered, type VerdictCache } from './verdict-cache.ts'
+import { createVerdictCache, remembered, type VerdictCache } from './verdict-cache.ts'
 
 /** A listener that takes JWT-SVIDs. */
 export interface TokenDoor {
@@ -30,16 +31,24 @@ export interface Evidence {
   readonly carriers: readonly IdPattern[]
   /** Verdicts from before this instant (milliseconds since the epoch) are not believed any more. */
   readonly since: number
+  /** In the role `egress`: the connection that asks, and nothing in the message, says who calls. */
+  readonly connection?: { readonly asks: Connection | undefined } | undefined
 }
 
 export interface CallerCaches {
+  readonly connections: ConnectionCache
   readonly callers: CallerCache
   readonly tokens: VerdictCache<Caller>
 }
 
+export function createCallerCaches(callersMax: number): CallerCaches {
+  return { connections: createConnectionCache(), callers: createCallerCache(callersMax), tokens: createVerdictCache(callersMax) }
+}
+
 /** The caller, or the first reason why there is none. `now` is milliseconds since the epoch; never throws. */
 export function identifyCall(inbound: Inbound, evidence: Evidence, now: number, caches: CallerCaches): Result<Caller> {
-  const { tokens } = evidence
+  const { tokens, connection } = evidence
+  if (connection !== undefined) return identifyConnection(connection.asks, evidence.trust, now, caches.connections, evidence.since)
   const authorization = tokens === undefined ? undefined : inbound.headers.get('authorization')
   const fromPeer = () => identify(inbound, evidence.trust, now, caches.callers, evidence.since)
   if (tokens === undefined || authorization === undefined) return fromPeer()

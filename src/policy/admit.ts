@@ -41,15 +41,18 @@ export interface Closest {
   rule: Rule | undefined
   /** A rule in shadow that is for this call, and would refuse it. */
   shadow: Rule | undefined
+  /** A rule that admits the call with somebody else's yes. */
+  needy: Rule | undefined
 }
 
 export function nothingYet(target: ResolvedTarget): Closest {
-  return { target, facts: undefined, gate: -1, entry: undefined, rule: undefined, shadow: undefined }
+  return { target, facts: undefined, gate: -1, entry: undefined, rule: undefined, shadow: undefined, needy: undefined }
 }
 
 /** Asks one more rule; true when it admits the call. */
 export function consider(closest: Closest, entry: NamedRules, rule: Rule, asked: Asked): boolean {
   const gate = gateOf(closest, entry, rule, asked)
+  if (gate === PASSED && rule.needs !== undefined) return considerNeedy(closest, rule)
   if (gate > closest.gate || (gate === closest.gate && isWider(rule, closest.rule, gate))) {
     closest.gate = gate
     closest.entry = entry
@@ -57,6 +60,17 @@ export function consider(closest: Closest, entry: NamedRules, rule: Rule, asked:
   }
   if (gate > 0 && gate < PASSED && rule.shadow) closest.shadow ??= rule
   return gate === PASSED
+}
+
+/** A rule that admits the call if somebody else says yes too: the one that asks for least, and none where another asks for nothing. */
+function considerNeedy(closest: Closest, rule: Rule): false {
+  if (closest.needy === undefined || weightOf(rule) < weightOf(closest.needy)) closest.needy = rule
+  return false
+}
+
+/** No two kinds of needs weigh the same, so that order says nothing. A grant is given once, an approval for each call. */
+function weightOf({ needs }: Rule): number {
+  return (needs?.grant === true ? 1 : 0) + (needs?.approval === true ? 2 : 0)
 }
 
 function gateOf(closest: Closest, { data }: NamedRules, rule: Rule, asked: Asked): number {

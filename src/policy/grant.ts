@@ -4,6 +4,7 @@
  * In two steps, because a name may have to be asked of the database in between, and nobody who may not act for the tenant
  * gets to cause that question: `tenantOf` first, then `grantFor` on resolved targets.
  */
+import type { Needs } from '../core/approval.ts'
 import type { Caller, Subject } from '../core/caller.ts'
 import type { Grant, ProbeGrant, ShadowGrant } from '../core/decision.ts'
 import { accept, type DenyReason, type Result, refuse } from '../core/deny-reason.ts'
@@ -161,16 +162,24 @@ export function grantFor(
   const asked: Asked = { caller, workload, policy, action: operation, tenant, purpose: purpose.value, shape, database, now }
   const sources: string[] = []
   let judged: DenyReason | undefined
+  let needs: Needs | undefined
   for (const target of targets) {
     if (target.tenant !== tenant) return refuse('tenant-not-allowed', 'a resolved target belongs to another tenant')
     const rule = ruleFor(asked, target, unasked)
     if (!rule.ok) return rule
     sources.push(rule.value.rule.source)
     judged ??= rule.value.judged
+    needs = together(needs, rule.value.rule.needs)
   }
   const [source] = sources
   if (source === undefined) return refuse('tenant-not-named', `${call.endpoint} touches nothing that a rule could allow`)
-  return accept({ kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source, judged } as Grant)
+  return accept({ kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source, needs, judged } as Grant)
+}
+
+/** What two rules ask for, of two targets of one call. */
+function together(one: Needs | undefined, other: Needs | undefined): Needs | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  return { approval: one.approval || other.approval, grant: one.grant || other.grant }
 }
 
 /**
@@ -184,7 +193,17 @@ export function grantShadow(
   targets: readonly ResolvedTarget[]
 ): Grant | ShadowGrant {
   if (tenant === undefined) return { kind: 'shadow', caller, call } as ShadowGrant
-  return { kind: 'tenant', caller, call, tenant, targets, purpose: undefined, rule: 'shadow', judged: undefined } as unknown as Grant
+  return {
+    kind: 'tenant',
+    caller,
+    call,
+    tenant,
+    targets,
+    purpose: undefined,
+    rule: 'shadow',
+    needs: undefined,
+    judged: undefined
+  } as unknown as Grant
 }
 
 interface Admitted {
@@ -214,8 +233,9 @@ function ruleFor(asked: Asked, target: ResolvedTarget, unasked: boolean): Result
 }
 
 function outcomeOf(closest: Closest, asked: Asked, where: string): Result<Admitted> {
-  const { gate, rule, shadow } = closest
+  const { gate, rule, shadow, needy } = closest
   if (gate === PASSED && rule !== undefined) return accept({ rule, judged: undefined })
+  if (needy !== undefined) return accept({ rule: needy, judged: undefined })
   const refused = refusalOf(closest, asked, where)
   return shadow === undefined ? refused : accept({ rule: shadow, judged: refused.reason })
 }

@@ -1,6 +1,9 @@
 /** Decision → what Envoy is to do: headers to set and remove, or a denial a person can read. Pure; encoding is the edge's. */
+
+import { RUN_HEADER } from '../core/approval.ts'
 import { type AnyGrant, type Decision, tenantOfGrant } from '../core/decision.ts'
 import { DENIALS, type DenyReason } from '../core/deny-reason.ts'
+import { POLICY_TOKEN_HEADER } from '../core/policy-token.ts'
 import { CREDENTIAL_HEADERS, PLACE_HEADERS } from './client-headers.ts'
 
 export type HeaderPair = readonly [name: string, value: string]
@@ -27,7 +30,7 @@ export interface DenyAnswer {
 export type Metadata = readonly HeaderPair[]
 
 /** Input of ours that no database needs to see, whatever it is. */
-const OURS = ['x-vecauthz-policy-token', 'x-vecauthz-subject-token', 'x-vecauthz-purpose'] as const
+const OURS = [POLICY_TOKEN_HEADER, 'x-vecauthz-subject-token', 'x-vecauthz-purpose', RUN_HEADER] as const
 
 /** Longest remedy sent to a caller: the whole body stays below 1 KiB, as gRPC clients get it in one header. */
 const REMEDY_CHARACTERS_MAX = 220
@@ -66,6 +69,22 @@ export function allowAnswer(
   return { verdict: 'allow', set, remove: [...gone].filter((name) => !kept.has(name)), respond: [['x-vecauthz-decision', decisionId]] }
 }
 
+/**
+ * What leaves the role `egress`: the policy token, and no credential of anybody for a database. The end user's token, the purpose and
+ * the run stay for the index, which judges them itself; so does what a database reads, for the token is about this very request.
+ */
+export function egressAnswer(grant: AnyGrant, decisionId: string, token: string): AllowAnswer {
+  const tenant = tenantOfGrant(grant) ?? 'none'
+  const set: readonly HeaderPair[] = [
+    ['x-tenant-id', tenant],
+    ['x-vecauthz-tenant', tenant],
+    ['x-vecauthz-caller', grant.caller.id.text],
+    ['x-vecauthz-decision', decisionId],
+    [POLICY_TOKEN_HEADER, token]
+  ]
+  return { verdict: 'allow', set, remove: CREDENTIAL_HEADERS, respond: [['x-vecauthz-egress-decision', decisionId]] }
+}
+
 export function denyAnswer(decision: Extract<Decision, { verdict: 'deny' }>, decisionId: string, grpcCaller: boolean): DenyAnswer {
   const row = DENIALS[decision.reason.kind]
   const headers: HeaderPair[] = [
@@ -73,6 +92,8 @@ export function denyAnswer(decision: Extract<Decision, { verdict: 'deny' }>, dec
     ['cache-control', 'no-store'],
     ['x-vecauthz-decision', decisionId]
   ]
+  const { requestId } = decision.reason
+  if (requestId !== undefined) headers.push(['x-vecauthz-approval', requestId])
   if (decision.retryAfterMs !== undefined) {
     headers.push(['retry-after', String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000)))])
   }
@@ -94,6 +115,7 @@ function problem(reason: DenyReason, decisionId: string): string {
     detail: message,
     reason: reason.kind,
     decision_id: decisionId,
+    ...(reason.requestId === undefined ? {} : { approval_id: reason.requestId }),
     // Database clients show the `message` member of an error body, so that is where their users look.
     message: `${message} (vecauthz ${reason.kind}, decision ${decisionId})`
   })
@@ -107,6 +129,7 @@ export function metadataOf(decision: Decision, decisionId: string, policyRevisio
   ]
   if (decision.verdict === 'allow') {
     common.push(['tenant', tenantOfGrant(decision.grant) ?? 'none'])
+    if (decision.judged !== undefined) common.push(['judged', 'deny'], ['judged_reason', decision.judged.kind])
     return common
   }
   common.push(['reason', decision.reason.kind])

@@ -12,6 +12,7 @@ function recordOf(target: Partial<Target>, tenant?: string, headers: readonly (r
     decisionId: 'd',
     at: 0,
     latencyUs: 1,
+    role: 'gateway' as const,
     envoy: 'e',
     policyRevision: 'r',
     tenants: new Set(['acme', 'globex']),

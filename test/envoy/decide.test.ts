@@ -2,8 +2,8 @@
 import { CheckResponse } from '@envoyproxy/protos/auth'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { auditLine } from '../../src/audit/record.ts'
-import type { World } from '../../src/authorize.ts'
-import { type Asking, createDecider, type Decided, type Edges } from '../../src/envoy/decide.ts'
+import { type AskingEnvoy, createDecider, type Decided, type Edges } from '../../src/envoy/decide.ts'
+import type { World } from '../../src/world.ts'
 import { envoyPem, issueSvid, type Svid } from '../support/ca.ts'
 import { type CheckParts, checkRequest } from '../support/check-request.ts'
 import { HANDBOOK, type TestWorld, testWorld } from '../support/world.ts'
@@ -73,7 +73,7 @@ async function ask(who: Svid | undefined, parts: CheckParts, options: Options = 
 }
 
 describe('a refusal before the call is read', () => {
-  const grpcStatus = async (headers: readonly (readonly [string, string])[], envoy: Asking = ENVOY) => {
+  const grpcStatus = async (headers: readonly (readonly [string, string])[], envoy: AskingEnvoy = ENVOY) => {
     const { decider } = deciderOf()
     const message = checkRequest({ headers: [...headers, ['x-a', '1'], ['x-a', '2']], path: '/qdrant.Points/Query', method: 'POST' })
     const { deniedResponse } = CheckResponse.decode(await decider.decide(message, envoy))

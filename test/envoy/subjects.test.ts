@@ -2,11 +2,12 @@
 import { CheckResponse } from '@envoyproxy/protos/auth'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { auditLine } from '../../src/audit/record.ts'
-import type { World } from '../../src/authorize.ts'
 import type { Caller } from '../../src/core/caller.ts'
 import { createDecider, type Decided } from '../../src/envoy/decide.ts'
 import { createCallerCache } from '../../src/identity/identify.ts'
+import { createCallerCaches } from '../../src/identity/identify-call.ts'
 import { createVerdictCache } from '../../src/identity/verdict-cache.ts'
+import type { World } from '../../src/world.ts'
 import { envoyPem, issueSvid, type Svid } from '../support/ca.ts'
 import { checkRequest } from '../support/check-request.ts'
 import { AUDIENCE, es256, JWT_NOW, jwkOf, keySet, makeToken, other } from '../support/jwt.ts'
@@ -62,7 +63,7 @@ let checks = 0
 async function ask({ who, user, bearer, tenant = 'acme', now = JWT_NOW }: Asked, change: Partial<World> = {}) {
   const records: Decided[] = []
   const fresh = {
-    callers: { callers: createCallerCache(9), tokens: createVerdictCache<Caller>(9) },
+    callers: createCallerCaches(9),
     subjects: createVerdictCache<Caller>(9)
   }
   const world = { ...test.world, ...fresh, ...change }
@@ -188,14 +189,14 @@ describe('revoked tokens', () => {
 describe('evidence is verified again', () => {
   const provenAt = async (kept: Partial<World>, asked: Asked): Promise<number | undefined> => {
     const callers = createCallerCache(9)
-    const world = { ...kept, callers: kept.callers ?? { callers, tokens: createVerdictCache<Caller>(9) } }
+    const world = { ...kept, callers: kept.callers ?? { ...createCallerCaches(9), callers } }
     await ask(asked, world)
     const [known] = [...world.callers.callers.proven.values()].flat()
     return known?.verdict.ok === true ? known.verdict.value.provenAt : undefined
   }
 
   it('after reverify_every_seconds of its class, and not before', async () => {
-    const kept = { callers: { callers: createCallerCache(9), tokens: createVerdictCache<Caller>(9) } }
+    const kept = { callers: createCallerCaches(9) }
     const asked = { who: svids.careful }
     expect(await provenAt(kept, { ...asked, now: JWT_NOW })).toBe(JWT_NOW)
     expect(await provenAt(kept, { ...asked, now: JWT_NOW + 60_000 })).toBe(JWT_NOW)
@@ -203,7 +204,7 @@ describe('evidence is verified again', () => {
   })
 
   it('after a change of standing, of any class, certificates, tokens and users alike', async () => {
-    const kept = { callers: { callers: createCallerCache(9), tokens: createVerdictCache<Caller>(9) } }
+    const kept = { callers: createCallerCaches(9) }
     const asked = { who: svids.support }
     expect(await provenAt(kept, asked)).toBe(JWT_NOW)
     expect(await provenAt({ ...kept, changedAt: () => JWT_NOW + 5 }, { ...asked, now: JWT_NOW + 9 })).toBe(JWT_NOW + 9)

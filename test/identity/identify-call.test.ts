@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Caller } from '../../src/core/caller.ts'
 import type { DenyReason } from '../../src/core/deny-reason.ts'
 import { compileIdPattern, type IdPattern } from '../../src/core/spiffe-id.ts'
-import { createCallerCache } from '../../src/identity/identify.ts'
-import { type CallerCaches, type Evidence, identifyCall } from '../../src/identity/identify-call.ts'
+import { type CallerCaches, createCallerCaches, type Evidence, identifyCall } from '../../src/identity/identify-call.ts'
 import { createVerdictCache } from '../../src/identity/verdict-cache.ts'
 import { bundlesOf, envoyPem, issueSvid, makeAuthority, xfccFor } from '../support/ca.ts'
 import { AUDIENCE, es256, JWT_NOW, jwkOf, KEY_SETS, keySet, makeToken, NOW_S, other, WORKLOAD } from '../support/jwt.ts'
@@ -18,7 +17,7 @@ if (own === undefined || gateway === undefined) throw new Error('no certificates
 
 const bundles = { generation: 1, keys: KEY_SETS, receivedAt: JWT_NOW }
 const door = { audience: AUDIENCE, leewayMs: 5_000, bundles }
-const caches = (): CallerCaches => ({ callers: createCallerCache(10), tokens: createVerdictCache<Caller>(10) })
+const caches = (): CallerCaches => createCallerCaches(10)
 const pattern = (text: string): IdPattern => {
   const compiled = compileIdPattern(text)
   if (!compiled.ok) throw new Error(compiled.detail)
@@ -164,7 +163,7 @@ describe('what is remembered of a token', () => {
   })
 
   it('room is bounded, and refusals have their own', () => {
-    const kept = { callers: createCallerCache(10), tokens: createVerdictCache<Caller>(2) }
+    const kept = { ...caches(), tokens: createVerdictCache<Caller>(2) }
     for (const sub of ['a', 'b', 'c'])
       ask({ authorization: bearer(makeToken({ claims: { sub: `spiffe://vec.test/${sub}` } })) }, {}, JWT_NOW, kept)
     expect(kept.tokens.proven.size).toBe(2)

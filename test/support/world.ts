@@ -1,11 +1,12 @@
 /** A whole world for decisions in one process: a real CA, the shared policy, the real dialect, memory, names from a table. */
-import type { Served, World } from '../../src/authorize.ts'
+
 import { accept, refuse } from '../../src/core/deny-reason.ts'
 import type { ResolvedTarget } from '../../src/core/vector-call.ts'
 import { chroma } from '../../src/databases/chroma.ts'
-import { createCallerCache } from '../../src/identity/identify.ts'
+import { createCallerCaches } from '../../src/identity/identify-call.ts'
 import { createVerdictCache } from '../../src/identity/verdict-cache.ts'
 import { createMemory } from '../../src/state/memory.ts'
+import type { Served, World } from '../../src/world.ts'
 import { type Authority, bundlesOf, makeAuthority } from './ca.ts'
 import { policyOf } from './policy.ts'
 
@@ -49,9 +50,11 @@ export async function testWorld(change: Partial<World> = {}, pauseMs?: number): 
     subjectKeys: { generation: 1, keysOf: () => undefined, askAgain: () => false },
     subjectLeewayMs: 5_000,
     changedAt: () => 0,
-    callers: { callers: createCallerCache(100), tokens: createVerdictCache(100) },
+    callers: createCallerCaches(100),
     subjects: createVerdictCache(100),
     memory: createMemory(),
+    role: { kind: 'gateway' },
+    approvals: undefined,
     ...change
   }
   return { root, world, forgotten }

@@ -2,7 +2,7 @@
  * The differential: odd requests are judged here, and what is allowed is sent to the real server exactly as it is. Whatever the
  * other tenant has carries canaries: none may be in an answer, and after each allowed change all of it is read back and compared.
  */
-import type { Account } from '../../../src/authorize.ts'
+import type { Account } from '../../../src/world.ts'
 import type { Judge, Told } from './decision.ts'
 import { type Dice, diceOf } from './dice.ts'
 import type { Answer, Wire } from './wire.ts'

@@ -1,16 +1,16 @@
 /** Our own decision about a request, in this process: the message as Envoy writes it, the real policy, the real names. */
 import { CheckRequest, CheckResponse } from '@envoyproxy/protos/auth'
-import type { Account, Served, World } from '../../../src/authorize.ts'
 import { accept } from '../../../src/core/deny-reason.ts'
 import type { KnownServer } from '../../../src/core/policy-document.ts'
 import type { ResolvedTarget, VectorCall } from '../../../src/core/vector-call.ts'
 import type { Dialect } from '../../../src/databases/dialect.ts'
 import { SERVED } from '../../../src/databases/dialects.ts'
 import { createDecider, type Decided } from '../../../src/envoy/decide.ts'
-import { createCallerCache } from '../../../src/identity/identify.ts'
+import { createCallerCaches } from '../../../src/identity/identify-call.ts'
 import { createVerdictCache } from '../../../src/identity/verdict-cache.ts'
 import { compilePolicy } from '../../../src/policy/compile.ts'
 import { createMemory } from '../../../src/state/memory.ts'
+import type { Account, Served, World } from '../../../src/world.ts'
 import { bundlesOf, envoyPem, issueSvid, makeAuthority } from '../../support/ca.ts'
 import { documentOf } from '../../support/policy.ts'
 import type { Header, Wire } from './wire.ts'
@@ -71,9 +71,11 @@ export async function judgeOf(collections: string, servedAt: (now: () => number)
     subjectKeys: { generation: 1, keysOf: () => undefined, askAgain: () => false },
     subjectLeewayMs: 5_000,
     changedAt: () => 0,
-    callers: { callers: createCallerCache(100), tokens: createVerdictCache(100) },
+    callers: createCallerCaches(100),
     subjects: createVerdictCache(100),
-    memory: createMemory()
+    memory: createMemory(),
+    role: { kind: 'gateway' },
+    approvals: undefined
   }
   const peer = { certificate: envoyPem(svid.chain[0] as Uint8Array), principal: svid.id }
   let heard: Decided | undefined

@@ -1,0 +1,79 @@
+/** The last steps of a granted call: it is paid for, its policy token is used, its approval is there. And what shadow lets pass. */
+import { createHash } from 'node:crypto'
+import { RUN_HEADER } from './core/approval.ts'
+import { type AnyGrant, type Decision, deny } from './core/decision.ts'
+import { type DenyReason, isShadowed, type Refused, type Result } from './core/deny-reason.ts'
+import { requestDigest } from './core/request-digest.ts'
+import { spendPolicyToken } from './identity/policy-token-use.ts'
+import { approvalNeed, approvalRefusal, runOf } from './policy/approval-need.ts'
+import type { Workload } from './policy/policy.ts'
+import { charge } from './risk/charge.ts'
+import type { Case, Served } from './world.ts'
+
+type Later<T> = T | Promise<T>
+
+/** Charged once however often Envoy asks, and before anything is used up: whoever is over budget has lost nothing else. */
+export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload, served: Served): Later<Decision> {
+  if (!granted.ok) return deny(granted.reason)
+  const grant = granted.value
+  const before = its.judged ?? (grant.kind === 'tenant' ? grant.judged : undefined)
+  const egress = its.account.token?.judged
+  const seen =
+    egress === undefined ? before : (before ?? { kind: egress, because: 'so judged by the vecauthz that issued the policy token' })
+  const paid = charge(grant, workload.budget, its.check, its.now, its.world.memory)
+  if (!paid.ok && !(inShadow(its, grant) && isShadowed(paid.reason.kind))) return deny(paid.reason, paid.retryAfterMs)
+  const judged = seen ?? (paid.ok ? undefined : paid.reason)
+  const used = useToken(its, grant)
+  const go = (refused: Refused | undefined) => (refused === undefined ? approve(its, grant, judged, served) : deny(refused.reason))
+  return used instanceof Promise ? used.then(go) : go(used)
+}
+
+function useToken({ account: { token }, world: { role }, check, now }: Case, { call }: AnyGrant): Later<Refused | undefined> {
+  if (role.kind !== 'index' || token === undefined) return undefined
+  return spendPolicyToken(token, call.operation, check, now, role.spent)
+}
+
+/** What a rule, or the nature of the call, asks of somebody else. At egress nobody is asked: the index does that, once. */
+function approve(its: Case, grant: AnyGrant, judged: DenyReason | undefined, served: Served): Later<Decision> {
+  const { inbound, world, policy, account, check, now } = its
+  if (grant.kind !== 'tenant' || world.role.kind === 'egress') return pass(grant, judged, served)
+  const run = runOf(inbound.headers.get(RUN_HEADER))
+  if (!run.ok) return deny(run.reason)
+  const digest = () => requestDigest(inbound, account.dialect?.meaningHeaders ?? [], createHash('sha256'))
+  const need = approvalNeed(grant, grant.needs, policy, { database: account.database ?? '', digest, run: run.value })
+  if (need === undefined) return pass(grant, judged, served)
+  if (world.approvals === undefined) return deny({ kind: 'state-unavailable', because: 'approvals are not kept here' })
+  const answer = world.approvals.use(need, check, now)
+  const go = (said: Awaited<typeof answer>): Decision => {
+    const refused = approvalRefusal(need, said)
+    const reason = refused !== undefined && said.kind === 'required' ? { ...refused, requestId: said.id } : refused
+    account.approval = said
+    if (reason === undefined) return pass(grant, judged, served)
+    return inShadow(its, grant) && isShadowed(reason.kind) ? pass(grant, judged ?? reason, served) : deny(reason)
+  }
+  return answer instanceof Promise ? answer.then(go) : go(answer)
+}
+
+function pass(grant: AnyGrant, judged: DenyReason | undefined, served: Served): Decision {
+  const { operation } = grant.call
+  if (grant.kind === 'tenant' && (operation === 'drop' || operation === 'define')) served.forget(grant.targets)
+  return judged === undefined ? { verdict: 'allow', grant } : { verdict: 'allow', grant, judged }
+}
+
+function inShadow({ policy }: Case, grant: AnyGrant): boolean {
+  return policy.shadow || (grant.kind === 'tenant' && policy.shadowTenants.has(grant.tenant))
+}
+
+/**
+ * A denial by policy, which passes where the policy, or this tenant of it, is in shadow.
+ * @param passing what then is done, with the denial on record
+ */
+export function shadowed(
+  its: Case,
+  reason: DenyReason,
+  tenant: string | undefined,
+  passing: (its: Case) => Later<Decision>
+): Later<Decision> {
+  const shadow = its.policy.shadow || (tenant !== undefined && its.policy.shadowTenants.has(tenant))
+  return shadow && isShadowed(reason.kind) ? passing({ ...its, judged: its.judged ?? reason }) : deny(reason)
+}
