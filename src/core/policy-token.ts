@@ -72,18 +72,18 @@ export interface PolicyToken {
   readonly until: number
 }
 
-/** What came of a single use: it is this check's, it was another's, or there was no room to note it. */
-export type Spending = 'ours' | 'spent' | 'full'
+/** What came of a single use: it is this check's, it was another's, there was no room to note it, or nobody can say. */
+export type Spending = 'ours' | 'spent' | 'full' | 'unavailable'
 
 /** Which tokens were used: the port that `state/` implements. */
 export interface SpentTokens {
   /**
    * Notes one use, at once and for good, until nobody accepts the token any more.
    * @param token key of issuer and `jti`
-   * @param check key of the Envoy that asks and its `http.id`: the same check again is the same use
+   * @param check key of the Envoy that asks and its `http.id`: the same check again is the same use; an empty one is never the same
    * @param until when it can be forgotten, milliseconds since the epoch
    */
-  readonly spend: (token: string, check: string, until: number, now: number) => Spending
+  readonly spend: (token: string, check: string, until: number, now: number) => Spending | Promise<Spending>
 }
 
 /** What changes something in the database: a token for it is used once. Reads may repeat, as Envoy does. */

@@ -37,9 +37,14 @@ describe('the policy token of a call', () => {
 })
 
 describe('the use of a policy token', () => {
+  const atOnce = (refused: ReturnType<typeof spendPolicyToken>) => {
+    if (refused instanceof Promise) throw new Error('a promise, where the tokens gave none')
+    return refused?.reason.kind ?? 'passes'
+  }
+
   const uses = (operation: Operation, ...checks: readonly string[]) => {
     const tokens = createSpentTokens()
-    return checks.map((check) => spendPolicyToken(admitted(), operation, check, JWT_NOW, tokens)?.reason.kind ?? 'passes')
+    return checks.map((check) => atOnce(spendPolicyToken(admitted(), operation, check, JWT_NOW, tokens)))
   }
 
   it.each(['write', 'delete', 'define', 'drop'] as const)('T-19 a %s passes once', (operation) =>
@@ -69,7 +74,7 @@ describe('the use of a policy token', () => {
     const spent = [policyToken(), policyToken({ signature: mirrored })].map((text, at) => {
       const result = admit(text)
       if (!result.ok) return result.reason.because
-      return spendPolicyToken(result.value, 'write', String(at), JWT_NOW, tokens)?.reason.kind ?? 'passes'
+      return atOnce(spendPolicyToken(result.value, 'write', String(at), JWT_NOW, tokens))
     })
     expect(spent).toEqual(['passes', 'token-mismatch'])
   })
@@ -79,4 +84,18 @@ describe('the use of a policy token', () => {
       reason: { kind: 'state-unavailable' }
     })
   })
+
+  it.each([
+    ['ours', undefined],
+    ['spent', 'token-mismatch'],
+    ['full', 'state-unavailable'],
+    ['unavailable', 'state-unavailable']
+  ] as const)('T-19 what is answered later counts as what is answered at once: %s', async (spending, kind) => {
+    const later = spendPolicyToken(admitted(), 'drop', 'a', JWT_NOW, { spend: async () => spending })
+    expect(later).toBeInstanceOf(Promise)
+    expect((await later)?.reason.kind).toBe(kind)
+    expect(atOnce(spendPolicyToken(admitted(), 'drop', 'a', JWT_NOW, { spend: () => spending }))).toBe(kind ?? 'passes')
+  })
+
+  it('T-19 a check without a name is never the same again', () => expect(uses('write', '', '')).toEqual(['passes', 'token-mismatch']))
 })
