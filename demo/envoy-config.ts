@@ -12,7 +12,8 @@ export type Config = Record<string, any>
 
 export interface Listener extends Config {
   name: string
-  address: { socket_address: SocketAddress }
+  /** A port, or a socket in the file system, to which nothing is overridden. */
+  address: { socket_address?: SocketAddress } & Config
 }
 
 export interface Cluster extends Config {
@@ -68,7 +69,9 @@ export function applyOverrides(bootstrap: Bootstrap, overrides: EnvoyOverrides):
   )
 
   bootstrap.admin.address.socket_address.port_value = overrides.ports?.['admin'] ?? 0
-  for (const listener of listeners) listener.address.socket_address.port_value = overrides.ports?.[listener.name] ?? 0
+  for (const { name, address } of listeners) {
+    if (address.socket_address !== undefined) address.socket_address.port_value = overrides.ports?.[name] ?? 0
+  }
   for (const cluster of clusters) {
     const upstream = overrides.upstreams?.[cluster.name]
     if (upstream !== undefined) endpointOf(cluster)['socket_address'] = { address: upstream.address, port_value: upstream.port }

@@ -62,7 +62,7 @@ const SIDECAR_ROUTES: Readonly<Record<string, { readonly database: string; reado
 /** True of each listener of the sidecar, seen as the only one. */
 const SIDECAR_LISTENER: Points = {
   ...BOTH,
-  'agents reach it on loopback only': (b) => listener(b).address.socket_address.address === '127.0.0.1',
+  'agents reach it on loopback only': (b) => listener(b).address.socket_address?.address === '127.0.0.1',
   'it decides nothing': (b) =>
     same(
       http(b)['http_filters'].map((one: Config) => one['name']),
