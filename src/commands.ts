@@ -1,6 +1,8 @@
-/** The commands about policy that need no server: what each is given from outside. */
+/** The commands about policy that need no server, and those that talk to one: what each is given from outside. */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { AdminIdentity } from './admin/admin-client.ts'
+import { type AdminEdges, approvalsCommand } from './admin/approvals-command.ts'
 import { checkCommand } from './admin/check.ts'
 import type { Configured, Edges, Written } from './admin/check-edges.ts'
 import { faulty, type Output } from './admin/check-terminal.ts'
@@ -11,9 +13,12 @@ import { unreadable } from './admin/svid-verify-question.ts'
 import { type Compile, loadAll, loadPolicy } from './config/load.ts'
 import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
+import { verifyX509Svid } from './identity/x509-svid.ts'
 import { createJudge } from './offline.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
+import { readEndpointAddress } from './spire/endpoint-address.ts'
+import { connectWorkloadApi } from './spire/workload-api.ts'
 
 const SETTINGS_NAME = 'vecauthz.yaml'
 
@@ -22,6 +27,34 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) 
   explain: explainCommand,
   replay: replayCommand,
   test: testCommand
+}
+
+const ADMIN_COMMANDS: ReadonlySet<string> = new Set(['approvals', 'approve', 'refuse', 'grants', 'end-run'])
+
+/** A command that talks to an admin port; undefined for one that does not. */
+export function adminCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
+  if (!ADMIN_COMMANDS.has(name)) return undefined
+  const edges: AdminEdges = { ...output, now: Date.now, identityFrom }
+  return (args) => approvalsCommand(name, args, edges)
+}
+
+/** An agent on this host answers at once, or is not there. */
+const WORKLOAD_API_MS = 10_000
+
+async function identityFrom(workloadApi: string): Promise<AdminIdentity> {
+  const read = readEndpointAddress(workloadApi, undefined)
+  if (!read.ok) return unreadable(read.detail)
+  const source = connectWorkloadApi({ address: read.address, verify: verifyX509Svid, now: Date.now, onEvent: () => undefined })
+  try {
+    const { svid, bundles } = await source.ready(WORKLOAD_API_MS)
+    const pem = (der: Uint8Array) => `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE-----\n`
+    const key = svid.key.export({ type: 'pkcs8', format: 'pem' }) as string
+    return { cert: svid.certificates.map(pem).join(''), key, trust: bundles }
+  } catch (cause) {
+    return unreadable((cause as Error).message)
+  } finally {
+    source.close()
+  }
 }
 
 /** A command by its name; undefined for one that is not of these. */

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { svidCommand } from './admin/svid-verify.ts'
-import { policyCommand } from './commands.ts'
+import { adminCommand, policyCommand } from './commands.ts'
 import { type Loaded, loadAll, readPolicy } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import { SERVED } from './databases/dialects.ts'
@@ -25,6 +25,10 @@ Usage: vecauthz COMMAND [options]
   test       run policy tests: who may do what, and which rules no test needs
   replay     recorded decisions again, under another policy: what would come out otherwise
   svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule
+
+  approvals  what waits for somebody's yes; approve ID and refuse ID decide
+  grants     permissions for one step of a job: list, request, release
+  end-run    nothing more is approved for a run
 
 Each has a --help of its own: vecauthz check --help. A first policy test is demo/config/policy-tests.yaml.
 
@@ -47,7 +51,7 @@ async function run(args: readonly string[]): Promise<number | undefined> {
     return command === undefined ? 2 : 0
   }
   if (command === 'svid') return svid(rest)
-  const ofPolicy = policyCommand(command, output())
+  const ofPolicy = policyCommand(command, output()) ?? adminCommand(command, output())
   if (ofPolicy !== undefined) return ofPolicy(rest)
   if (command !== 'serve' && command !== 'validate') return complain(`There is no command "${command}"; see --help.`)
   const config = configOf(rest)

@@ -68,7 +68,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'state',
     'verdict'
   ],
-  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'policy'],
+  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'identity', 'policy', 'spire'],
   // Commands that have nothing to do with a running server live in admin.
   'main.ts': ['commands.ts', 'config', 'databases', 'policy', 'serve.ts', 'admin']
 }

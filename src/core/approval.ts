@@ -114,7 +114,11 @@ export interface ApprovalDesk {
   /** Ends what waits or is approved: by its holder, or by who may approve. */
   readonly release: (id: string, by: SpiffeId, now: number) => Promise<Acted>
   /** Nothing is approved for that run any more. @param of whose run, one that it asked something for; undefined: whoever says that it belongs to it */
-  readonly endRun: (run: string, of: SpiffeId | undefined, now: number) => Promise<{ readonly kind: 'done' | 'none' } | Unavailable>
+  readonly endRun: (
+    run: string,
+    of: SpiffeId | undefined,
+    now: number
+  ) => Promise<{ readonly kind: 'done' } | { readonly kind: 'none' } | Unavailable>
 }
 
 export interface ApprovalList {
