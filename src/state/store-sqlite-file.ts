@@ -29,6 +29,8 @@ export type Answered = Put | StoreEntry | { readonly kind: 'none' } | Listed | R
 
 /** Another process writes for about a millisecond at a time; more than this and the disk is stuck. */
 const BUSY_MS = 250
+const OPEN_MS_MAX = 2_000
+const OPEN_RETRY_MS = 5
 /** Entries that one batch drops at most: more than it adds, over time. */
 const DROPPED_PER_BATCH = 300
 /** The format of the file, in `user_version`; another one is not ours to touch. */
@@ -73,7 +75,7 @@ export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile 
   // Ours alone: it says who did what, and when. The files beside it get the same mode.
   closeSync(openSync(file, 'a', 0o600))
   const database = new DatabaseSync(file, { timeout: BUSY_MS })
-  database.exec('PRAGMA journal_mode = WAL')
+  whileBusy(() => database.exec('PRAGMA journal_mode = WAL'))
   // A power cut must not bring back an approval that was used, so each commit is synced; batches share one.
   database.exec('PRAGMA synchronous = FULL')
   const within = <T>(work: () => T): T => {
@@ -87,7 +89,7 @@ export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile 
       throw cause
     }
   }
-  const since = within(() => begin(database))
+  const since = whileBusy(() => within(() => begin(database)))
   const opened = identityOf(file)
   const ask = createAsk(database, entriesMax, since)
   return {
@@ -103,6 +105,34 @@ export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile 
     },
     close: () => database.close()
   }
+}
+
+/** Who sets up a file with others does not get SQLite's own waiting, which could wait for itself. */
+function whileBusy<T>(work: () => T): T {
+  const until = performance.now() + OPEN_MS_MAX
+  for (;;) {
+    try {
+      return work()
+    } catch (cause) {
+      if (!isBusy(cause) || performance.now() > until) throw cause
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPEN_RETRY_MS)
+    }
+  }
+}
+
+/** SQLITE_BUSY (https://www.sqlite.org/rescode.html); extended codes have the plain one in their last byte. */
+function isBusy(cause: unknown): boolean {
+  return codeOf(cause) === 5
+}
+
+/** SQLITE_BUSY or SQLITE_FULL: nothing was written, and the file is as it was. */
+export function isPassing(cause: unknown): boolean {
+  return isBusy(cause) || codeOf(cause) === 13
+}
+
+function codeOf(cause: unknown): number | undefined {
+  const { errcode } = cause as { errcode?: unknown }
+  return typeof errcode === 'number' ? errcode & 0xff : undefined
 }
 
 /** @returns when the file began to remember */

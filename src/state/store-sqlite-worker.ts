@@ -1,6 +1,6 @@
 /** Keeps the store's file away from the event loop. What waits is answered as one transaction, so that it shares one sync of the disk. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { type Answered, type Asked, openSqliteFile, type SqliteOptions } from './store-sqlite-file.ts'
+import { type Answered, type Asked, isPassing, openSqliteFile, type SqliteOptions } from './store-sqlite-file.ts'
 
 export interface Question {
   readonly id: number
@@ -16,8 +16,6 @@ export type Message =
 
 /** A transaction of this many takes about as long as the sync at its end. */
 const BATCH_MAX = 256
-/** SQLITE_BUSY and SQLITE_FULL (https://www.sqlite.org/rescode.html): nothing was written, and the file is as it was. */
-const PASSING = [5, 13]
 
 if (parentPort !== null) {
   const port = parentPort
@@ -53,10 +51,4 @@ if (parentPort !== null) {
   } catch (cause) {
     lost(cause)
   }
-}
-
-/** Extended codes have the plain one in their last byte. */
-function isPassing(cause: unknown): boolean {
-  const code = (cause as { errcode?: unknown }).errcode
-  return typeof code === 'number' && PASSING.includes(code & 0xff)
 }

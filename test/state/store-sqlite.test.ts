@@ -1,0 +1,19 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import { openSqliteStore } from '../../src/state/store-sqlite.ts'
+import { storeContract } from './store-contract.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'store-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+let files = 0
+
+storeContract(
+  'sqlite',
+  async (bounds) => {
+    const file = join(folder, `${files++}.db`)
+    return [openSqliteStore({ file, ...bounds }), openSqliteStore({ file, ...bounds })]
+  },
+  { raced: 1_000, runs: 5 }
+)
