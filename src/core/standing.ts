@@ -33,15 +33,25 @@ export const CAUSES = [
 export type Cause = (typeof CAUSES)[number]
 
 /** Whose standing it is. A cohort is all workloads of one agent type in one collection of one tenant. */
-export type Scope =
-  | { readonly kind: 'workload'; readonly id: string }
-  | { readonly kind: 'cohort'; readonly tenant: string; readonly agentType: string; readonly database: string; readonly collection: string }
+export type Scope = { readonly kind: 'workload'; readonly id: string } | ({ readonly kind: 'cohort' } & Place)
+
+/** Where something was seen. */
+export interface Place {
+  readonly tenant: string
+  readonly agentType: string
+  readonly database: string
+  readonly collection: string
+}
 
 export interface Evidence {
   readonly says: string
   /** Of the audit records that show it, the latest last. */
   readonly decisionIds: readonly string[]
   readonly figures: Readonly<Record<string, number>>
+  /** For whose data it was, where it was one collection of a workload with an agent type. */
+  readonly place?: Place
+  /** `subjectKey` of the end user behind the call: who can answer a step-up. */
+  readonly subject?: string
 }
 
 export const EVIDENCE_DECISIONS_MAX = 16
@@ -103,6 +113,11 @@ export function scopeKey(scope: Scope): string {
   return key('cohort', scope.tenant, scope.agentType, scope.database, scope.collection)
 }
 
+/** @param issuer `iss`. @param id `sub` */
+export function subjectKey(issuer: string, id: string): string {
+  return key('subject', issuer, id)
+}
+
 export function newRecord(scope: Scope): StandingRecord {
   return { scope, horizon: {}, terms: [], strikes: [], vouch: undefined }
 }
@@ -159,8 +174,11 @@ export function withEnd(record: StandingRecord, meant: (term: Term) => boolean, 
 
 /** @param elapsedMs what this process has waited since it was last asked, by a clock that never steps */
 export function served(record: StandingRecord, elapsedMs: number): StandingRecord {
-  if (!(elapsedMs > 0) || !record.terms.some(isActive)) return record
-  const terms = record.terms.map((term) => (isActive(term) ? { ...term, servedMs: term.servedMs + elapsedMs } : term))
+  const standing = standingOf(record)
+  if (!(elapsedMs > 0) || standing === 'normal') return record
+  // A workload in quarantine cannot answer, so the time for its answer stands still.
+  const runs = (term: Term) => isActive(term) && (term.level !== 'step-up' || standing === 'step-up')
+  const terms = record.terms.map((term) => (runs(term) ? { ...term, servedMs: term.servedMs + elapsedMs } : term))
   return settled({ ...record, terms })
 }
 
@@ -185,7 +203,9 @@ function mergedTerm(a: Term, b: Term): Term {
 }
 
 function beginning({ level, cause, evidence, since, durationMs }: Term): string {
-  return JSON.stringify([rankOf(level), cause, since, durationMs, evidence.says, evidence.decisionIds, Object.entries(evidence.figures)])
+  const { says, decisionIds, figures, place, subject } = evidence
+  const where = place === undefined ? null : [place.tenant, place.agentType, place.database, place.collection]
+  return JSON.stringify([rankOf(level), cause, since, durationMs, says, decisionIds, Object.entries(figures), where, subject ?? null])
 }
 
 function laterEnd(a: Ended | undefined, b: Ended | undefined): Ended | undefined {
