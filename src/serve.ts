@@ -1,27 +1,28 @@
 /** `vecauthz serve`: wires the parts, keeps what they need current, and takes them down in order. */
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { AdminPort } from './admin/admin-port.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
 import { createMetrics, type MetricsPage } from './admin/metrics.ts'
 import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
-import { policyStamp } from './config/policy-files.ts'
-import { printFault } from './config/read-yaml.ts'
+import { splitAddress } from './config/address.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Caller } from './core/caller.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
-import { createDecider, type Decided, type Decider } from './envoy/decide.ts'
+import { createDecider, type Decided, type Decider, type Edges } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
 import { createCallerCaches } from './identity/identify-call.ts'
 import { createVerdictCache } from './identity/verdict-cache.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
-import { loadPolicyAside } from './load-policy.ts'
 import type { Policy } from './policy/policy.ts'
 import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
 import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
-import { roleOf, voucher } from './serve-role.ts'
+import { type InForce, type PolicyWatch, watchPolicy } from './serve-policy.ts'
+import { voucher } from './serve-role.ts'
+import { openState, type ServedState } from './serve-state.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
 import { createMemory } from './state/memory.ts'
 import { clientCopies } from './verdict/client-headers.ts'
@@ -30,6 +31,7 @@ import type { World } from './world.ts'
 export interface Serving {
   readonly port: number
   readonly healthPort: number | undefined
+  readonly adminPort: number | undefined
   /** Readiness off, connections let go, what is under way answered, records written. */
   readonly drain: (reason: string) => Promise<void>
 }
@@ -38,7 +40,6 @@ export interface Serving {
 const DRAIN_NOTICE_MS = 1_000
 const DRAIN_GRACE_MS = 5_000
 const FIRST_SVID_MS = 30_000
-const POLICY_POLL_MS = 500
 /** Issuers of end users' tokens are other people's machines. */
 const SUBJECT_LEEWAY_MS = 30_000
 /** grpc-js spreads connection ages by a tenth; 0.4 with that is still below half of the lifetime. */
@@ -71,12 +72,10 @@ export async function serve(
   credentials.want(firstPolicy.tenants)
   const policy = watchPolicy(firstPolicy, policyFile, settings, log, ({ tenants }) => credentials.want(tenants))
   const databases = serveDatabases(settings, credentials.headersFor)
+  const state = openState(settings, { settingsFile, policy: () => policy.inForce().policy, sink, log })
   const metrics = metricsOf(evidence, settings, credentials)
-  const decider = createDecider({
-    now: Date.now,
-    tick: () => performance.now() * 1000,
-    newDecisionId: randomUUID,
-    world: worldOf(settings, evidence, policy.inForce, databases),
+  const decider = deciderOf(settings, {
+    world: worldOf(settings, evidence, policy.inForce, databases, state),
     vouch: voucher(settings, source.current),
     credentials: credentials.of,
     record: (decided) => {
@@ -84,28 +83,48 @@ export async function serve(
       return sink.write(auditLine(decided))
     },
     onFault: (decisionId, cause) =>
-      log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
-    bodyBytesMax: settings.body_bytes_max,
-    deadlineMs: settings.deadline_ms,
-    pendingMax: CHECKS_IN_FLIGHT_MAX
+      log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed')
   })
   const server = await openPort(decider, evidence, first, settings, log)
+  const admin = await state.openAdmin(pemOf(first), () => source.current()?.bundles)
   source.onChange((snapshot) => {
-    if (snapshot !== undefined) server.renew(pemOf(snapshot))
+    if (snapshot === undefined) return
+    server.renew(pemOf(snapshot))
+    admin?.renew(pemOf(snapshot))
   })
   const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault()
   const stopReadiness = keepReadiness(server, readiness)
   const health =
     settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness, metrics, credentials.jwks)
   log.info(
-    { port: server.port, health_port: health?.port, spiffe_id: first.svid.id.text, policy_revision: firstPolicy.revision.slice(0, 12) },
+    {
+      port: server.port,
+      health_port: health?.port,
+      admin_port: admin?.port,
+      role: settings.role,
+      spiffe_id: first.svid.id.text,
+      policy_revision: firstPolicy.revision.slice(0, 12)
+    },
     'serving'
   )
   return {
     port: server.port,
     healthPort: health?.port,
-    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, stopReadiness, policy, log })
+    adminPort: admin?.port,
+    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, admin, state, stopReadiness, policy, log })
   }
+}
+
+function deciderOf(settings: Settings, parts: Pick<Edges, 'world' | 'vouch' | 'credentials' | 'record' | 'onFault'>): Decider {
+  return createDecider({
+    ...parts,
+    now: Date.now,
+    tick: () => performance.now() * 1000,
+    newDecisionId: randomUUID,
+    bodyBytesMax: settings.body_bytes_max,
+    deadlineMs: settings.deadline_ms,
+    pendingMax: CHECKS_IN_FLIGHT_MAX
+  })
 }
 
 /** The ext_authz port, open to the Envoys of the settings. */
@@ -142,7 +161,13 @@ function pemOf({ svid }: SvidSnapshot): OwnPem {
   return { key: svid.key.export({ type: 'pkcs8', format: 'pem' }) as string, cert: cert.join('') }
 }
 
-function worldOf(settings: Settings, evidence: EvidenceSources, policy: () => InForce, served: World['served']): () => World {
+function worldOf(
+  settings: Settings,
+  evidence: EvidenceSources,
+  policy: () => InForce,
+  served: World['served'],
+  { role, approvals }: ServedState
+): () => World {
   const fixed = {
     trustAgeMsMax: settings.bundle_max_age_seconds * 1000,
     subjectKeys: subjectKeys(evidence),
@@ -151,8 +176,8 @@ function worldOf(settings: Settings, evidence: EvidenceSources, policy: () => In
     callers: createCallerCaches(CALLERS_CACHED_MAX),
     subjects: createVerdictCache<Caller>(CALLERS_CACHED_MAX),
     memory: createMemory(),
-    role: roleOf(settings),
-    approvals: undefined
+    role,
+    approvals
   }
   return () => {
     const snapshot = evidence.svid.current()
@@ -167,48 +192,6 @@ function worldOf(settings: Settings, evidence: EvidenceSources, policy: () => In
       changedAt: () => inForce.since
     }
   }
-}
-
-interface InForce {
-  readonly policy: Policy
-  /** Milliseconds since the epoch. */
-  readonly since: number
-}
-
-interface PolicyWatch {
-  readonly inForce: () => InForce
-  readonly close: () => void
-}
-
-/** The policy in force: a better one replaces it whole, a bad one changes nothing and is shown with its faults. */
-function watchPolicy(first: Policy, path: string, settings: Settings, log: Logger, onNew: (policy: Policy) => void): PolicyWatch {
-  let current: InForce = { policy: first, since: 0 }
-  // The first look finds what changed while the server started, and what there is to say of the policy it started with.
-  let seen: string | undefined
-  let loading = false
-  const look = async () => {
-    const stamp = policyStamp(path)
-    if (loading || stamp === seen) return
-    ;[loading, seen] = [true, stamp]
-    try {
-      const loaded = await loadPolicyAside(path, settings, Date.now())
-      const kept = current.policy.revision.slice(0, 12)
-      if (!loaded.ok) return log.error({ faults: loaded.faults.map(printFault), kept }, 'policy: the new file is not used')
-      if (loaded.findings.length > 0) log.warn({ findings: loaded.findings.map(printFault) }, 'policy: not faults, but worth a look')
-      if (loaded.policy.revision === current.policy.revision) return
-      // What was proven in this very millisecond may have been proven before.
-      current = { policy: loaded.policy, since: Date.now() + 1 }
-      onNew(loaded.policy)
-      log.info({ policy_revision: current.policy.revision.slice(0, 12) }, 'policy: the new file is in force')
-    } catch (cause) {
-      log.error({ fault: cause instanceof Error ? cause.message : String(cause) }, 'policy: the new file could not be loaded')
-    } finally {
-      loading = false
-    }
-  }
-  const timer = setInterval(() => void look(), POLICY_POLL_MS)
-  timer.unref()
-  return { inForce: () => current, close: () => clearInterval(timer) }
 }
 
 /** A caller that still sends a permanent key is a finding; the name of the header is all that is kept of it. */
@@ -254,6 +237,8 @@ interface Parts {
   readonly sink: AuditSink
   readonly server: AuthzServer
   readonly health: HealthPort | undefined
+  readonly admin: AdminPort | undefined
+  readonly state: ServedState
   readonly stopReadiness: () => void
   readonly policy: PolicyWatch
   readonly log: Logger
@@ -265,16 +250,12 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   parts.health?.drain()
   await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
   await parts.server.drain(DRAIN_GRACE_MS)
+  await parts.admin?.close()
+  await parts.state.close()
   parts.policy.close()
   await parts.credentials.close()
   parts.evidence.close()
   parts.health?.close()
   await parts.sink.close()
   parts.log.info('stopped')
-}
-
-/** `127.0.0.1:9901` or `[::1]:9901`; the settings schema has checked the shape. */
-function splitAddress(address: string): [host: string, port: number] {
-  const colon = address.lastIndexOf(':')
-  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))]
 }

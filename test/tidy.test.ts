@@ -26,6 +26,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   envoy: ['core', 'verdict', 'authorize.ts', 'world.ts'],
   // Commands ask the same rulebooks and the same policy that judge a call, so that their answers are the server's.
   admin: ['core', 'world.ts', 'identity', 'policy', 'config'],
+  'serve-policy.ts': ['core', 'config', 'load-policy.ts', 'policy'],
+  'serve-state.ts': ['core', 'admin', 'audit', 'config', 'policy', 'serve-role.ts', 'state', 'world.ts'],
   'serve-role.ts': ['core', 'config', 'envoy', 'identity', 'spire', 'state', 'verdict', 'world.ts'],
   'serve-databases.ts': ['core', 'world.ts', 'config', 'databases', 'state'],
   'serve-credentials.ts': ['core', 'config', 'credentials', 'spire', 'verdict'],
@@ -36,6 +38,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'core',
     'world.ts',
     'serve-role.ts',
+    'serve-policy.ts',
+    'serve-state.ts',
     'load-policy.ts',
     'serve-credentials.ts',
     'serve-databases.ts',

@@ -1,0 +1,51 @@
+/** The policy in force, and what keeps it current. */
+import type { Logger } from 'pino'
+import { policyStamp } from './config/policy-files.ts'
+import { printFault } from './config/read-yaml.ts'
+import type { Settings } from './config/settings-schema.ts'
+import { loadPolicyAside } from './load-policy.ts'
+import type { Policy } from './policy/policy.ts'
+
+const POLICY_POLL_MS = 500
+
+export interface InForce {
+  readonly policy: Policy
+  /** Milliseconds since the epoch. */
+  readonly since: number
+}
+
+export interface PolicyWatch {
+  readonly inForce: () => InForce
+  readonly close: () => void
+}
+
+/** The policy in force: a better one replaces it whole, a bad one changes nothing and is shown with its faults. */
+export function watchPolicy(first: Policy, path: string, settings: Settings, log: Logger, onNew: (policy: Policy) => void): PolicyWatch {
+  let current: InForce = { policy: first, since: 0 }
+  // The first look finds what changed while the server started, and what there is to say of the policy it started with.
+  let seen: string | undefined
+  let loading = false
+  const look = async () => {
+    const stamp = policyStamp(path)
+    if (loading || stamp === seen) return
+    ;[loading, seen] = [true, stamp]
+    try {
+      const loaded = await loadPolicyAside(path, settings, Date.now())
+      const kept = current.policy.revision.slice(0, 12)
+      if (!loaded.ok) return log.error({ faults: loaded.faults.map(printFault), kept }, 'policy: the new file is not used')
+      if (loaded.findings.length > 0) log.warn({ findings: loaded.findings.map(printFault) }, 'policy: not faults, but worth a look')
+      if (loaded.policy.revision === current.policy.revision) return
+      // What was proven in this very millisecond may have been proven before.
+      current = { policy: loaded.policy, since: Date.now() + 1 }
+      onNew(loaded.policy)
+      log.info({ policy_revision: current.policy.revision.slice(0, 12) }, 'policy: the new file is in force')
+    } catch (cause) {
+      log.error({ fault: cause instanceof Error ? cause.message : String(cause) }, 'policy: the new file could not be loaded')
+    } finally {
+      loading = false
+    }
+  }
+  const timer = setInterval(() => void look(), POLICY_POLL_MS)
+  timer.unref()
+  return { inForce: () => current, close: () => clearInterval(timer) }
+}

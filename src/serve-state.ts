@@ -1,0 +1,89 @@
+/** What processes know together, and who may change it by hand: the store, used policy tokens, approvals, and the admin port. */
+import { dirname, isAbsolute, join } from 'node:path'
+import type { Logger } from 'pino'
+import { type AdminPort, startAdminPort } from './admin/admin-port.ts'
+import { approvalRoutes } from './admin/approval-routes.ts'
+import { approvalLine, operatorActLine } from './audit/act-record.ts'
+import type { AuditSink } from './audit/sink.ts'
+import { splitAddress } from './config/address.ts'
+import type { Settings } from './config/settings-schema.ts'
+import type { Approvals } from './core/approval.ts'
+import type { Store } from './core/store.ts'
+import type { TrustBundles } from './core/trust.ts'
+import { mayApprove } from './policy/approval-need.ts'
+import type { Policy } from './policy/policy.ts'
+import { roleOf } from './serve-role.ts'
+import { createApprovalDesk } from './state/approval-desk.ts'
+import { createApprovals } from './state/approvals.ts'
+import { openStore, type StoreSettings } from './state/open-store.ts'
+import { createSharedSpentTokens } from './state/spent-tokens-shared.ts'
+import type { Role } from './world.ts'
+
+export interface ServedState {
+  readonly role: Role
+  /** Undefined at egress, where nobody is asked. */
+  readonly approvals: Approvals | undefined
+  /** Opens the admin port, where the settings have one. @param own our SVID as PEM */
+  readonly openAdmin: (
+    own: { readonly key: string; readonly cert: string },
+    trust: () => TrustBundles | undefined
+  ) => Promise<AdminPort | undefined>
+  readonly close: () => Promise<void>
+}
+
+export interface StateParts {
+  readonly settingsFile: string
+  readonly policy: () => Policy
+  readonly sink: AuditSink
+  readonly log: Logger
+}
+
+export function openState(settings: Settings, { settingsFile, policy, sink, log }: StateParts): ServedState {
+  const store = storeOf(settings, settingsFile, log)
+  const parts = {
+    store,
+    mayApprove: (id: Parameters<typeof mayApprove>[0]) => mayApprove(id, policy()),
+    onStep: (...step: Parameters<typeof approvalLine>) => sink.write(approvalLine(...step))
+  }
+  const spent = createSharedSpentTokens(store, settings.token_leeway_seconds * 1000)
+  return {
+    role: roleOf(settings, spent),
+    approvals: settings.role === 'egress' ? undefined : createApprovals(parts),
+    async openAdmin(own, trust) {
+      if (settings.admin === undefined) return undefined
+      const [host, port] = splitAddress(settings.admin.listen)
+      return startAdminPort(own, {
+        host,
+        port,
+        operators: settings.admin.operators,
+        routes: approvalRoutes(createApprovalDesk(parts)),
+        trust,
+        policy,
+        now: Date.now,
+        record: (act) => sink.write(operatorActLine(act)),
+        onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the admin port was refused'),
+        onFault: (cause) => log.error({ fault: cause instanceof Error ? cause.stack : String(cause) }, 'the admin port failed')
+      })
+    },
+    close: () => store.close()
+  }
+}
+
+function storeOf({ state }: Settings, settingsFile: string, log: Logger): Store {
+  const absolute = (path: string) => (isAbsolute(path) ? path : join(dirname(settingsFile), path))
+  return openStore(withAbsolutePaths(state, absolute), ({ kind, because }) => {
+    if (kind === 'ready') log.info({ because }, 'state: there')
+    else log.error({ because }, 'state: cannot be had; what needs it is refused')
+  })
+}
+
+function withAbsolutePaths(state: Settings['state'], absolute: (path: string) => string): StoreSettings {
+  if (state.kind === 'memory') return state
+  if (state.kind === 'sqlite') return { kind: 'sqlite', file: absolute(state.file) }
+  const { ca_file, password_file } = state
+  return {
+    ...state,
+    ca_file: ca_file === undefined ? undefined : absolute(ca_file),
+    password_file: password_file === undefined ? undefined : absolute(password_file)
+  }
+}
