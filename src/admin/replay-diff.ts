@@ -22,6 +22,9 @@ const OF_POLICY: readonly DenyKind[] = [
   'call-too-large'
 ]
 
+/** Why a call could not be read, which comes after who calls and for whom, and before anything that it says. */
+const OF_READING: readonly DenyKind[] = ['operation-unknown', 'call-unreadable', 'call-ambiguous', 'call-too-large']
+
 export interface Compared {
   /** `allow`, or the reason of the denial. */
   readonly before: string
@@ -36,11 +39,12 @@ export function compare(facts: CallFacts, recorded: Recorded, policy: Policy): C
   const before = recorded.verdict === 'allow' ? 'allow' : (recorded.reason ?? 'deny')
   const as = (after: string, because: string | undefined, rule = recorded.rule): Compared => ({ before, after, because, rule })
   const ofPolicy = before === 'allow' || OF_POLICY.some((kind) => kind === before)
+  const unread = facts.call === undefined && OF_READING.some((kind) => kind === before)
   // Its call was never read, and why not is no matter of policy.
-  if (!ofPolicy && facts.call === undefined) return as(before, undefined)
+  if (!ofPolicy && facts.call === undefined && !unread) return as(before, undefined)
   const outcome = regrant(facts, policy)
   if (outcome.verdict === 'deny') return as(outcome.reason.kind, outcome.reason.because)
-  if (!ofPolicy || (outcome.verdict === 'unknown' && isOfDatabase(facts, before))) return as(before, undefined)
+  if (!ofPolicy || (outcome.verdict === 'unknown' && (unread || isOfDatabase(facts, before)))) return as(before, undefined)
   return outcome.verdict === 'unknown' ? as('unknown', outcome.because) : as('allow', undefined, outcome.rule)
 }
 

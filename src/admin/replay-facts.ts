@@ -40,7 +40,7 @@ const OPERATIONS = ['search', 'read', 'write', 'delete', 'define', 'drop', 'expo
 const text = z.string().optional()
 const boundsSchema = z.object({
   shards: z.array(z.string().nullable()).optional(),
-  pins: z.record(z.string(), z.string()).optional(),
+  pins: z.record(z.string(), z.string().nullable()).optional(),
   changes: z.array(z.string()).optional(),
   unpinned: text,
   unsharded: text
@@ -151,7 +151,13 @@ function targetOf(
 }
 
 function readBounds({ shards, pins = {}, changes = [], unpinned, unsharded }: z.infer<typeof boundsSchema>): Bounds {
-  return { shards: shards?.map((one) => one ?? ''), pins: new Map(Object.entries(pins)), changes, unpinned, unsharded }
+  return {
+    shards: shards?.map((one) => one ?? ''),
+    pins: new Map(Object.entries(pins).map(([field, value]) => [field, value ?? ''])),
+    changes,
+    unpinned,
+    unsharded
+  }
 }
 
 /** A target whose collection has a name, or needs none. Whose it is comes out when the tenant is known. */

@@ -50,6 +50,7 @@ const PURPOSE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/
 const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 const FIELD_CHARACTERS_MAX = 128
 const CHANGES_MAX = 16
+const PINS_MAX = 16
 /** Needs no escaping in JSON: printable ASCII without quote and backslash. */
 const PLAIN = /^[ !#-[\]-~]*$/
 /** A caller is written often and does not change. */
@@ -153,15 +154,23 @@ function claimOf(target: Target | ResolvedTarget, proved: string | undefined): s
   return `,"claim":"${claim.kind}"${claimed}`
 }
 
-/** What the call proved of its records, as far as it is about tenants: any other text in a filter is data, and stays out. */
+/** What the call proved of its records: a text in a filter that names no tenant is data, and null stands for it. */
 function boundsOf({ shards, pins, changes, unpinned, unsharded }: Bounds, tenants: ReadonlySet<string>): string {
   let fields = ''
   if (shards !== undefined) fields += `,"shards":[${shards.map((one) => (tenants.has(one) ? quote(one) : 'null')).join(',')}]`
-  const kept = [...pins].filter(([field, value]) => tenants.has(value) && field.length <= FIELD_CHARACTERS_MAX)
-  if (kept.length > 0) fields += `,"pins":{${kept.map(([field, value]) => `${quote(field)}:${quote(value)}`).join(',')}}`
+  if (pins.size > 0) fields += pinsOf(pins, tenants)
   if (changes.length > 0) fields += `,"changes":[${changesOf(changes).map(quote).join(',')}]`
   fields += text('unpinned', unpinned) + text('unsharded', unsharded)
   return fields === '' ? '' : `,"bounds":{${fields.slice(1)}}`
+}
+
+/** Those to a tenant are all written. */
+function pinsOf(pins: Bounds['pins'], tenants: ReadonlySet<string>): string {
+  const short = [...pins].filter(([field]) => field.length <= FIELD_CHARACTERS_MAX)
+  const named = short.filter(([, value]) => tenants.has(value)).map(([field, value]) => `${quote(field)}:${quote(value)}`)
+  const others = short.filter(([, value]) => !tenants.has(value)).slice(0, PINS_MAX)
+  const written = [...named, ...others.map(([field]) => `${quote(field)}:null`)]
+  return written.length === 0 ? '' : `,"pins":{${written.join(',')}}`
 }
 
 /** What is not written out could be any field. */

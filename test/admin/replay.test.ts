@@ -139,7 +139,7 @@ describe('the records', () => {
 
   it('hold no text of a filter that is no tenant', () => {
     expect(JSON.stringify(records)).not.toContain('Jane Doe')
-    expect(JSON.stringify(records)).toContain('"pins":{"tenant_id":"globex"}')
+    expect(JSON.stringify(records)).toContain('"pins":{"tenant_id":"globex","patient":null}')
   })
 
   it('give each verdict again, though the verdict is blanked', () => {
