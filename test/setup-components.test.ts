@@ -8,6 +8,7 @@ import {
   ENVOY_VERSION,
   envoyBinary,
   milvusLiteCommand,
+  redisBinary,
   weaviateBinary,
   whyLeftOut
 } from '../setup/components.ts'
@@ -69,6 +70,7 @@ describe('a Chroma of one’s own', () => {
 })
 
 describe.each([
+  { name: 'redis-server', variable: 'VECAUTHZ_REDIS_BIN', found: () => redisBinary(), is: (path: string): unknown => path },
   { name: 'weaviate-server', variable: 'VECAUTHZ_WEAVIATE_BIN', found: () => weaviateBinary(), is: (path: string): unknown => path },
   {
     name: 'milvus-lite',

