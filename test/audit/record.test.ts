@@ -67,7 +67,7 @@ describe('the place of a call', () => {
     expect(bounds({ pins })).toEqual({ pins: { tenant_id: 'acme', patient: null } })
     expect(bounds({ pins: new Map([['patient', 'Jane Doe']]) })).toEqual({ pins: { patient: null } })
     const many = Array.from({ length: 40 }, (_, at): [string, string] => [`f${at}`, at < 38 ? 'text' : 'acme'])
-    expect(Object.values(bounds({ pins: new Map(many) }).pins)).toEqual(['acme', 'acme', ...Array(16).fill(null)])
+    expect(Object.values((bounds({ pins: new Map(many) }) as { pins: object }).pins)).toEqual(['acme', 'acme', ...Array(16).fill(null)])
   })
 
   it('keeps how many shards there are, and the names of tenants', () => {
