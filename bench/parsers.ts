@@ -15,7 +15,8 @@ import { median } from './load.ts'
 
 const HELP = 'npm run bench:parsers [-- rounds]: 60 rounds unless told'
 const ROUNDS = 60
-const WARM_UP = 15
+/** Until the compiler is done with all of them, which takes 10,000 calls where it has to share its core. */
+const WARM_UP = 60
 const DIMENSIONS = 1536
 const BATCH = 100
 /** Of each thing in one round. */

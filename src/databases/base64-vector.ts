@@ -1,6 +1,8 @@
 import { VECTOR_DIMENSIONS_MAX } from '../core/limits.ts'
 import { countVector, fail, type JsonReader, peek } from './json-reader.ts'
 import { readString } from './json-text.ts'
+import { allFinite } from './protobuf-floats.ts'
+import { copyFloats } from './vector-memory.ts'
 
 if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) throw new Error('vectors are read in place, which needs a little-endian machine')
 
@@ -19,8 +21,7 @@ export function readBase64Vector(json: JsonReader, what: string): Float32Array {
   if (bytes.length / 4 > VECTOR_DIMENSIONS_MAX) fail('call-too-large', `${what} has more than ${VECTOR_DIMENSIONS_MAX} components`)
   if (bytes.toString('base64') !== text) fail('call-unreadable', `${what} is not standard base64`)
   countVector(json)
-  const vector = new Float32Array(bytes.length / 4)
-  bytes.copy(new Uint8Array(vector.buffer))
+  const vector = copyFloats(bytes, 0, bytes.length)
   if (!allFinite(vector)) fail('call-unreadable', `${what} has a component that is not finite`)
   return vector
 }
@@ -34,11 +35,4 @@ function plainText(json: JsonReader): string | undefined {
   if (text.includes('\\')) return undefined
   json.at = end + 1
   return text
-}
-
-/** 0 × x is 0 for a number, and NaN for NaN and the infinities. */
-function allFinite(vector: Float32Array): boolean {
-  let sum = 0
-  for (let index = 0; index < vector.length; index++) sum += 0 * (vector[index] as number)
-  return sum === 0
 }

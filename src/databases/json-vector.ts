@@ -1,11 +1,13 @@
 import { VECTOR_DIMENSIONS_MAX } from '../core/limits.ts'
 import { POWERS_OF_TEN, readNumber } from './json-number.ts'
 import { countVector, fail, type JsonReader, peek } from './json-reader.ts'
+import { copyFloats } from './vector-memory.ts'
 
 /** 2^128 - 2^103: from here on a double rounds to an infinite float32. */
 const FLOAT32_OVERFLOW = 2 ** 128 - 2 ** 103
 
 const scratch = new Float32Array(VECTOR_DIMENSIONS_MAX)
+const scratchBytes = Buffer.from(scratch.buffer)
 
 /**
  * Reads `[0.25, -1, 3e-2]` into float32, each component equal to `Math.fround(Number(text))`. Finite components only: Chroma
@@ -67,7 +69,7 @@ export function readVector(json: JsonReader, what: string): Float32Array {
     length++
   } while (bytes[at] === 0x2c)
   json.at = at + 1
-  return scratch.slice(0, length)
+  return copyFloats(scratchBytes, 0, length * 4)
 }
 
 /** Reads one component of any spelling into `scratch`. @returns the index of the comma or bracket behind it */

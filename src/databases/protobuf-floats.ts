@@ -1,8 +1,10 @@
 /** Floats of a protobuf message: copied as bytes, never a number object for each. */
+import { Buffer } from 'node:buffer'
 import { VECTORS_MAX } from '../core/limits.ts'
 import { fail } from './json-reader.ts'
 import type { FieldSpec } from './protobuf-fields.ts'
 import { type ProtoReader, readLength, readVarint } from './protobuf-reader.ts'
+import { copyFloats } from './vector-memory.ts'
 
 if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) throw new Error('vectors are read in place, which needs a little-endian machine')
 
@@ -58,43 +60,25 @@ function readRun(reader: ProtoReader, { number, kind, name }: FieldSpec, size: n
   return copied(pieces, 0, length, size)
 }
 
-/** Memory of its own is dear for a vector, so several lie behind one another in one piece; none of it is ever used again. */
-const SLAB_BYTES = 128 * 1024
-/** Longer ones get their own: a slab that is left half empty is no gain. */
-const SLAB_SHARE_BYTES = SLAB_BYTES / 4
-let slab = new ArrayBuffer(SLAB_BYTES)
-let slabBytes = Buffer.from(slab)
-let taken = 0
-
 function copied(bytes: Buffer, start: number, length: number, size: number): Float32Array | Float64Array {
-  if (length > SLAB_SHARE_BYTES) {
-    const own = new ArrayBuffer(length)
-    bytes.copy(Buffer.from(own), 0, start, start + length)
-    return size === 4 ? new Float32Array(own) : new Float64Array(own)
-  }
-  if (taken + length > SLAB_BYTES) {
-    slab = new ArrayBuffer(SLAB_BYTES)
-    slabBytes = Buffer.from(slab)
-    taken = 0
-  }
-  const at = taken
-  taken += (length + 7) & ~7
-  bytes.copy(slabBytes, at, start, start + length)
-  return size === 4 ? new Float32Array(slab, at, length / 4) : new Float64Array(slab, at, length / 8)
+  if (size === 4) return copyFloats(bytes, start, length)
+  const doubles = new Float64Array(length / 8)
+  bytes.copy(Buffer.from(doubles.buffer), 0, start, start + length)
+  return doubles
 }
 
 /**
- * A sum of doubles that are float32 is finite when all of them are: 2^128 times as many as fit into memory stays below 2^1024. Four
+ * A sum of doubles that are float32 is finite when all of them are: it takes 2^896 of the largest to reach the largest double. Four
  * sums, so that none waits for the one before.
  */
 export function allFinite(values: Float32Array): boolean {
-  const whole = values.length & ~3
+  const whole = values.length & ~7
   let [first, second, third, fourth] = [0, 0, 0, 0]
-  for (let index = 0; index < whole; index += 4) {
-    first += values[index] as number
-    second += values[index + 1] as number
-    third += values[index + 2] as number
-    fourth += values[index + 3] as number
+  for (let index = 0; index < whole; index += 8) {
+    first += (values[index] as number) + (values[index + 1] as number)
+    second += (values[index + 2] as number) + (values[index + 3] as number)
+    third += (values[index + 4] as number) + (values[index + 5] as number)
+    fourth += (values[index + 6] as number) + (values[index + 7] as number)
   }
   for (let index = whole; index < values.length; index++) first += values[index] as number
   return Number.isFinite(first + second + third + fourth)

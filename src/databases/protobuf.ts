@@ -3,7 +3,7 @@
  * this reader, could take one message for two: what is repeated though it is singular is refused (decoders merge or replace), and so
  * are unknown fields, wrong wire types, groups, long forms of a varint, numbers beyond their type and text that is not UTF-8.
  */
-import { isUtf8 } from 'node:buffer'
+import { Buffer, isUtf8 } from 'node:buffer'
 import { accept, type Result } from '../core/deny-reason.ts'
 import { PROTO_DEPTH_MAX, PROTO_FIELDS_MAX } from '../core/limits.ts'
 import { fail, isRefused } from './json-reader.ts'
@@ -98,12 +98,15 @@ function readRepeated(
     message[name] = readFloats(reader, field, wire === 2)
     return
   }
-  const list = (again ? message[name] : []) as ProtoValue[]
-  if (!again) message[name] = list
   if (wire === single) {
-    list.push(readValue(reader, table, field))
+    const value = readValue(reader, table, field)
+    // Most have one element: a list that grows takes room for sixteen more.
+    if (again) (message[name] as ProtoValue[]).push(value)
+    else message[name] = [value]
     return
   }
+  const list = (again ? message[name] : []) as ProtoValue[]
+  message[name] = list
   const end = enter(reader, readLength(reader, name))
   while (reader.at < reader.end) {
     if (--reader.left < 0) fail('call-too-large', `more than ${fieldsMax(reader.bytes)} elements`)

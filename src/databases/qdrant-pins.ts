@@ -9,15 +9,29 @@ export type Pins = ReadonlyMap<string, string>
 export const NO_PINS: Pins = new Map()
 
 /** Keys between points; what else Qdrant's grammar knows (quotes, brackets, letters beyond ASCII) has other spellings. */
-const PLAIN_PATH = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
-
 export function isPlainPath(path: string): boolean {
-  return PLAIN_PATH.test(path)
+  let length = 0
+  for (let at = 0; at < path.length; at++) {
+    const code = path.charCodeAt(at)
+    if (isKeyCharacter(code)) length++
+    else if (code === POINT && length > 0) length = 0
+    else return false
+  }
+  return length > 0
+}
+
+const POINT = 0x2e
+
+/** A letter or digit of ASCII, `_` or `-`. */
+function isKeyCharacter(code: number): boolean {
+  return (
+    (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || code === 0x5f || code === 0x2d
+  )
 }
 
 /** A key of a payload that a path can lead to under its own name. */
 export function isPlainKey(key: string): boolean {
-  return PLAIN_PATH.test(key) && !key.includes('.')
+  return isPlainPath(key) && !key.includes('.')
 }
 
 /** Both hold. A field that would have two values is left out: a record with a list of both matches either. */

@@ -26,7 +26,7 @@ export interface Reach {
   /** By what they say. */
   lookups: Map<string, Lookup> | undefined
   /** What the parts do, so that a mixed batch is noticed. */
-  readonly does: Operation[]
+  does: readonly Operation[]
   queries: number
   topK: number
   records: number
@@ -37,8 +37,10 @@ export function newReach(): Reach {
   return { vectors: [], parts: [], lookups: undefined, does: [], queries: 0, topK: 0, records: 0, vectorsOut: false }
 }
 
-function addOperation({ does }: Reach, operation: Operation): void {
-  if (!does.includes(operation)) does.push(operation)
+function addOperation(reach: Reach, operation: Operation): void {
+  const { does } = reach
+  if (does.length === 0) reach.does = [operation]
+  else if (!does.includes(operation)) reach.does = [...does, operation]
 }
 
 export function addVectors(reach: Reach, vectors: readonly Float32Array[]): void {

@@ -22,6 +22,7 @@ import {
   checkSparseMessage,
   collectionOf,
   filterPins,
+  pushRow,
   pushRows,
   pushStored,
   type Rpc,
@@ -120,7 +121,7 @@ function pushInput(input: InputMessage | undefined, examples: Examples, bucket: 
   const into = examples.vectors[bucket]
   if (document !== undefined || image !== undefined || object !== undefined) refuseInference()
   if (id !== undefined) examples.ids = true
-  else if (dense !== undefined) pushRows(into, [dense])
+  else if (dense !== undefined) pushRow(into, dense)
   else if (sparse !== undefined) checkSparseMessage(sparse)
   else if (multi_dense !== undefined) pushRows(into, multi_dense.vectors ?? [])
   else fail('call-unreadable', 'an example of a query is empty')

@@ -70,11 +70,17 @@ export function vectorsOut(selector: WithVectors | undefined): boolean {
   return selector?.enable === true || (selector?.include?.names ?? []).length > 0
 }
 
-export function pushRows(into: Float32Array[], rows: readonly { readonly data: Float32Array | undefined }[]): void {
-  for (const { data } of rows) {
-    if (data === undefined) fail('call-unreadable', 'a vector has no components')
-    into.push(data)
-  }
+interface Row {
+  readonly data: Float32Array | undefined
+}
+
+export function pushRow(into: Float32Array[], { data }: Row): void {
+  if (data === undefined) fail('call-unreadable', 'a vector has no components')
+  into.push(data)
+}
+
+export function pushRows(into: Float32Array[], rows: readonly Row[]): void {
+  for (const row of rows) pushRow(into, row)
 }
 
 interface SparseMessage {
@@ -93,7 +99,7 @@ export function pushStored(into: Float32Array[], vector: StoredVector): void {
   const older = data !== undefined || indices !== undefined || vectors_count !== undefined
   if (older && (dense !== undefined || sparse !== undefined || multi_dense !== undefined))
     fail('call-ambiguous', 'a vector is written in the older fields and in the newer ones', 'Write each vector once.')
-  if (dense !== undefined) pushRows(into, [dense])
+  if (dense !== undefined) pushRow(into, dense)
   else if (sparse !== undefined) checkSparseMessage(sparse)
   else if (multi_dense !== undefined) pushRows(into, multi_dense.vectors ?? [])
   else if (indices !== undefined) checkSparseMessage({ values: data, indices: indices.data })
