@@ -1,13 +1,20 @@
 /** What a decision remembers between calls: the port that `state/` implements. */
+import type { Pace } from './risk-rules.ts'
 
 /** What charging a budget came to; kept for the repeats of the same check. */
 export type Charge =
   | { readonly kind: 'admitted' }
-  | { readonly kind: 'wait'; readonly retryAfterMs: number }
+  | ({ readonly kind: 'wait'; readonly retryAfterMs: number } & Budgeted)
   /** The call alone costs more than the whole burst. */
-  | { readonly kind: 'never' }
+  | ({ readonly kind: 'never' } & Budgeted)
   /** There was no room to keep the budget. */
   | { readonly kind: 'full' }
+
+/** Which budget said no; without it, the workload's own. */
+interface Budgeted {
+  readonly of?: string
+  readonly pace?: Pace
+}
 
 export interface Memory {
   /** The theoretical arrival time of a budget, ms since the epoch; undefined for one never charged. */

@@ -4,13 +4,7 @@
  *
  * In any window of t seconds the admitted cost is at most burst + perSecond × t.
  */
-
-export interface Budget {
-  /** Sustained cost per second, above 0. */
-  readonly perSecond: number
-  /** Most cost that can be admitted at once, above 0. */
-  readonly burst: number
-}
+import type { Pace } from '../core/risk-rules.ts'
 
 export type Admission =
   | { readonly kind: 'admitted'; readonly tat: number }
@@ -23,13 +17,39 @@ export type Admission =
  * @param tat theoretical arrival time of the key in ms since the epoch, undefined for a key never seen (a full budget)
  * @param now ms since the epoch; a clock that runs backwards gives nothing away
  * @param cost above 0
+ * @param share of the rate and the burst that is left, above 0 and at most 1; a call that would fit in the whole burst still fits in an
+ *   untouched budget, so that slow does not become never
  */
-export function admit(tat: number | undefined, now: number, cost: number, budget: Budget): Admission {
+export function admit(tat: number | undefined, now: number, cost: number, budget: Pace, share = 1): Admission {
   if (!(cost > 0) || cost > budget.burst) return { kind: 'never' }
   const msPerCost = 1000 / budget.perSecond
-  const next = Math.max(tat ?? now, now) + cost * msPerCost
+  const start = tat === undefined || tat < now ? now : tat
+  const next = start + (cost * msPerCost) / share
   const early = next - now - budget.burst * msPerCost
   // A microsecond of slack, so that rounding of `burst` whole calls does not refuse the last of them.
-  if (early > 0.001) return { kind: 'wait', retryAfterMs: Math.ceil(early) }
-  return { kind: 'admitted', tat: next }
+  if (early <= 0.001 || start === now) return { kind: 'admitted', tat: next }
+  return { kind: 'wait', retryAfterMs: Math.ceil(Math.min(early, start - now)) }
+}
+
+/** What is left of a budget, for the headers of draft-ietf-httpapi-ratelimit-headers (`q`, `w`, `r`, `t`). */
+export interface RateFacts {
+  /** Quota of a window: the burst. */
+  readonly limit: number
+  /** Seconds in which an empty budget fills. */
+  readonly windowSeconds: number
+  readonly remaining: number
+  /** Seconds until all of it is there again. */
+  readonly resetSeconds: number
+}
+
+export function rateFacts(tat: number | undefined, now: number, budget: Pace, share = 1): RateFacts {
+  const debtMs = Math.max(0, (tat ?? now) - now)
+  const msPerCost = 1000 / budget.perSecond / share
+  const limit = Math.max(1, Math.floor(budget.burst * share))
+  return {
+    limit,
+    windowSeconds: Math.max(1, Math.ceil((limit * msPerCost) / 1000)),
+    remaining: Math.max(0, Math.min(limit, Math.floor(limit - debtMs / msPerCost + 1e-6))),
+    resetSeconds: Math.ceil(debtMs / 1000)
+  }
 }
