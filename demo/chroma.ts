@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chromaCommand } from '../setup/components.ts'
 import { freePort } from './database-process.ts'
-import { endProcess, gone } from './process.ts'
+import { endProcess, endsWithUs, gone } from './process.ts'
 
 const START_MS_MAX = 30_000
 const STOP_MS_MAX = 5_000
@@ -39,10 +39,9 @@ export async function startChroma(options: { folder: string; port?: number }): P
     stdio: ['ignore', log, log]
   })
   closeSync(log)
-  const atExit = () => child.kill('SIGKILL')
-  process.once('exit', atExit)
+  const release = endsWithUs(child)
   const stop = async () => {
-    process.off('exit', atExit)
+    release()
     await endProcess(child, STOP_MS_MAX)
   }
   const url = `http://127.0.0.1:${port}`

@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { endProcess, gone } from './process.ts'
+import { endProcess, endsWithUs, gone } from './process.ts'
 import type { Upstream } from './recorder.ts'
 
 const START_MS_MAX = 60_000
@@ -35,10 +35,9 @@ export async function startDatabase({ name, command, args, env, logFile, isUp }:
   child.once('error', (error) => {
     failed = error
   })
-  const atExit = () => child.kill('SIGKILL')
-  process.once('exit', atExit)
+  const release = endsWithUs(child)
   const stop = async () => {
-    process.off('exit', atExit)
+    release()
     await endProcess(child, STOP_MS_MAX)
   }
   const until = performance.now() + START_MS_MAX

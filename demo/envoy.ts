@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { basename, extname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { applyOverrides, type EnvoyOverrides, readBootstrap, renderBootstrap } from './envoy-config.ts'
-import { endProcess, gone } from './process.ts'
+import { endProcess, endsWithUs, gone } from './process.ts'
 
 const START_MS_MAX = 20_000
 const STOP_MS_MAX = 5_000
@@ -66,10 +66,9 @@ export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
   const listeners = bootstrap.static_resources.listeners.map((one) => one.name)
 
   const child = launch(options.binary, options.concurrency ?? 1, folder, files)
-  const atExit = () => child.kill('SIGKILL')
-  process.once('exit', atExit)
+  const release = endsWithUs(child)
   const stop = async () => {
-    process.off('exit', atExit)
+    release()
     await endProcess(child, STOP_MS_MAX)
   }
   try {

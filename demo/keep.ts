@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { envoyBinary } from '../setup/components.ts'
 import { startEnvoy } from './envoy.ts'
 import { HOST, INDEXER, SUPPORT } from './identities.ts'
+import type { Pair } from './pair.ts'
 import type { Stack } from './stack.ts'
 import { collectionPath } from './step.ts'
 
@@ -26,10 +27,11 @@ export async function startSidecar(stack: Stack, id: string): Promise<Sidecar> {
   return { port: envoy.port('agent_in'), portOf: (database) => envoy.port(`agent_${database}`), stop: envoy.stop }
 }
 
-export async function keepUp(stack: Stack, say: (line: string) => void): Promise<void> {
+export async function keepUp(stack: Stack, pair: Pair, say: (line: string) => void): Promise<void> {
   const support = await startSidecar(stack, SUPPORT)
   const indexer = await startSidecar(stack, INDEXER)
   const client = writeClientFiles(stack)
+  const own = pair.agents.indexer.port('egress_in')
   const count = collectionPath('acme', stack.collections['acme'] ?? '', 'count')
   say(`
 The stack stays up until Ctrl-C. SVIDs are renewed; the files below are for one hour.
@@ -48,6 +50,9 @@ The official client, unchanged (acme/job/indexer may write in collections named 
   const scratch = await client.createCollection({ name: 'scratch-1', embeddingFunction: null })
   await scratch.add({ ids: ['a', 'b'], embeddings: [[1, 0, 0], [0, 1, 0]], documents: ['one', 'two'] })
   console.log(await scratch.query({ queryEmbeddings: [[1, 0, 0.1]], nResults: 1 }))
+
+The same through the pair, as acme/job/indexer, by the database's own name, which leads to its Envoy (docs/pair.md):
+  curl --resolve ${HOST}:${own}:127.0.0.1 http://${HOST}:${own}${count}
 
 What was decided, and why:  tail -f ${stack.auditFile}
 The policy in force, reloaded when you save it:  ${stack.policyFile}

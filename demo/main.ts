@@ -4,9 +4,11 @@ import { writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { keepUp } from './keep.ts'
-import { type StackOptions, startStack } from './stack.ts'
-import { type Outcome, runStep, sceneOf } from './step.ts'
+import { type Pair, startPair } from './pair.ts'
+import { type Stack, type StackOptions, startStack } from './stack.ts'
+import { type Outcome, runStep, type Scene, type Step, sceneOf } from './step.ts'
 import { STEPS } from './steps.ts'
+import { PAIR_STEPS } from './steps-pair.ts'
 
 const HELP = `npm run demo: real Envoy, real Chroma, real SVIDs and vecauthz between them, on loopback, in numbered steps.
 
@@ -35,29 +37,39 @@ async function main(args: string[]): Promise<number> {
   const options: StackOptions = { folder: join(import.meta.dirname, '../.run/demo'), say }
   const began = performance.now()
   say('Starting on loopback (issuer, Chroma, vecauthz, Envoy):')
-  const stack = await startStack(options).catch((cause: Error) => {
-    say(`The demo cannot start: ${cause.message}`)
-  })
+  const cannot = (cause: Error) => void say(`The demo cannot start: ${cause.message}`)
+  const stack = await startStack(options).catch(cannot)
   if (stack === undefined) return 2
   try {
-    const differing = await show(sceneOf(stack), began)
-    if (keep) await keepUp(stack, say)
-    return differing === 0 ? 0 : 1
+    const differing = await show(STEPS, sceneOf(stack), 0, began)
+    say('\nStarting the pair beside it (egress and index servers, an Envoy beside each agent and in front of Chroma):')
+    const pair = await startPair(stack, { say }).catch(cannot)
+    if (pair === undefined) return 2
+    return await showPair(stack, pair, differing, keep).finally(pair.stop)
   } finally {
     await stack.stop()
   }
 }
 
-async function show(scene: ReturnType<typeof sceneOf>, began: number): Promise<number> {
+async function showPair(stack: Stack, pair: Pair, before: number, keep: boolean): Promise<number> {
+  say('')
+  const differing = before + (await show(PAIR_STEPS, { ...sceneOf(stack), pair }, STEPS.length))
+  const all = STEPS.length + PAIR_STEPS.length
+  say(`${all - differing} of ${all} steps as expected${differing === 0 ? '.' : `, ${differing} NOT.`}`)
+  say(`Records: ${[stack.auditFile, ...Object.values(pair.auditFiles)].join(', ')}`)
+  if (keep) await keepUp(stack, pair, say)
+  return differing === 0 ? 0 : 1
+}
+
+/** Gives how many steps were not as expected. */
+async function show<S extends Scene>(steps: readonly Step<S>[], scene: S, before: number, began?: number): Promise<number> {
   let differing = 0
-  for (const [at, step] of STEPS.entries()) {
+  for (const [at, step] of steps.entries()) {
     const outcome = await runStep(step, scene).catch((cause: Error) => cause)
-    if (at === 0) say(`First decision after ${((performance.now() - began) / 1000).toFixed(1)} s.\n`)
+    if (at === 0 && began !== undefined) say(`First decision after ${((performance.now() - began) / 1000).toFixed(1)} s.\n`)
     if (outcome instanceof Error || outcome.wrong !== undefined) differing++
-    print(at + 1, step.name, step.shows, outcome, `${step.want.status} ${step.want.reason ?? ''}`)
+    print(before + at + 1, step.name, step.shows, outcome, `${step.want.status} ${step.want.reason ?? ''}`)
   }
-  say(`${STEPS.length - differing} of ${STEPS.length} steps as expected${differing === 0 ? '.' : `, ${differing} NOT.`}`)
-  say(`Records: ${scene.stack.auditFile}`)
   return differing
 }
 
@@ -72,11 +84,15 @@ function print(number: number, name: string, shows: string, outcome: Outcome | E
   const verdict = wrong === undefined ? 'as expected' : `DIFFERS: ${wrong}`
   say(`    expected  ${expected}`)
   say(
-    `    actual    ${answer.status} ${answer.reason ?? (answer.status === 200 || answer.status === 'tls' ? '' : 'envoy')}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`
+    `    actual    ${answer.status} ${answer.reason ?? (passed(answer.status) || answer.status === 'tls' ? '' : 'envoy')}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`
   )
   say(`    decision  ${answer.decisionId ?? 'none: refused before vecauthz was asked'}`)
   if (answer.status === 200) say(`    hit       ${hit(answer.body)}`)
   say('')
+}
+
+function passed(status: number | 'tls'): boolean {
+  return status !== 'tls' && status < 400
 }
 
 function hit(body: string): string {

@@ -1,14 +1,13 @@
 /** Asks a server for a verdict directly, as an Envoy would: what a workload can do whose SVID opens the connection. */
+import { X509Certificate } from 'node:crypto'
 import { AuthorizationClient, CheckRequest, type CheckResponse } from '@envoyproxy/protos/auth'
 import { credentials, Metadata } from '@grpc/grpc-js'
 import { type Answer, type Ask, bytesOf, type Credentials } from './client.ts'
 import { HOST } from './identities.ts'
 
 export interface DirectAsk extends Omit<Ask, 'agent'> {
-  /** A certificate (PEM) that the message says is the caller's. */
-  readonly assertedPem?: string
-  /** A name that the message says is the caller's. */
-  readonly asserted?: string
+  /** Whose certificate the message says the peer of Envoy has shown: a chain (PEM) and its name. */
+  readonly asserted?: { readonly id: string; readonly chainPem: string }
   /** `http.id`: the same is Envoy's repeat of one check. */
   readonly id?: string
 }
@@ -32,7 +31,8 @@ export async function askDirectly(
   const tls = credentials.createSsl(Buffer.from(server.ca), Buffer.from(who.key), Buffer.from(who.cert), {
     checkServerIdentity: () => undefined
   })
-  const client = new AuthorizationClient(`127.0.0.1:${server.port}`, tls)
+  // An address is no server name (RFC 6066 §3), and any will do: identities are not names of hosts.
+  const client = new AuthorizationClient(`127.0.0.1:${server.port}`, tls, { 'grpc.ssl_target_name_override': HOST })
   const began = performance.now()
   try {
     const { promise, resolve, reject } = Promise.withResolvers<CheckResponse>()
@@ -45,7 +45,7 @@ export async function askDirectly(
 }
 
 /** A check as Envoy 1.40 writes it with `encode_raw_headers` and `pack_as_bytes`. */
-function checkOf({ method, target, headers = {}, body: given, assertedPem, asserted, id = '1' }: DirectAsk) {
+function checkOf({ method, target, headers = {}, body: given, asserted, id = '1' }: DirectAsk) {
   const body = bytesOf(given)
   const { host = HOST, ...own } = headers
   const verb = method ?? (body === undefined ? 'GET' : 'POST')
@@ -60,6 +60,7 @@ function checkOf({ method, target, headers = {}, body: given, assertedPem, asser
     [':authority', String(host)],
     [':scheme', 'https'],
     ...Object.entries(own).flatMap(([name, value]) => [value].flat().map((one): [string, string] => [name, one])),
+    ...(asserted === undefined ? [] : [['x-forwarded-client-cert', xfccOf(asserted.chainPem)] as [string, string]]),
     ...(body === undefined ? [] : ofBody.filter(([name]) => !(name in own)))
   ]
   const http = {
@@ -73,8 +74,19 @@ function checkOf({ method, target, headers = {}, body: given, assertedPem, asser
     headerMap: { headers: all.map(([key, value]) => ({ key, rawValue: Buffer.from(value, 'latin1') })) },
     rawBody: body ?? Buffer.alloc(0)
   }
-  const source = { certificate: encodeURIComponent(assertedPem ?? ''), principal: asserted ?? '' }
+  const source = { certificate: encodeURIComponent(asserted === undefined ? '' : leafOf(asserted.chainPem)), principal: asserted?.id ?? '' }
   return CheckRequest.fromPartial({ attributes: { source, request: { http } } })
+}
+
+/** As Envoy writes it with `set_current_client_cert_details: { chain: true }`. */
+function xfccOf(chainPem: string): string {
+  const hash = new X509Certificate(chainPem).fingerprint256.replaceAll(':', '').toLowerCase()
+  return `Hash=${hash};Chain="${encodeURIComponent(chainPem)}"`
+}
+
+/** Envoy gives the first certificate of a chain. */
+function leafOf(chainPem: string): string {
+  return new X509Certificate(chainPem).toString()
 }
 
 function verdictOf({ status, okResponse, deniedResponse }: CheckResponse, ms: number): Verdict {

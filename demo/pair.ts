@@ -2,8 +2,9 @@
  * The pair, beside a running stack: an egress server, two agents' own Envoys that ask it, two index servers that share what is
  * spent, and an Envoy in front of the database for each of them. All lead to the same Chroma, through the stack's recorder.
  */
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parse, stringify } from 'yaml'
 import { envoyBinary } from '../setup/components.ts'
 import { type Ask, callPlain, type Door } from './client.ts'
@@ -13,8 +14,10 @@ import { DATABASE, EGRESS_SERVER, INDEX_ENVOY, INDEX_SERVER, INDEXER, TRIALS, TR
 import { IDP_ISSUER } from './idp.ts'
 import { askDirectly, type DirectAsk, type Verdict } from './pair-check.ts'
 import { type ServerProcess, type Stack, startServerProcess } from './stack.ts'
-import type { Scene } from './step.ts'
+import { collectionPath, type Scene } from './step.ts'
 
+const WRITES_MS_MAX = 20_000
+const WRITES_EVERY_MS = 250
 const ROOT = join(import.meta.dirname, '..')
 
 export interface PairOptions {
@@ -36,6 +39,8 @@ export interface Pair {
   /** UUID of a collection of acme that its indexer may write into. */
   readonly scratch: string
   readonly auditFiles: Readonly<Record<'egress' | 'index' | 'index2', string>>
+  /** Each is reloaded when it is saved. */
+  readonly policyFiles: Readonly<Record<'egress' | 'index', string>>
   readonly stop: () => Promise<void>
 }
 
@@ -95,6 +100,7 @@ async function build(stack: Stack, options: PairOptions, stops: (() => Promise<u
     return envoy(`egress-${agent}`, AGENTS[agent], { upstreams, ...(edit === undefined ? {} : { edit }) })
   }
   const [indexer, trials] = await all([beside('indexer'), beside('trials')])
+  await takesWrites(indexer, scratch)
   const ca = stack.issuer.bundlePem(TRUST_DOMAIN)
   const door = (one: RunningEnvoy): Door => ({ port: one.port('index_in'), ca })
   const auditOf = (name: string) => join(folder, `audit-${name}.jsonl`)
@@ -104,6 +110,7 @@ async function build(stack: Stack, options: PairOptions, stops: (() => Promise<u
     doors: [door(first), door(second)],
     agents: { indexer, trials },
     scratch,
+    policyFiles: { egress: policyFileOf(folder, 'egress'), index: policyFileOf(folder, 'index') },
     auditFiles: { egress: auditOf('egress'), index: auditOf('index'), index2: auditOf('index2') }
   }
 }
@@ -148,15 +155,37 @@ interface Place {
   readonly seconds: number
 }
 
-/** The shipped demo/config with this run's ports, sockets and lifetimes; the policy is the stack's. */
+/** One for each end: they have one policy here, and could have two. */
+function policyFileOf(folder: string, kind: Place['kind']): string {
+  return join(folder, `policy-${kind}.yaml`)
+}
+
+/**
+ * Waits until a write passes. A state file that is new may have been emptied, so it takes no token that could have been used before it
+ * began: one that was issued less than `token_leeway_seconds` (2) after that, or in the second that `iat` does not tell apart.
+ */
+async function takesWrites(agent: RunningEnvoy, scratch: string): Promise<void> {
+  const ask = { target: collectionPath('acme', scratch, 'add'), body: { ids: ['ready'], embeddings: [[1, 0, 0]], documents: ['ready'] } }
+  const until = performance.now() + WRITES_MS_MAX
+  for (;;) {
+    const { status, body } = await callPlain(agent.port('egress_in'), ask)
+    if (status === 201) return
+    if (performance.now() > until) throw new Error(`the index server takes no writes: ${status} ${body}`)
+    await sleep(WRITES_EVERY_MS)
+  }
+}
+
+/** The shipped demo/config with this run's ports, sockets and lifetimes; the policy is that of the stack. */
 function writeSettings(stack: Stack, { folder, name, kind, seconds }: Place): string {
   const settings = parse(readFileSync(join(ROOT, `demo/config/${kind}.yaml`), 'utf8'))
+  const policyFile = policyFileOf(folder, kind)
+  if (!existsSync(policyFile)) copyFileSync(stack.policyFile, policyFile)
   Object.assign(settings, {
     listen: '127.0.0.1:0',
     health: '127.0.0.1:0',
     workload_api: stack.issuer.socketOf(kind === 'egress' ? EGRESS_SERVER : INDEX_SERVER),
     svid_ttl_seconds: seconds,
-    policy: stack.policyFile,
+    policy: policyFile,
     subject_issuers: [{ issuer: IDP_ISSUER, jwks_url: stack.idp.jwksUrl }],
     audit: { file: join(folder, `audit-${name}.jsonl`) }
   })

@@ -2,6 +2,22 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
+const alive = new Set<ChildProcess>()
+
+/** Kills the child when this process ends, however that ends. Gives what takes that back. */
+export function endsWithUs(child: ChildProcess): () => void {
+  if (alive.size === 0) process.once('exit', killAll)
+  alive.add(child)
+  return () => {
+    alive.delete(child)
+    if (alive.size === 0) process.off('exit', killAll)
+  }
+}
+
+function killAll(): void {
+  for (const child of alive) child.kill('SIGKILL')
+}
+
 export function gone(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
 }

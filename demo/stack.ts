@@ -32,7 +32,7 @@ import {
   TRUST_DOMAIN
 } from './identities.ts'
 import { IDP_ISSUER, type Idp, startIdp } from './idp.ts'
-import { endProcess } from './process.ts'
+import { endProcess, endsWithUs } from './process.ts'
 import { type Recorder, startRecorder } from './recorder.ts'
 import { seed } from './seed.ts'
 
@@ -275,10 +275,9 @@ export async function startServerProcess(folder: string, settingsFile: string): 
   const log = openSync(logFile, 'a', 0o600)
   const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'serve', '--config', settingsFile], { stdio: ['ignore', log, log] })
   closeSync(log)
-  const atExit = () => child.kill('SIGKILL')
-  process.once('exit', atExit)
+  const release = endsWithUs(child)
   const stop = async () => {
-    process.off('exit', atExit)
+    release()
     return await endProcess(child, STOP_MS_MAX)
   }
   const until = performance.now() + SERVE_MS_MAX

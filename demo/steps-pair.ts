@@ -292,10 +292,9 @@ function seconds(): number {
   return Math.floor(Date.now() / 1000)
 }
 
-/** The certificate and names of globex/trials, as a message can assert them. */
+/** What a message says that has globex/trials as the peer of its Envoy: certificate, chain and principal. */
 function asTrials({ stack }: PairScene) {
-  const { cert } = stack.credentials(TRIALS)
-  return { assertedPem: cert, asserted: TRIALS, headers: { 'x-forwarded-client-cert': `Hash=${'0'.repeat(64)};URI=${TRIALS}` } }
+  return { asserted: { id: TRIALS, chainPem: stack.credentials(TRIALS).cert } }
 }
 
 async function mustPass(going: Promise<Answer>, status: number): Promise<void> {
