@@ -4,6 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { knownServer, readPolicy } from './config/load.ts'
+import { archivePolicy } from './config/policy-archive.ts'
+import type { PolicyText } from './config/policy-files.ts'
 import type { Fault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { CollectionsDocument, PolicyDocument, TenantDocument, WorkloadDocument } from './core/policy-document.ts'
@@ -17,6 +19,14 @@ export interface Question {
   readonly settings: Settings
   /** Milliseconds since the epoch. */
   readonly now: number
+  readonly archive: Archive | undefined
+}
+
+/** Where a policy is kept that is good. */
+export interface Archive {
+  readonly dir: string
+  /** Revisions that are not dropped from it. */
+  readonly inForce: readonly string[]
 }
 
 /** What it sends, in this order: slices, then the rest; or the faults. */
@@ -34,16 +44,18 @@ export type Message =
       readonly rest: Omit<PolicyDocument, 'tenants' | 'workloads' | 'collections'>
       readonly revision: string
       readonly findings: readonly Fault[]
+      /** Why it could not be archived. */
+      readonly archiveFault: string | undefined
     }
   | { readonly kind: 'faults'; readonly faults: readonly Fault[] }
 
 /** Entries in one message: about a millisecond to take apart. */
 const SLICE = 200
 
-function* messages({ path, settings, now }: Question): Generator<Message, void> {
+function* messages({ path, settings, now, archive }: Question): Generator<Message, void> {
   const read = readPolicy(path)
   if (!read.ok) return yield { kind: 'faults', faults: read.faults }
-  const { document, revision, place, faultAt } = read
+  const { texts, document, revision, place, faultAt } = read
   // Faults are found here, so that nothing is compiled at home that will not be used.
   const compiled = compilePolicy(document, knownServer(settings, SERVED), revision, place)
   if (!compiled.ok) return yield { kind: 'faults', faults: compiled.faults.map(faultAt) }
@@ -61,7 +73,18 @@ function* messages({ path, settings, now }: Question): Generator<Message, void> 
     })
     yield { kind: 'collections', items, places }
   }
-  yield { kind: 'rest', rest, revision, findings: policyFindings(document, now).map(faultAt) }
+  const archiveFault = archive && keep(archive, revision, texts)
+  yield { kind: 'rest', rest, revision, findings: policyFindings(document, now).map(faultAt), archiveFault }
+}
+
+/** These very texts: the files may be others by now. @returns why that cannot be done */
+function keep({ dir, inForce }: Archive, revision: string, texts: readonly PolicyText[]): string | undefined {
+  try {
+    archivePolicy(dir, revision, texts, inForce)
+  } catch (cause) {
+    return (cause as Error).message
+  }
+  return undefined
 }
 
 if (parentPort !== null) {

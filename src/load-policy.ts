@@ -6,12 +6,18 @@ import type { Fault } from './config/read-yaml.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { CollectionsDocument, DocumentPath, TenantDocument, WorkloadDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
-import type { Message, Question } from './load-policy-worker.ts'
+import type { Archive, Message, Question } from './load-policy-worker.ts'
 import { type Compiled, compileSteps } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
 
 export type Loaded =
-  | { readonly ok: true; readonly policy: Policy; readonly findings: readonly Fault[] }
+  | {
+      readonly ok: true
+      readonly policy: Policy
+      readonly findings: readonly Fault[]
+      /** Why it could not be archived. */
+      readonly archiveFault: string | undefined
+    }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
 /** Longest that compiling keeps the event loop at once: a quarter of what a decision may wait. */
@@ -20,10 +26,11 @@ const SLICE_MS = 4
 /**
  * @param path of the policy's file or folder
  * @param now ms since the epoch, for what is overdue or expired
+ * @param archive where it is kept if it is good
  * @throws when the worker fails
  */
-export async function loadPolicyAside(path: string, settings: Settings, now: number): Promise<Loaded> {
-  const question: Question = { path, settings, now }
+export async function loadPolicyAside(path: string, settings: Settings, now: number, archive?: Archive): Promise<Loaded> {
+  const question: Question = { path, settings, now, archive }
   const worker = new Worker(new URL('./load-policy-worker.ts', import.meta.url), { workerData: question })
   try {
     return await receive(worker, settings)
@@ -56,7 +63,7 @@ async function receive(worker: Worker, settings: Settings): Promise<Loaded> {
     ''
   const compiled = await inSlices(compileSteps(document, knownServer(settings, SERVED), last.revision, place))
   if (!compiled.ok) throw new Error('the policy has faults here that it had not in the worker')
-  return { ok: true, policy: compiled.policy, findings: last.findings }
+  return { ok: true, policy: compiled.policy, findings: last.findings, archiveFault: last.archiveFault }
 }
 
 /** The next message; it fails when the worker does, and when the worker ends without one. */

@@ -7,7 +7,7 @@ import { basename, dirname, isAbsolute, join } from 'node:path'
 import type { DocumentFault, DocumentPath, KnownDatabase, KnownKind, KnownServer, PolicyDocument } from '../core/policy-document.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import { credentialFaults } from './credential-schema.ts'
-import { mergePolicies, readPolicyTexts, revisionOf } from './policy-files.ts'
+import { mergePolicies, type PolicyText, readPolicyTexts, revisionOf } from './policy-files.ts'
 import { policySchema } from './policy-schema.ts'
 import { checkShape, type Fault, type Read, readYaml } from './read-yaml.ts'
 import { type Settings, settingsSchema } from './settings-schema.ts'
@@ -20,7 +20,15 @@ export type Compile<P> = (
 ) => { readonly ok: true; readonly policy: P } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
 
 export type Loaded<P> =
-  | { readonly ok: true; readonly settings: Settings; readonly settingsFile: string; readonly policy: P; readonly policyFile: string }
+  | {
+      readonly ok: true
+      readonly settings: Settings
+      readonly settingsFile: string
+      readonly policy: P
+      readonly policyFile: string
+      /** What the policy was read from. */
+      readonly policyTexts: readonly PolicyText[]
+    }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
 export function loadAll<P>(settingsFile: string, kinds: readonly KnownKind[], compile: Compile<P>): Loaded<P> {
@@ -29,7 +37,8 @@ export function loadAll<P>(settingsFile: string, kinds: readonly KnownKind[], co
   const { policy: named } = settings.value
   const policyFile = isAbsolute(named) ? named : join(dirname(settingsFile), named)
   const policy = loadPolicy(policyFile, settings.value, kinds, compile)
-  return policy.ok ? { ok: true, settings: settings.value, settingsFile, policy: policy.policy, policyFile } : policy
+  if (!policy.ok) return policy
+  return { ok: true, settings: settings.value, settingsFile, policy: policy.policy, policyFile, policyTexts: policy.texts }
 }
 
 /** @param file or folder of the policy */
@@ -38,16 +47,30 @@ export function loadPolicy<P>(
   settings: Settings,
   kinds: readonly KnownKind[],
   compile: Compile<P>
-): { readonly ok: true; readonly policy: P } | { readonly ok: false; readonly faults: readonly Fault[] } {
-  const read = readPolicy(file)
+):
+  | { readonly ok: true; readonly policy: P; readonly texts: readonly PolicyText[] }
+  | { readonly ok: false; readonly faults: readonly Fault[] } {
+  const read = readPolicyTexts(file)
+  return read.ok ? loadPolicyTexts(read.texts, settings, kinds, compile) : read
+}
+
+/** The same of texts that were read before. */
+export function loadPolicyTexts<P>(
+  texts: readonly PolicyText[],
+  settings: Settings,
+  kinds: readonly KnownKind[],
+  compile: Compile<P>
+): ReturnType<typeof loadPolicy<P>> {
+  const read = parsePolicy(texts)
   if (!read.ok) return read
   const { document, revision, place, faultAt } = read
   const compiled = compile(document, knownServer(settings, kinds), revision, place)
-  return compiled.ok ? compiled : { ok: false, faults: compiled.faults.map(faultAt) }
+  return compiled.ok ? { ...compiled, texts } : { ok: false, faults: compiled.faults.map(faultAt) }
 }
 
 export interface ReadPolicy {
   readonly ok: true
+  readonly texts: readonly PolicyText[]
   readonly document: PolicyDocument
   /** Content hash, hex. */
   readonly revision: string
@@ -59,9 +82,12 @@ export interface ReadPolicy {
 
 /** The policy as it is written, of the right shape; what it means is not known yet. */
 export function readPolicy(path: string): ReadPolicy | { readonly ok: false; readonly faults: readonly Fault[] } {
-  const texts = readPolicyTexts(path)
-  if (!texts.ok) return texts
-  const merged = mergePolicies(texts.texts)
+  const read = readPolicyTexts(path)
+  return read.ok ? parsePolicy(read.texts) : read
+}
+
+function parsePolicy(texts: readonly PolicyText[]): ReturnType<typeof readPolicy> {
+  const merged = mergePolicies(texts)
   if (!merged.ok) return merged
   const { locate } = merged.parsed
   const read = checkShape(merged.parsed, policySchema)
@@ -74,7 +100,7 @@ export function readPolicy(path: string): ReadPolicy | { readonly ok: false; rea
     const { file, line, column } = locate(at, offset)
     return { file, line, column, says, remedy }
   }
-  return { ok: true, document: read.value, revision: revisionOf(texts.texts), place, faultAt }
+  return { ok: true, texts, document: read.value, revision: revisionOf(texts), place, faultAt }
 }
 
 /** What policy needs to know of the settings. */

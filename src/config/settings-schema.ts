@@ -56,6 +56,11 @@ export const settingsSchema = z.strictObject({
       'SPIFFE IDs of the Envoys that may ask; any other peer is refused. Role `egress` has none: each workload asks with its own SVID, about itself'
     ),
   policy: z.string().min(1).describe('Policy file, or a folder of them, relative to this file'),
+  policy_archive: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder in which every policy that comes into force is kept under its revision, relative to this file; without it, none is'),
   databases: z.array(database).min(1).describe('The databases behind those Envoys'),
   audit: z
     .strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') })
