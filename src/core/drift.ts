@@ -76,6 +76,8 @@ export interface Baseline {
   readonly version: string
   /** `DriftSpace.version` that its points are in. */
   readonly space: string
+  /** `Background.version` that relative novelty was calibrated with. */
+  readonly background: string
   readonly frozenAt: number
   /** Pause that ends a burst, ms. */
   readonly gapMs: number
@@ -89,6 +91,12 @@ export interface Baseline {
   readonly counts: BaselineCounts
 }
 
+/** Where the tenant's other baselines are: a query nearer to them than to its own is the more suspicious. Made from them, not kept. */
+export interface Background {
+  readonly version: string
+  readonly points: Points
+}
+
 /** What merges by addition. */
 export interface BaselineCounts {
   /** Calibration queries nearest to each centroid. */
@@ -96,7 +104,7 @@ export interface BaselineCounts {
   /** Per score `HISTOGRAM_BINS + 1` counts; the last one is for values beyond the range. */
   readonly histograms: Uint32Array
   queries: number
-  /** Near-duplicates among `compared` queries. */
+  /** Near-duplicates among the `compared` queries, those that had others to be compared with. */
   nearDuplicates: number
   compared: number
   bursts: number
@@ -115,6 +123,8 @@ export interface Evidence {
   /** First and last query of the running burst, ms; -Infinity before the first. */
   startedAt: number
   lastAt: number
+  /** Last query of the burst before it. */
+  endedAt: number
   /** Queries in the running burst. */
   queries: number
   /** Per bet: the evidence with which the running burst began. */
@@ -132,7 +142,7 @@ export interface EvidenceSegment {
   readonly logs: Float64Array
 }
 
-/** The last query that moved the evidence most, for the explanation. */
+/** A query that moved the evidence, for the explanation. */
 export interface Contribution {
   readonly at: number
   /** Sum of the tempered log bets of the novelty family. */
@@ -155,16 +165,21 @@ export interface DriftState {
   readonly evidence: Evidence
   /** Not yet given to other replicas; undefined where there are none. */
   unsent: EvidenceSegment[] | undefined
-  /** Rings of sketches: `RING` of the running burst, then `RING` of earlier ones. Local: losing them only delays coherence. */
-  readonly rings: Int8Array
-  readonly scales: Float32Array
-  /** Two 32-bit digests of each call in the rings, to know exact repeats. */
-  readonly digests: Int32Array
-  /** Sketches ever put into each ring. */
-  current: number
-  earlier: number
+  /** Local: losing them only delays coherence. */
+  readonly rings: Rings
   /** Heaviest queries of the evidence, heaviest first. */
   top: Contribution[]
+}
+
+/** The last sketches: `RING` of the running burst, then `RING` of earlier ones. */
+export interface Rings {
+  readonly rows: Int8Array
+  readonly scales: Float32Array
+  /** Two 32-bit digests of each query, to know exact repeats. */
+  readonly digests: Int32Array
+  /** Sketches ever put into each half. */
+  current: number
+  earlier: number
 }
 
 export interface DriftCall {
@@ -235,3 +250,30 @@ export interface Outlier {
   /** Distance to the nearest centroid of the baseline. */
   readonly distance: number
 }
+
+/** What is being learnt, before anybody approved it: folded vectors in bytes, with time and workload. 400 bytes a query. */
+export interface DriftDraft {
+  readonly key: BaselineKey
+  readonly form: VectorForm
+  readonly dimensions: number
+  /** Seed of the folding signs; the space made from it has the same. */
+  readonly seed: number
+  readonly signs: Int8Array
+  /** Grown as needed: per query its folded bytes, their scale, time, workload and digests. */
+  rows: Int8Array
+  scales: Float32Array
+  times: Float64Array
+  workloads: Uint16Array
+  digests: Int32Array
+  queries: number
+  /** Names behind the numbers in `workloads`. */
+  readonly names: string[]
+  /** Queries that were not kept: other dimensions, no direction, no room. */
+  skipped: number
+}
+
+/** Queries of a draft: enough for 64 neighbourhoods, and 1.6 MB. */
+export const DRAFT_QUERIES_MAX = 4096
+export const DRAFT_WORKLOADS_MAX = 1024
+/** Fewest queries of a baseline: eight for one neighbourhood, of which a quarter is held back at a time. */
+export const DRAFT_QUERIES_MIN = 16

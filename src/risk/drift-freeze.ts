@@ -1,0 +1,192 @@
+/** Makes a baseline of what was learnt: codebook, normalisers, calibration by cross-fitting over bursts, and burst correction. */
+import {
+  BACKGROUND_MAX,
+  type Background,
+  type Baseline,
+  CENTROIDS_MAX,
+  DRAFT_QUERIES_MIN,
+  type DriftDraft,
+  HISTOGRAM_BINS,
+  type Points,
+  SCORES,
+  SKETCH_DIMENSIONS
+} from '../core/drift.ts'
+import { betTable, NOVELTY_SCORES, slotPValues } from './drift-bets.ts'
+import { countBursts, countSlots, type Material, materialOf, newCounts, scoreRow, sketchAt, slotsOf } from './drift-calibrate.ts'
+import { cluster, diceOf, shuffled } from './drift-cluster.ts'
+import { NO_BACKGROUND, type ReadyBaseline } from './drift-ready.ts'
+import { type Codebook, codebookOf, DEVIATION_MIN, NORM_FLOATS, novelty } from './drift-score.ts'
+import { pointsFloats, pointsOf, type ReadySpace } from './drift-sketch.ts'
+import type { Kernel } from './kernel.ts'
+
+export interface FreezeOptions {
+  readonly space: ReadySpace
+  readonly background?: Background
+  /** Names this codebook; another one must have another name. */
+  readonly version: string
+  readonly frozenAt: number
+  readonly seed: number
+  readonly kernel: Kernel
+}
+
+const FOLDS = 4
+/** Queries for one neighbourhood. */
+const QUERIES_PER_CENTROID = 8
+/** Pooled values count like so many queries of a centroid. */
+const PRIOR = 10
+const JOIN_SHARE = 0.95
+/** So that the largest calibration score lies in the last bin, not beyond it. */
+const RANGE_SLACK = 1e-6
+
+/** @throws RangeError when there is too little to learn from, or it is of another space */
+export function freeze(draft: DriftDraft, options: FreezeOptions): Baseline {
+  const { space, kernel, seed, version, frozenAt, background = NO_BACKGROUND } = options
+  const material = materialOf(draft, space, kernel)
+  const count = Math.min(CENTROIDS_MAX, Math.floor(material.queries / QUERIES_PER_CENTROID))
+  if (material.queries < DRAFT_QUERIES_MIN || material.bursts.length < FOLDS)
+    throw new RangeError(
+      `${material.queries} queries in ${material.bursts.length} bursts are too few: ${DRAFT_QUERIES_MIN} in ${FOLDS} at least`
+    )
+  crossFit(material, count, background.points, seed, kernel)
+  const ranges = rangesOf(material)
+  const all = Array.from({ length: material.queries }, (_, row) => row)
+  const fit = fitCodebook(material, all, count, background.points, seed + FOLDS, kernel)
+  const counts = newCounts(fit.codebook.centroids)
+  counts.centroids.set(fit.members)
+  const slots = slotsOf(material, ranges)
+  countSlots(counts, slots)
+  countBursts(counts, material, slots, betTable(counts, slotPValues(counts)))
+  return {
+    format: 1,
+    key: draft.key,
+    version,
+    space: space.space.version,
+    background: background.version,
+    frozenAt,
+    gapMs: material.gapMs,
+    centroids: fit.centroids,
+    norms: fit.norms,
+    ranges,
+    joinDistance: fit.joinDistance,
+    counts
+  }
+}
+
+/** Scores of each query come from a codebook that has not seen its burst. */
+function crossFit(material: Material, count: number, background: Points, seed: number, kernel: Kernel): void {
+  const folds = shuffled(material.bursts.length, diceOf(seed)).map((place) => place % FOLDS)
+  for (let fold = 0; fold < FOLDS; fold++) {
+    const rows = (held: boolean) => material.bursts.flatMap((burst, at) => ((folds[at] === fold) === held ? burst.rows : []))
+    const { codebook, norms } = fitCodebook(material, rows(false), count, background, seed + fold, kernel)
+    for (const row of rows(true)) scoreRow(material, row, codebook, norms, kernel)
+  }
+}
+
+interface Fit {
+  readonly centroids: Points
+  readonly codebook: Codebook
+  readonly norms: Float32Array
+  readonly members: Uint32Array
+  readonly joinDistance: number
+}
+
+function fitCodebook(material: Material, rows: readonly number[], count: number, background: Points, seed: number, kernel: Kernel): Fit {
+  const sketches = new Float32Array(rows.length * SKETCH_DIMENSIONS)
+  rows.forEach((row, at) => {
+    sketches.set(sketchAt(material, row), at * SKETCH_DIMENSIONS)
+  })
+  // Bytes first: scores are computed with the centroids that are kept.
+  const centroids = pointsOf(cluster(sketches, count, seed, kernel))
+  const codebook = codebookOf(centroids, background)
+  const scores = new Float64Array(rows.length * NOVELTY_SCORES)
+  const nearest = rows.map((row, at) => {
+    kernel.sketch.set(sketchAt(material, row))
+    return novelty(codebook, material.residuals[row] as number, kernel, scores.subarray(at * NOVELTY_SCORES, (at + 1) * NOVELTY_SCORES))
+  })
+  const members = new Uint32Array(codebook.centroids)
+  for (const centroid of nearest) members[centroid] = (members[centroid] as number) + 1
+  const distances = rows.map((_, at) => scores[at * NOVELTY_SCORES] as number).sort((a, b) => a - b)
+  const joinDistance = distances[Math.min(rows.length - 1, Math.floor(JOIN_SHARE * rows.length))] ?? 0
+  return { centroids, codebook, norms: normsOf(scores, nearest, members), members, joinDistance }
+}
+
+/** Mean and standard deviation of each score around each centroid, shrunk to the pooled ones. */
+function normsOf(scores: Float64Array, nearest: readonly number[], members: Uint32Array): Float32Array {
+  const norms = new Float32Array(members.length * NORM_FLOATS)
+  for (let score = 0; score < NOVELTY_SCORES; score++) {
+    const values = nearest.map((_, at) => scores[at * NOVELTY_SCORES + score] as number)
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+    const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length
+    const means = Float64Array.from(members, () => PRIOR * mean)
+    values.forEach((value, at) => {
+      addAt(means, nearest[at] as number, value)
+    })
+    members.forEach((n, centroid) => {
+      means[centroid] = (means[centroid] as number) / (n + PRIOR)
+    })
+    const squares = Float64Array.from(members, () => PRIOR * variance)
+    values.forEach((value, at) => {
+      addAt(squares, nearest[at] as number, (value - (means[nearest[at] as number] as number)) ** 2)
+    })
+    members.forEach((n, centroid) => {
+      norms[centroid * NORM_FLOATS + 2 * score] = means[centroid] as number
+      norms[centroid * NORM_FLOATS + 2 * score + 1] = Math.max(DEVIATION_MIN, Math.sqrt((squares[centroid] as number) / (n + PRIOR)))
+    })
+  }
+  return norms
+}
+
+function addAt(sums: Float64Array, at: number, value: number): void {
+  sums[at] = (sums[at] as number) + value
+}
+
+function rangesOf({ scores, repeats, queries }: Material): Float32Array {
+  const ranges = new Float32Array(2 * SCORES.length)
+  for (let score = 0; score < SCORES.length; score++) {
+    let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+    for (let row = 0; row < queries; row++) {
+      const value = scores[row * SCORES.length + score] as number
+      if (repeats[row] === 1 || Number.isNaN(value)) continue
+      low = Math.min(low, value)
+      high = Math.max(high, value)
+    }
+    if (low > high) [low, high] = [0, 1]
+    ranges[2 * score] = low
+    ranges[2 * score + 1] = (high + RANGE_SLACK - low) / HISTOGRAM_BINS
+  }
+  return ranges
+}
+
+/**
+ * Counts of further queries, scored by a frozen baseline that has not learnt from them. Add them with `mergeBaselines`; replicas that
+ * count different queries can be added up in any order.
+ */
+export function calibrate(ready: ReadyBaseline, draft: DriftDraft): Baseline {
+  const { baseline, kernel, codebook, space } = ready
+  const material = materialOf(draft, space, kernel)
+  const counts = newCounts(codebook.centroids)
+  for (let row = 0; row < material.queries; row++) addMember(counts.centroids, scoreRow(material, row, codebook, baseline.norms, kernel))
+  const slots = slotsOf(material, baseline.ranges)
+  countSlots(counts, slots)
+  countBursts(counts, material, slots, betTable(baseline.counts, ready.pValues))
+  return { ...baseline, counts }
+}
+
+function addMember(members: Uint32Array, centroid: number): void {
+  members[centroid] = (members[centroid] as number) + 1
+}
+
+/** The centroids of the tenant's other baselines, an equal share of `BACKGROUND_MAX` of each. All of one space. */
+export function backgroundOf(others: readonly Baseline[], kernel: Kernel): Background {
+  const share = Math.min(24, Math.floor(BACKGROUND_MAX / Math.max(1, others.length)))
+  if (others.length === 0 || share === 0) return NO_BACKGROUND
+  const sorted = [...others].sort((one, other) => (one.version < other.version ? -1 : 1))
+  const parts = sorted.map(({ centroids, counts }, at) => cluster(pointsFloats(centroids), share, at, kernel, counts.centroids))
+  const floats = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let from = 0
+  for (const part of parts) {
+    floats.set(part, from)
+    from += part.length
+  }
+  return { version: sorted.map(({ version }) => version).join(' '), points: pointsOf(floats) }
+}
