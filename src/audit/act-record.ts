@@ -3,20 +3,9 @@ import type { ApprovalEntry } from '../core/approval.ts'
 import type { OperatorAct } from '../core/operator-act.ts'
 
 export function operatorActLine({ at, actId, stage, act, by, serial, about, reason, status, facts }: OperatorAct): string {
-  const line = {
-    ts: new Date(at).toISOString(),
-    kind: 'operator_act',
-    act_id: actId,
-    stage,
-    act,
-    by,
-    serial,
-    about,
-    reason,
-    status,
-    ...facts
-  }
-  return JSON.stringify(line)
+  const line = { ts: new Date(at).toISOString(), kind: 'operator_act', act_id: actId, stage, act, by, serial, about, reason, status }
+  // What it was about is added to who did what, and takes the place of nothing.
+  return JSON.stringify({ ...line, ...facts, ...line })
 }
 
 /** @param at milliseconds since the epoch */
