@@ -10,7 +10,9 @@ import { explainCommand } from './admin/explain.ts'
 import { testCommand } from './admin/policy-test.ts'
 import { replayCommand } from './admin/replay.ts'
 import { unreadable } from './admin/svid-verify-question.ts'
-import { type Compile, loadAll, loadPolicy } from './config/load.ts'
+import { type Compile, loadAll, loadPolicy, loadPolicyTexts } from './config/load.ts'
+import { readArchived } from './config/policy-archive.ts'
+import { printFault } from './config/read-yaml.ts'
 import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
@@ -61,7 +63,7 @@ async function identityFrom(workloadApi: string): Promise<AdminIdentity> {
 export function policyCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) return undefined
-  const edges: Edges = { ...output, now: Date.now, load, loadPolicy: otherPolicy, judge: createJudge }
+  const edges: Edges = { ...output, now: Date.now, load, loadPolicy: otherPolicy, loadArchived: archivedPolicy, judge: createJudge }
   return (args) => command(args, edges)
 }
 
@@ -80,6 +82,15 @@ function otherPolicy(file: string, settings: Configured['settings']): Written {
   const keeping = keepDocument()
   const loaded = loadPolicy(file, settings, SERVED, keeping.compile)
   return loaded.ok ? { policy: loaded.policy, file, ...keeping.written() } : faulty(loaded.faults)
+}
+
+function archivedPolicy(dir: string, revision: string, settings: Configured['settings']): Policy | string {
+  const read = readArchived(dir, revision)
+  if (!read.ok) return read.says
+  const loaded = loadPolicyTexts(read.files, settings, SERVED, compilePolicy)
+  if (loaded.ok) return loaded.policy
+  // It was good once: then it is the settings that are others now, or the format.
+  return `revision ${revision} cannot be used under these settings: ${loaded.faults.slice(0, 1).map(printFault).join('')}`
 }
 
 /** The compiler, and what it was given: the lookups that decide are not what was written. */

@@ -47,6 +47,8 @@ export interface Edges extends Output {
   readonly load: (config: string) => Configured
   /** Another policy under the same settings. Throws `Unreadable`. */
   readonly loadPolicy: (file: string, settings: Settings) => Written
+  /** A policy that was in force once, under the same settings; or why it cannot be had. */
+  readonly loadArchived: (dir: string, revision: string, settings: Settings) => Policy | string
   readonly judge: (settings: Settings, policy: Policy, facts: Facts) => Judge
 }
 

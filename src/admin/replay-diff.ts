@@ -48,6 +48,11 @@ export function compare(facts: CallFacts, recorded: Recorded, policy: Policy): C
   return outcome.verdict === 'unknown' ? as('unknown', outcome.because) : as('allow', undefined, outcome.rule)
 }
 
+/** A record for which there is no policy to ask. */
+export function cannotSay({ verdict, reason, rule }: Recorded, because: string): Compared {
+  return { before: verdict === 'allow' ? 'allow' : (reason ?? 'deny'), after: 'unknown', because, rule }
+}
+
 /** A tenant's database has no collection of that id, whatever the policy. */
 function isOfDatabase({ call, targets }: CallFacts, before: string): boolean {
   return call !== undefined && targets === undefined && before === 'collection-not-allowed'

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRecord } from '../../src/admin/replay-facts.ts'
 import { regrant } from '../../src/admin/replay-grant.ts'
 import { loadAll } from '../../src/config/load.ts'
+import { archivePolicy } from '../../src/config/policy-archive.ts'
+import { revisionOf } from '../../src/config/policy-files.ts'
 import { SERVED } from '../../src/databases/dialects.ts'
 import { createJudge } from '../../src/offline.ts'
 import { compilePolicy } from '../../src/policy/compile.ts'
@@ -259,6 +261,52 @@ describe('another policy', () => {
     )
     const { decisions } = JSON.parse(run.out) as { decisions: { after: string }[] }
     expect(decisions.every(({ after }) => after !== 'allow' && after !== 'unknown')).toBe(true)
+  })
+})
+
+describe('the policies of an archive', () => {
+  const dir = () => `${folder.path}/archive`
+  const under = (text: string, list: typeof records) => {
+    const revision = revisionOf([{ file: 'policy.yaml', text }])
+    archivePolicy(dir(), revision, [{ file: 'policy.yaml', text }])
+    return list.map((one) => ({ ...one, policy_revision: revision }))
+  }
+  const replayOf = async (list: readonly object[], ...more: readonly string[]) => {
+    const file = folder.file('archived.jsonl', list.map((one) => JSON.stringify(one)).join('\n'))
+    const { code, out, err } = await folder.run('replay', file, '--archive', dir(), '--config', folder.path, ...more)
+    return { code, out, err }
+  }
+
+  it('give each record again, under its own', async () => {
+    // Under the second policy these two calls come out otherwise, and so does that of its record.
+    const stricter = WHOLE.replace('names: [scratch-*]', 'names: [other-*]')
+    const others = under(stricter, records).map((one, at) =>
+      at === 4 ? { ...one, verdict: 'deny', reason: 'collection-not-allowed', rule: undefined } : one
+    )
+    expect((await replayOf([...under(WHOLE, records), ...others], '--json')).code).toBe(0)
+    const lying = under(stricter, records)
+    const { code, out } = await replayOf(lying, '--json')
+    expect([code, JSON.parse(out)]).toMatchObject([1, { records: lying.length, changed: 1, missing: {}, decisions: [{ line: 5 }] }])
+  })
+
+  it('say which are not there, damaged, or of other settings', async () => {
+    const gone = records.slice(0, 3).map((one) => ({ ...one, policy_revision: 'a'.repeat(64) }))
+    const [damaged] = under(`${WHOLE}# damaged\n`, records.slice(0, 1))
+    folder.file(`archive/${String(damaged?.['policy_revision'])}.json`, '{}')
+    const foreign = under(WHOLE.replaceAll('database: qdrant', 'database: quadrant'), records.slice(0, 1))
+    const { code, out } = await replayOf([...gone, ...under(WHOLE, records), damaged ?? {}, ...foreign])
+    expect(code).toBe(2)
+    expect(out).toContain(
+      `decisions under the policies of ${dir()}, each under its own: ${records.length} as before, 0 otherwise, 5 cannot be said`
+    )
+    expect(out).toContain(`     3  revision ${'a'.repeat(64)} is not in the archive\n`)
+    expect(out).toMatch(/ {5}1 {2}revision [0-9a-f]{64} is damaged/)
+    expect(out).toMatch(/ {5}1 {2}revision [0-9a-f]{64} cannot be used under these settings: policy.yaml:\d+:\d+: Database "quadrant"/)
+  })
+
+  it('are asked for instead of a policy, not beside it', async () => {
+    const { code, err } = await replayOf(under(WHOLE, records), '--policy', `${folder.path}/policy.yaml`)
+    expect([code, err]).toEqual([2, 'vecauthz: Say under which policy: --policy FILE, or --archive DIR for that of each record.\n'])
   })
 })
 
