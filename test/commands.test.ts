@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { adminCommand } from '../src/commands.ts'
 import { folderOf } from './support/offline.ts'
 
 const folder = folderOf()
@@ -16,6 +17,21 @@ describe('docs/commands.md', () => {
     expect([code, options.length > 1]).toEqual([0, true])
     expect(options.filter((one) => !text.includes(one))).toEqual([])
     expect(out).toContain('Exit codes: 0')
+  })
+
+  it.each(['approvals', 'approve', 'refuse', 'grants', 'end-run'])('has every option of %s', async (command) => {
+    let out = ''
+    const print = (more: string) => {
+      out += more
+    }
+    expect(await adminCommand(command, { print, complain: print })?.(['--help'])).toBe(0)
+    expect((out.match(/--[a-z][a-z-]+/g) ?? []).filter((one) => !text.includes(one))).toEqual([])
+    expect(out).toContain('Exit codes: 0')
+  })
+
+  it('knows no other commands', () => {
+    const output = { print: () => undefined, complain: () => undefined }
+    expect([adminCommand('check', output), adminCommand('toString', output)]).toEqual([undefined, undefined])
   })
 
   it('shows tests that are tests', async () => {

@@ -1,7 +1,7 @@
 /** The admin port over real TLS, asked by the commands that people use. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request as plainRequest } from 'node:http'
-import { request } from 'node:https'
+import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -254,13 +254,14 @@ function raw(options: {
   path?: string
   body?: string
   type?: string | undefined
+  agent?: Agent
 }): Promise<{ status: number; text: string }> {
-  const { who = 'alice', method = 'POST', path = '/v1/grants', body, type = 'application/json' } = options
+  const { who = 'alice', method = 'POST', path = '/v1/grants', body, type = 'application/json', agent = false } = options
   const pem = svids[who]
   const headers = body === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) }
   return new Promise((resolve, reject) => {
     const tls = { cert: pem?.pem, key: pem?.keyPem, rejectUnauthorized: false }
-    const call = request({ host: '127.0.0.1', port: port.port, method, path, headers, agent: false, ...tls }, (response) => {
+    const call = request({ host: '127.0.0.1', port: port.port, method, path, headers, agent, ...tls }, (response) => {
       let text = ''
       response.on('data', (chunk) => {
         text += chunk
@@ -325,6 +326,21 @@ describe('the port', () => {
     await expect(raw({ method: 'GET', path: '/v1/grants' })).rejects.toThrow()
     skewMs = 0
     expect((await raw({ method: 'GET', path: '/v1/grants' })).status).toBe(200)
+  })
+
+  it('a connection that stays open is judged at each request', async () => {
+    const before = policy
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const ask = () => raw({ method: 'GET', path: '/v1/grants', agent })
+    refused.length = 0
+    expect((await ask()).status).toBe(200)
+    expect((await ask()).status).toBe(200)
+    policy = policyOf(`${TEXT}revoked: { spiffe_ids: ['spiffe://demo.vecauthz.test/people/alice'] }\n`)
+    await expect(ask()).rejects.toThrow()
+    // It was the open connection that ended, not a new one that was refused.
+    expect(refused).toEqual([])
+    policy = before
+    agent.destroy()
   })
 
   it('goes on with a new certificate', async () => {
