@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { Store } from '../core/store.ts'
-import type { StoreEvent } from './store-faults.ts'
+import type { StoreEvent, StoreWait } from './store-faults.ts'
 import { createMemoryStore } from './store-memory.ts'
 import { openRedisStore } from './store-redis.ts'
 import { openSqliteStore } from './store-sqlite.ts'
@@ -23,9 +23,9 @@ export type StoreSettings =
  * Returns at once: until the file is open or Redis answers, so is `unavailable` what is asked, or waits a moment.
  * @throws when `ca_file` cannot be read
  */
-export function openStore(settings: StoreSettings, onEvent: (event: StoreEvent) => void): Store {
+export function openStore(settings: StoreSettings, onEvent: (event: StoreEvent) => void, wait: StoreWait = {}): Store {
   if (settings.kind === 'memory') return createMemoryStore()
-  if (settings.kind === 'sqlite') return openSqliteStore({ file: settings.file, onEvent })
+  if (settings.kind === 'sqlite') return openSqliteStore({ file: settings.file, onEvent, ...wait })
   const { url, username, ca_file: ca, password_file: file } = settings
   return openRedisStore({
     url,
@@ -33,6 +33,7 @@ export function openStore(settings: StoreSettings, onEvent: (event: StoreEvent) 
     ca: ca === undefined ? undefined : readFileSync(ca, 'utf8'),
     // As editors leave it: with a line end that is no part of the password.
     password: file === undefined ? undefined : async () => (await readFile(file, 'utf8')).replace(/\r?\n$/, ''),
-    onEvent
+    onEvent,
+    ...wait
   })
 }

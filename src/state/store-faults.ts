@@ -10,6 +10,11 @@ export interface StoreBounds {
   readonly entriesMax?: number
 }
 
+/** How long an answer of another thread or machine is waited for; each store has a default of its own. */
+export interface StoreWait {
+  readonly answerMsMax?: number
+}
+
 /** For the operational log. `because`: the place when ready, the fault when not. */
 export interface StoreEvent {
   readonly kind: 'ready' | 'unavailable'

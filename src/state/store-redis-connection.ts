@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createClient } from '@redis/client'
+import type { StoreWait } from './store-faults.ts'
 
 export interface RedisAddress {
   /** `redis://` or `rediss://`, without credentials. */
@@ -37,6 +38,7 @@ const RETRY_MOST_MS = 2_000
 
 export class RedisConnection {
   readonly #address: RedisAddress
+  readonly #answerMsMax: number
   readonly #onChange: (because: string | undefined) => void
   readonly #first: Promise<void>
   #server: Server | undefined
@@ -49,8 +51,9 @@ export class RedisConnection {
   #retry: NodeJS.Timeout | undefined
 
   /** @param onChange told why there is no connection, or undefined when there is one */
-  constructor(address: RedisAddress, onChange: (because: string | undefined) => void) {
+  constructor({ answerMsMax = ANSWER_MS_MAX, ...address }: RedisAddress & StoreWait, onChange: (because: string | undefined) => void) {
     this.#address = address
+    this.#answerMsMax = answerMsMax
     this.#onChange = onChange
     this.#first = this.#connect()
   }
@@ -64,7 +67,7 @@ export class RedisConnection {
     if (this.#asked >= ASKED_MAX) throw new Error('too much is under way')
     this.#asked++
     try {
-      return await within(ANSWER_MS_MAX, this.#evaluate(script, keys, prefix, args))
+      return await within(this.#answerMsMax, this.#evaluate(script, keys, prefix, args))
     } catch (cause) {
       this.#judge(cause)
       throw cause
@@ -112,7 +115,8 @@ export class RedisConnection {
     try {
       await within(CONNECT_MS_MAX, client.connect())
       const run = readRun(String(await within(CONNECT_MS_MAX, client.sendCommand(['INFO']))))
-      if (this.#closed) return client.destroy()
+      // Whoever closes still waits for what was asked before.
+      if (this.#closed && this.#asked === 0) return client.destroy()
       this.#server = { client, run }
       this.#heardAt = performance.now()
       this.#failures = 0

@@ -6,6 +6,7 @@ import {
   KEPT_AFTER_MS,
   type StoreBounds,
   type StoreEvent,
+  type StoreWait,
   textsFault,
   timesFault,
   unavailable
@@ -13,7 +14,7 @@ import {
 import { type RedisAddress, RedisConnection } from './store-redis-connection.ts'
 import { REDIS_SCRIPTS } from './store-redis-scripts.ts'
 
-export interface RedisStoreOptions extends StoreBounds, RedisAddress {
+export interface RedisStoreOptions extends StoreBounds, StoreWait, RedisAddress {
   /** Begins all names; its part in braces decides where in a cluster they are. */
   readonly prefix?: string
   readonly onEvent?: (event: StoreEvent) => void

@@ -1,11 +1,20 @@
 /** The store of one host: a file that all its processes share and that outlives them, written by a worker thread. */
 import { Worker } from 'node:worker_threads'
 import type { Got, Listed, Put, Replaced, Store, StoreUnavailable } from '../core/store.ts'
-import { endFault, entriesMax, type StoreBounds, type StoreEvent, textsFault, timesFault, unavailable } from './store-faults.ts'
+import {
+  endFault,
+  entriesMax,
+  type StoreBounds,
+  type StoreEvent,
+  type StoreWait,
+  textsFault,
+  timesFault,
+  unavailable
+} from './store-faults.ts'
 import type { Answered, Asked, SqliteOptions } from './store-sqlite-file.ts'
 import type { Message, Question } from './store-sqlite-worker.ts'
 
-export interface SqliteStoreOptions extends StoreBounds {
+export interface SqliteStoreOptions extends StoreBounds, StoreWait {
   readonly file: string
   readonly onEvent?: (event: StoreEvent) => void
 }
@@ -19,8 +28,8 @@ const ASKED_MAX = 2_048
 const RESTART_FIRST_MS = 100
 const RESTART_MOST_MS = 5_000
 
-export function openSqliteStore({ file, onEvent = () => {}, ...bounds }: SqliteStoreOptions): Store {
-  const worker = new FileWorker({ file, entriesMax: entriesMax(bounds) }, onEvent)
+export function openSqliteStore({ file, onEvent = () => {}, answerMsMax = ANSWER_MS_MAX, ...bounds }: SqliteStoreOptions): Store {
+  const worker = new FileWorker({ file, entriesMax: entriesMax(bounds) }, answerMsMax, onEvent)
   const ask = <A extends Answered>(fault: string | undefined, asked: Asked): StoreUnavailable | Promise<A | StoreUnavailable> =>
     fault === undefined ? (worker.ask(asked) as Promise<A | StoreUnavailable>) : unavailable(fault)
   return {
@@ -45,6 +54,7 @@ interface Waiting {
 /** One worker after the other: whatever ends it, what it was asked is answered, and the next one is started after a while. */
 class FileWorker {
   readonly #options: SqliteOptions
+  readonly #answerMsMax: number
   readonly #onEvent: (event: StoreEvent) => void
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
@@ -55,11 +65,12 @@ class FileWorker {
   #restart: NodeJS.Timeout | undefined
   readonly #late: NodeJS.Timeout
 
-  constructor(options: SqliteOptions, onEvent: (event: StoreEvent) => void) {
+  constructor(options: SqliteOptions, answerMsMax: number, onEvent: (event: StoreEvent) => void) {
     this.#options = options
+    this.#answerMsMax = answerMsMax
     this.#onEvent = onEvent
     // One timer for all that wait, instead of one for each.
-    this.#late = setInterval(() => this.#giveUpLate(), ANSWER_MS_MAX / 10)
+    this.#late = setInterval(() => this.#giveUpLate(), answerMsMax / 10)
     this.#late.unref()
     this.#start()
   }
@@ -123,10 +134,10 @@ class FileWorker {
   #giveUpLate(): void {
     const now = performance.now()
     for (const [id, { give, askedAt }] of this.#waiting) {
-      if (now - askedAt < ANSWER_MS_MAX) return
-      give(unavailable(`no answer within ${ANSWER_MS_MAX} ms`))
+      if (now - askedAt < this.#answerMsMax) return
+      give(unavailable(`no answer within ${this.#answerMsMax} ms`))
       // It stays, so that what is stuck is noticed and what is asked meanwhile does not gather.
-      if (now - askedAt < STUCK_MS) continue
+      if (now - askedAt < Math.max(STUCK_MS, this.#answerMsMax)) continue
       this.#because = `no answer within ${STUCK_MS} ms`
       void this.#worker?.terminate()
       this.#waiting.delete(id)

@@ -13,7 +13,8 @@ storeContract(
   'sqlite',
   async (bounds) => {
     const file = join(folder, `${files++}.db`)
-    return [openSqliteStore({ file, ...bounds }), openSqliteStore({ file, ...bounds })]
+    const options = { file, answerMsMax: 10_000, ...bounds }
+    return [openSqliteStore(options), openSqliteStore(options)]
   },
   { raced: 1_000, runs: 5 }
 )
