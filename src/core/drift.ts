@@ -266,6 +266,9 @@ export interface DriftDraft {
   workloads: Uint16Array
   digests: Int32Array
   queries: number
+  /** Residual energy of each query when the space `residualsOf` was fitted, from parts of the data without it. */
+  residuals: Float32Array
+  residualsOf: string
   /** Names behind the numbers in `workloads`. */
   readonly names: string[]
   /** Queries that were not kept: other dimensions, no direction, no room. */

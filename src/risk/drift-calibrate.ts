@@ -48,7 +48,9 @@ export function materialOf(draft: DriftDraft, space: ReadySpace, kernel: Kernel)
   const columns = Math.min(dimensions, FOLDED_DIMENSIONS)
   for (let row = 0; row < queries; row++) {
     const bytes = draft.rows.subarray(row * columns, (row + 1) * columns)
-    material.residuals[row] = sketchFolded(bytes, draft.scales[row] as number, space, kernel)
+    const residual = sketchFolded(bytes, draft.scales[row] as number, space, kernel)
+    // What was learnt after the space was fitted is as new to it as later queries will be.
+    material.residuals[row] = draft.residualsOf === space.space.version ? (draft.residuals[row] ?? residual) : residual
     material.sketches.set(kernel.sketch, row * SKETCH_DIMENSIONS)
   }
   compareBursts(material, draft, kernel)

@@ -31,7 +31,18 @@ const GAP_MAX_MS = 3_600_000
 const GAP_MEDIANS = 8
 
 export function newDraft(key: BaselineKey, { form, dimensions, seed }: DraftShape): DriftDraft {
-  const draft = { key, form, dimensions, seed, signs: foldSigns(seed, dimensions), names: [], queries: 0, skipped: 0 }
+  const draft = {
+    key,
+    form,
+    dimensions,
+    seed,
+    signs: foldSigns(seed, dimensions),
+    names: [],
+    queries: 0,
+    skipped: 0,
+    residuals: new Float32Array(0),
+    residualsOf: ''
+  }
   return { ...draft, ...roomFor(ROWS_AT_FIRST, dimensions) }
 }
 
