@@ -50,8 +50,18 @@ export interface FieldSpec<N extends string = string, V = unknown> {
   readonly oneof?: string | undefined
 }
 
-/** A field in its table, with what the reader asks of each one looked up beforehand. */
-export interface TableField extends FieldSpec {
+/** A field in its table, all of one shape, with what the reader asks of each one looked up beforehand. */
+export interface TableField {
+  readonly number: number
+  readonly name: string
+  readonly kind: FieldKind
+  readonly repeated: boolean
+  readonly message: (() => MessageTable<unknown>) | undefined
+  /** What `message` leads to, from its first use on: tables name each other before they are made. */
+  table: MessageTable<unknown> | undefined
+  readonly value: TableField | undefined
+  readonly allowed: readonly number[] | undefined
+  readonly oneof: string | undefined
   /** A bit of its own in the message. */
   readonly bit: number
   /** A bit of its own for each oneof of the message, 0 outside of any. */
@@ -61,7 +71,7 @@ export interface TableField extends FieldSpec {
 }
 
 /** Wire types (encoding specification, "Message Structure"). */
-export const WIRE: Readonly<Record<FieldKind, number>> = {
+const WIRE: Readonly<Record<FieldKind, number>> = {
   text: 2,
   bytes: 2,
   message: 2,
@@ -99,14 +109,17 @@ export function table<const S extends readonly FieldSpec[]>(name: string, ...spe
     if (fields[spec.number] !== undefined || specs.some((other) => other !== spec && other.name === spec.name))
       throw new Error(`${name}: two fields are ${spec.number} or ${spec.name}`)
     if (spec.oneof !== undefined && !groups.includes(spec.oneof)) groups.push(spec.oneof)
-    const { number, kind, repeated, message, value, allowed, oneof } = spec
-    const group = oneof === undefined ? 0 : 1 << groups.indexOf(oneof)
-    // All of one shape, whatever they hold.
-    fields[number] = { number, name: spec.name, kind, repeated, message, value, allowed, oneof, bit: 1 << index, group, wire: WIRE[kind] }
+    fields[spec.number] = tableField(spec, 1 << index, spec.oneof === undefined ? 0 : 1 << groups.indexOf(spec.oneof))
   }
   if (specs.length > 31) throw new Error(`${name}: more fields than bits`)
   // Without holes, so that a look-up stays an array access.
   return { name, fields: Array.from(fields) }
+}
+
+/** A field outside of any table, such as the key of a map, has no bits. */
+export function tableField({ number, name, kind, repeated, message, value, allowed, oneof }: FieldSpec, bit = 0, group = 0): TableField {
+  const of = value === undefined ? undefined : tableField(value)
+  return { number, name, kind, repeated, message, table: undefined, value: of, allowed, oneof, bit, group, wire: WIRE[kind] }
 }
 
 const scalar =

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { VECTORS_MAX } from '../core/limits.ts'
 import { fail } from './json-reader.ts'
-import type { FieldSpec } from './protobuf-fields.ts'
+import type { TableField } from './protobuf-fields.ts'
 import { type ProtoReader, readLength, readVarint } from './protobuf-reader.ts'
 import { copyFloats } from './vector-memory.ts'
 
@@ -12,7 +12,7 @@ if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) throw new Error('vectors 
 export const FLOAT_LISTS_MAX = 4 * VECTORS_MAX
 
 /** Reads a singular `float` or `double`; finite only. */
-export function readNumber(reader: ProtoReader, { kind, name }: FieldSpec): number {
+export function readNumber(reader: ProtoReader, { kind, name }: TableField): number {
   const size = kind === 'float' ? 4 : 8
   if (reader.end - reader.at < size) fail('call-unreadable', `${name} is cut off`)
   const value = kind === 'float' ? reader.bytes.readFloatLE(reader.at) : reader.bytes.readDoubleLE(reader.at)
@@ -22,7 +22,7 @@ export function readNumber(reader: ProtoReader, { kind, name }: FieldSpec): numb
 }
 
 /** Reads a packed field, or the run of single ones that begins here; the tag of the first has been read. */
-export function readFloats(reader: ProtoReader, field: FieldSpec, packed: boolean): Float32Array | Float64Array {
+export function readFloats(reader: ProtoReader, field: TableField, packed: boolean): Float32Array | Float64Array {
   const size = field.kind === 'float' ? 4 : 8
   // A list of one takes some fifty times the memory that it has in the message.
   if (--reader.floats < 0) fail('call-too-large', `more than ${FLOAT_LISTS_MAX} lists of numbers`)
@@ -32,7 +32,7 @@ export function readFloats(reader: ProtoReader, field: FieldSpec, packed: boolea
   return values
 }
 
-function readPacked(reader: ProtoReader, { name }: FieldSpec, size: number): Float32Array | Float64Array {
+function readPacked(reader: ProtoReader, { name }: TableField, size: number): Float32Array | Float64Array {
   const length = readLength(reader, name)
   if (length % size !== 0) fail('call-unreadable', `${name} is no whole number of values`)
   reader.at += length
@@ -40,7 +40,7 @@ function readPacked(reader: ProtoReader, { name }: FieldSpec, size: number): Flo
 }
 
 /** Values with a tag before each, as encoders without packing write them. */
-function readRun(reader: ProtoReader, { number, kind, name }: FieldSpec, size: number): Float32Array | Float64Array {
+function readRun(reader: ProtoReader, { number, kind, name }: TableField, size: number): Float32Array | Float64Array {
   const tag = number * 8 + (kind === 'float' ? 5 : 1)
   const pieces = Buffer.allocUnsafe(reader.end - reader.at)
   let length = 0

@@ -7,7 +7,7 @@ import { Buffer, isUtf8 } from 'node:buffer'
 import { accept, type Result } from '../core/deny-reason.ts'
 import { PROTO_DEPTH_MAX, PROTO_FIELDS_MAX } from '../core/limits.ts'
 import { fail, isRefused } from './json-reader.ts'
-import { type FieldSpec, type MessageTable, type ProtoMessage, type ProtoValue, type TableField, WIRE } from './protobuf-fields.ts'
+import { type MessageTable, type ProtoMessage, type ProtoValue, type TableField, tableField, text } from './protobuf-fields.ts'
 import { FLOAT_LISTS_MAX, readFloats, readNumber } from './protobuf-floats.ts'
 import { enter, type ProtoReader, readLength, readVarint } from './protobuf-reader.ts'
 
@@ -115,7 +115,7 @@ function readRepeated(
   reader.end = end
 }
 
-function readValue(reader: ProtoReader, table: MessageTable<unknown>, field: FieldSpec): ProtoValue {
+function readValue(reader: ProtoReader, table: MessageTable<unknown>, field: TableField): ProtoValue {
   const { kind } = field
   switch (kind) {
     case 'message':
@@ -137,16 +137,17 @@ function readValue(reader: ProtoReader, table: MessageTable<unknown>, field: Fie
   }
 }
 
-function readNested(reader: ProtoReader, { name, message }: FieldSpec): ProtoMessage {
-  const end = enter(reader, readLength(reader, name))
+function readNested(reader: ProtoReader, field: TableField): ProtoMessage {
+  const end = enter(reader, readLength(reader, field.name))
   if (++reader.depth > PROTO_DEPTH_MAX) fail('call-too-large', `messages are nested deeper than ${PROTO_DEPTH_MAX}`)
-  const value = readMessage(reader, (message as () => MessageTable<unknown>)())
+  field.table ??= (field.message as () => MessageTable<unknown>)()
+  const value = readMessage(reader, field.table)
   reader.depth--
   reader.end = end
   return value
 }
 
-function readText(reader: ProtoReader, table: MessageTable<unknown>, { name }: FieldSpec): string {
+function readText(reader: ProtoReader, table: MessageTable<unknown>, { name }: TableField): string {
   const length = readLength(reader, name)
   const start = reader.at
   reader.at += length
@@ -182,7 +183,7 @@ function readAscii(bytes: Buffer, start: number, end: number): string | undefine
   return text
 }
 
-function readInteger(reader: ProtoReader, table: MessageTable<unknown>, { name, kind, allowed }: FieldSpec): ProtoValue {
+function readInteger(reader: ProtoReader, table: MessageTable<unknown>, { name, kind, allowed }: TableField): ProtoValue {
   readVarint(reader, name)
   const { low, high } = reader
   if (kind === 'bool') {
@@ -206,7 +207,7 @@ function readInteger(reader: ProtoReader, table: MessageTable<unknown>, { name, 
 /** One entry of a map: a message of a key and a value, either left out where it is the default (prost does). */
 function readEntry(reader: ProtoReader, table: MessageTable<unknown>, field: TableField, message: Draft): void {
   const end = enter(reader, readLength(reader, field.name))
-  const spec = field.value as FieldSpec
+  const spec = field.value as TableField
   let key: string | undefined
   let value: ProtoValue | undefined
   while (reader.at < reader.end) {
@@ -214,7 +215,7 @@ function readEntry(reader: ProtoReader, table: MessageTable<unknown>, field: Tab
     const number = tag >>> 3
     if (number !== 1 && number !== 2) unknown(number, table)
     const part = number === 1 ? KEY : spec
-    if ((tag & 7) !== WIRE[part.kind]) wrongType(table, field, tag & 7)
+    if ((tag & 7) !== part.wire) wrongType(table, field, tag & 7)
     if ((number === 1 ? key : value) !== undefined) twice(table, field, 'a part of an entry of')
     const read = readValue(reader, table, part)
     if (number === 1) key = read as string
@@ -228,10 +229,10 @@ function readEntry(reader: ProtoReader, table: MessageTable<unknown>, field: Tab
   entries.set(name, value ?? empty(spec))
 }
 
-const KEY: FieldSpec = { number: 1, name: 'key', kind: 'text', repeated: false }
+const KEY = tableField(text(1, 'key'))
 
 /** What proto3 says of a value that is not on the wire. */
-function empty({ kind }: FieldSpec): ProtoValue {
+function empty({ kind }: TableField): ProtoValue {
   if (kind === 'message') return {}
   if (kind === 'text') return ''
   if (kind === 'bytes') return new Uint8Array()
@@ -243,10 +244,10 @@ function unknown(number: number, { name }: MessageTable<unknown>): never {
   return fail('call-unreadable', `${name} has the unknown field ${number}`, `Leave out field ${number} of ${name}.`)
 }
 
-function twice({ name }: MessageTable<unknown>, field: FieldSpec, what: string): never {
+function twice({ name }: MessageTable<unknown>, field: TableField, what: string): never {
   return fail('call-ambiguous', `${what} stands twice in ${name}: ${field.name}`, `Send ${name} with each singular field once.`)
 }
 
-function wrongType({ name }: MessageTable<unknown>, field: FieldSpec, wire: number): never {
+function wrongType({ name }: MessageTable<unknown>, field: TableField, wire: number): never {
   return fail('call-unreadable', `${name}.${field.name} has wire type ${wire}`)
 }

@@ -52,21 +52,31 @@ import {
 import type { StoredVector } from './qdrant-vector-messages.ts'
 import { refuseInference } from './qdrant-vectors.ts'
 
-/** What all searches have that is not what they are near to. */
-interface Common {
+/** What all searches have that is not what they are near to: a prefetch has it as well, or only the whole search. */
+type Common = Node & Root
+interface Node {
   readonly filter: Filter | undefined
   readonly params?: ParamsMessage | undefined
   readonly limit: number | undefined
+  readonly lookup_from?: LookupMessage | undefined
+}
+interface Root {
   readonly with_vectors: WithVectors | undefined
   readonly shard_key_selector: ShardSelector | undefined
-  readonly lookup_from?: LookupMessage | undefined
   readonly with_lookup?: { readonly collection: string | undefined; readonly with_vectors: WithVectors | undefined } | undefined
   readonly group_size?: number | undefined
 }
 
-function add(reach: Reach, common: Common, examples: Examples, groups: boolean, children: readonly QueryNode[] = []): void {
-  const { filter, params, limit, with_vectors, shard_key_selector, lookup_from, with_lookup, group_size } = common
-  const node: QueryNode = { examples, pins: pinsOf(filter), corpus: corpusOf(params), limit, lookup: lookupOf(lookup_from), children }
+function add(reach: Reach, common: Common, examples: Examples, groups: boolean): void {
+  addNode(reach, common, nodeWith(common, examples, []), groups)
+}
+
+function nodeWith({ filter, params, limit, lookup_from }: Node, examples: Examples, children: readonly QueryNode[]): QueryNode {
+  return { examples, pins: pinsOf(filter), corpus: corpusOf(params), limit, lookup: lookupOf(lookup_from), children }
+}
+
+function addNode(reach: Reach, common: Root, node: QueryNode, groups: boolean): void {
+  const { with_vectors, shard_key_selector, with_lookup, group_size } = common
   const root: QueryRoot = {
     shards: selectedShards(shard_key_selector),
     vectorsOut: vectorsOut(with_vectors) || vectorsOut(with_lookup?.with_vectors),
@@ -90,9 +100,10 @@ function lookupOf(lookup: LookupMessage | undefined): Lookup | undefined {
   return { collection: collectionOf(lookup.collection_name), shards: selectedShards(lookup.shard_key_selector) }
 }
 
-function nodeOf({ query, filter, params, limit, lookup_from, prefetch = [] }: NodeMessage): QueryNode {
+function nodeOf(message: NodeMessage): QueryNode {
+  const { query, prefetch = [] } = message
   const children = prefetch.map((child) => nodeOf(child))
-  return { examples: examplesOf(query), pins: pinsOf(filter), corpus: corpusOf(params), limit, lookup: lookupOf(lookup_from), children }
+  return nodeWith(message, examplesOf(query), children)
 }
 
 function examplesOf(query: QueryMessage | undefined): Examples {
@@ -130,13 +141,11 @@ function pushInput(input: InputMessage | undefined, examples: Examples, bucket: 
 const NO_INPUT: { readonly [key in keyof InputMessage]?: undefined } = {}
 
 function query(message: MessageOf<typeof QUERY_POINTS>, reach: Reach): void {
-  const { examples, children } = nodeOf(message)
-  add(reach, message, examples, false, children)
+  addNode(reach, message, nodeOf(message), false)
 }
 
 function queryGroups(message: MessageOf<typeof QUERY_GROUPS>, reach: Reach): void {
-  const { examples, children } = nodeOf(message)
-  add(reach, message, examples, true, children)
+  addNode(reach, message, nodeOf(message), true)
 }
 
 interface Near {
