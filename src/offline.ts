@@ -88,8 +88,8 @@ function worldOf(assumed: Assumed | undefined, settings: Settings, policy: Polic
     subjects: createVerdictCache<Caller>(1),
     memory: createMemory(),
     role: roleOf(settings),
-    // Nothing is kept between the calls: what needs an approval is refused.
-    approvals: undefined
+    // Nobody is asked, and nothing was approved: what needs an approval is refused for that.
+    approvals: { use: ({ steps: [step = 'approval'] }) => ({ kind: 'required', step, id: 'ID', state: 'waiting' }) }
   }
 }
 

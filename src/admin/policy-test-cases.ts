@@ -84,7 +84,14 @@ export function factsOfCase({ caller, user, at }: TestCase, call: TestCall, sett
   const targets = operation === 'probe' ? [] : [targetOf(call, settings, written)]
   const resolved = targets.map(resolvedOf).filter((one) => one !== undefined)
   const facts = { at: moment, caller: callerOf(caller, user, moment), database, purpose }
-  return { ...facts, call: callOf(`test.${operation}`, operation, targets, shapeOf(call)), targets: resolved }
+  // A deletion is by ids, unless the case says that there are none; of a definition nobody knows that it changes nothing.
+  const endpoint = operation === 'delete' ? 'records.delete' : `test.${operation}`
+  return { ...facts, call: callOf(endpoint, operation, targets, shapeOf(call)), targets: resolved }
+}
+
+/** Deletions by id are of another kind than those by a filter, which name no records. Definitions are changes of what is there. */
+function endpointOf({ operation, records }: TestCall): string {
+  return operation === 'delete' && records !== 0 ? 'records.delete' : `test.${operation}`
 }
 
 function callerOf(text: string, user: TestCase['user'], at: number): Caller | undefined {
