@@ -75,9 +75,6 @@ export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile 
   // Ours alone: it says who did what, and when. The files beside it get the same mode.
   closeSync(openSync(file, 'a', 0o600))
   const database = new DatabaseSync(file, { timeout: BUSY_MS })
-  whileBusy(() => database.exec('PRAGMA journal_mode = WAL'))
-  // A power cut must not bring back an approval that was used, so each commit is synced; batches share one.
-  database.exec('PRAGMA synchronous = FULL')
   const within = <T>(work: () => T): T => {
     database.exec('BEGIN IMMEDIATE')
     try {
@@ -89,6 +86,11 @@ export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile 
       throw cause
     }
   }
+  // In one transaction, as another process may just be making it; and before the journal's mode, which is a change.
+  whileBusy(() => within(() => isNew(database)))
+  whileBusy(() => database.exec('PRAGMA journal_mode = WAL'))
+  // A power cut must not bring back an approval that was used, so each commit is synced; batches share one.
+  database.exec('PRAGMA synchronous = FULL')
   const since = whileBusy(() => within(() => begin(database)))
   const opened = identityOf(file)
   const ask = createAsk(database, entriesMax, since)
@@ -137,14 +139,21 @@ function codeOf(cause: unknown): number | undefined {
 
 /** @returns when the file began to remember */
 function begin(database: DatabaseSync): number {
+  if (isNew(database)) {
+    database.exec(SCHEMA)
+    database.prepare('INSERT INTO store (one, since, entries) VALUES (1, ?, 0)').run(Date.now())
+  }
+  return Number(row(database.prepare('SELECT since FROM store').get())['since'])
+}
+
+/** @throws when it is neither empty nor ours */
+function isNew(database: DatabaseSync): boolean {
   const { user_version: format } = row(database.prepare('PRAGMA user_version').get())
   const { application_id: application } = row(database.prepare('PRAGMA application_id').get())
   const { tables } = row(database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get())
-  if (format === 0 && application === 0 && tables === 0) {
-    database.exec(SCHEMA)
-    database.prepare('INSERT INTO store (one, since, entries) VALUES (1, ?, 0)').run(Date.now())
-  } else if (format !== FORMAT || application !== APPLICATION) throw new Error('the file holds something else')
-  return Number(row(database.prepare('SELECT since FROM store').get())['since'])
+  if (format === 0 && application === 0 && tables === 0) return true
+  if (format !== FORMAT || application !== APPLICATION) throw new Error('the file holds something else')
+  return false
 }
 
 function createAsk(database: DatabaseSync, entriesMax: number, since: number) {
