@@ -7,7 +7,7 @@
 import { accept, type Refused, type Result, refuse } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
 import { BODY_BYTES_MAX, CERTIFICATE_BYTES_MAX, HEADERS_MAX, PATH_BYTES_MAX, XFCC_BYTES_MAX } from '../core/limits.ts'
-import { latin1Text } from './known-text.ts'
+import { headerName, latin1Text, shortText } from './known-text.ts'
 import { next, type Walk, walk } from './wire.ts'
 
 /** List-valued headers whose repetition changes nothing that is decided here or read by a database (RFC 9110 §5.3). */
@@ -136,13 +136,13 @@ function readHttp(from: Walk, draft: Draft): boolean {
         draft.id = latin1Text(bytes, field.start, field.end)
         return true
       case 2:
-        draft.method = latin1Text(bytes, field.start, field.end)
+        draft.method = shortText(bytes, field.start, field.end)
         return true
       case 4:
         draft.path = latin1Text(bytes, field.start, field.end)
         return true
       case 5:
-        draft.host = latin1Text(bytes, field.start, field.end)
+        draft.host = shortText(bytes, field.start, field.end)
         return true
       case 9:
         draft.size = field.value
@@ -177,24 +177,24 @@ function readHeaderMap(from: Walk, draft: Draft): boolean {
 
 /** HeaderValue: key 1, value 2, raw_value 3; a map entry: key 1, value 2. Values are kept byte for byte (latin1). */
 function readHeader(from: Walk, draft: Draft): boolean {
-  let name = ''
+  let name: string | undefined
   let value = ''
   while (next(from)) {
     const { number, start, end } = from.field
-    if (number === 1) name = latin1Text(from.bytes, start, end)
+    if (number === 1) name = headerName(from.bytes, start, end)
     else if (number === 2 || number === 3) {
       if (end - start > XFCC_BYTES_MAX) return fail(draft, 'call-too-large', 'a header is too long')
-      if (end > start) value = latin1Text(from.bytes, start, end)
+      if (end > start) value = shortText(from.bytes, start, end)
     }
   }
   if (from.broken) return false
   return keepHeader(name, value, draft)
 }
 
-function keepHeader(name: string, value: string, draft: Draft): boolean {
+function keepHeader(name: string | undefined, value: string, draft: Draft): boolean {
   const { headers } = draft
   // Envoy lower-cases names; an upper-case one did not come from Envoy and could stand beside its lower-case twin.
-  if (name === '' || name !== name.toLowerCase()) return fail(draft, 'call-ambiguous', 'a header name is empty or not in lower case')
+  if (name === undefined) return fail(draft, 'call-ambiguous', 'a header name is empty or not in lower case')
   const before = headers.get(name)
   if (before === undefined) {
     if (headers.size >= HEADERS_MAX) return fail(draft, 'call-too-large', `more than ${HEADERS_MAX} headers`)
