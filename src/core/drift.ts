@@ -280,3 +280,21 @@ export const DRAFT_QUERIES_MAX = 4096
 export const DRAFT_WORKLOADS_MAX = 1024
 /** Fewest queries of a baseline: eight for one neighbourhood, of which a quarter is held back at a time. */
 export const DRAFT_QUERIES_MIN = 16
+
+/** New neighbourhoods that nobody approved yet, of one version of a baseline. */
+export interface Probation {
+  readonly version: string
+  readonly neighbourhoods: ProbationaryNeighbourhood[]
+}
+
+export interface ProbationaryNeighbourhood {
+  /** Sum of the unit sketches in it: its direction. */
+  readonly sum: Float32Array
+  queries: number
+  /** Sum of their distances to the nearest centroid of the baseline. */
+  distances: number
+  readonly firstAt: number
+  lastAt: number
+  /** Workloads and how many of the queries are theirs. */
+  readonly supporters: Map<string, number>
+}
