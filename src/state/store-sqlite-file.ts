@@ -72,8 +72,8 @@ export interface SqliteFile {
 }
 
 export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile {
-  // Ours alone: it says who did what, and when. The files beside it get the same mode.
-  closeSync(openSync(file, 'a', 0o600))
+  makeFile(file)
+  const opened = identityOf(file)
   const database = new DatabaseSync(file, { timeout: BUSY_MS })
   const within = <T>(work: () => T): T => {
     database.exec('BEGIN IMMEDIATE')
@@ -92,12 +92,11 @@ export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile 
   // A power cut must not bring back an approval that was used, so each commit is synced; batches share one.
   database.exec('PRAGMA synchronous = FULL')
   const since = whileBusy(() => within(() => begin(database)))
-  const opened = identityOf(file)
   const ask = createAsk(database, entriesMax, since)
   return {
     answer(batch) {
       if (identityOf(file) !== opened) throw new Error('the file was removed or replaced')
-      // Times are looked up as little as what is asked differs in them: the earliest forgets least.
+      // By the earliest of their times, which forgets least.
       const by = Math.min(...batch.map(({ now }) => now)) - KEPT_AFTER_MS
       if (!batch.some(({ kind }) => kind === 'put' || kind === 'replace')) return batch.map(ask.one)
       return within(() => {
@@ -106,6 +105,18 @@ export function openSqliteFile({ file, entriesMax }: SqliteOptions): SqliteFile 
       })
     },
     close: () => database.close()
+  }
+}
+
+/**
+ * Ours alone: it says who did what, and when. The files beside it get the same mode. One that is there is not opened for this, as
+ * closing it would undo the locks that this process has on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+ */
+function makeFile(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
   }
 }
 
