@@ -1,11 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { type Acted, type ApprovalAnswer, type ApprovalNeed, REQUEST_MS, REQUESTS_PER_CALLER_MAX } from '../../src/core/approval.ts'
 import { parseSpiffeId, type SpiffeId } from '../../src/core/spiffe-id.ts'
 import type { Store } from '../../src/core/store.ts'
 import { createApprovalDesk } from '../../src/state/approval-desk.ts'
 import { createApprovals } from '../../src/state/approvals.ts'
 import { createMemoryStore } from '../../src/state/store-memory.ts'
+import { openSqliteStore } from '../../src/state/store-sqlite.ts'
 
 const AT = Date.UTC(2026, 10, 21)
 const APPROVAL_MS = 300_000
@@ -324,6 +328,29 @@ describe('bounds and faults', () => {
     await one.decide(asked(await one.use(DROP, 'c1', AT)), 'approve', ALICE, 'yes', AT)
     const answers = await Promise.all([one.use(DROP, 'c2', AT), other.use(DROP, 'c3', AT), one.use(DROP, 'c4', AT)])
     expect(answers.filter((answer) => answer.kind === 'approved')).toHaveLength(1)
+  })
+})
+
+describe('several processes and one file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vecauthz-approvals-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  it('asked at one, approved at another, used once between them, and remembered', async () => {
+    const file = join(folder, 'state.sqlite')
+    const stores = [openSqliteStore({ file }), openSqliteStore({ file })]
+    const [one, other] = stores.map((store) => desk(store)) as [ReturnType<typeof desk>, ReturnType<typeof desk>]
+    const id = asked(await one.use(DROP, 'c1', AT))
+    expect(asked(await other.use(DROP, 'c2', AT))).toBe(id)
+    const both = await Promise.all([one.decide(id, 'approve', ALICE, 'yes', AT), other.decide(id, 'refuse', BOB, 'no', AT)])
+    expect(both.filter(({ kind }) => kind === 'done')).toHaveLength(1)
+    const second: ApprovalNeed = { ...DROP, digest: 'digest 2' }
+    await other.decide(asked(await one.use(second, 'c3', AT)), 'approve', ALICE, 'yes', AT)
+    const uses = await Promise.all([0, 1, 2, 3].map((nth) => (nth % 2 === 0 ? one : other).use(second, `u${nth}`, AT)))
+    expect(uses.filter(({ kind }) => kind === 'approved')).toHaveLength(1)
+    await Promise.all(stores.map((store) => store.close()))
+    const again = openSqliteStore({ file })
+    expect((await desk(again).use(second, 'c4', AT)).kind).toBe('required')
+    await again.close()
   })
 })
 
