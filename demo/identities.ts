@@ -8,8 +8,7 @@ export const GATEWAY_SERVER = id('/vecauthz/gateway')
 export const INDEX_ENVOY = id('/envoy/index')
 export const INDEX_SERVER = id('/vecauthz/index')
 export const EGRESS_SERVER = id('/vecauthz/egress')
-/** What tokens of the pair are for, and what they could be for as well (config/policy.yaml). */
-export const INDEX_NAME = 'demo-index'
+/** What tokens of the pair could be for as well (config/policy.yaml). */
 export const OTHER_INDEX_NAME = 'archive-index'
 /** The Envoy of somebody else: it has a good SVID and may not ask. */
 export const OTHER_ENVOY = id('/envoy/other')

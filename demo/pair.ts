@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parse, stringify } from 'yaml'
 import { envoyBinary } from '../setup/components.ts'
 import { type Ask, callPlain, type Door } from './client.ts'
+import { addDatabases, type OtherDatabase } from './databases.ts'
 import { type RunningEnvoy, startEnvoy } from './envoy.ts'
 import { type Bootstrap, type EnvoyOverrides, httpOf, named } from './envoy-config.ts'
 import { DATABASE, EGRESS_SERVER, INDEX_ENVOY, INDEX_SERVER, INDEXER, TRIALS, TRUST_DOMAIN } from './identities.ts'
@@ -24,8 +25,8 @@ export interface PairOptions {
   readonly say: (line: string) => void
   /** Lifetime of the stack's SVIDs in seconds; 600 unless told. */
   readonly svidSeconds?: number
-  /** Changes the agents' Envoys. */
-  readonly egressEnvoy?: (bootstrap: Bootstrap) => void
+  /** Of the stack's other databases, those that the pair serves as well. */
+  readonly databases?: readonly OtherDatabase[]
 }
 
 export interface Pair {
@@ -70,7 +71,7 @@ export async function startPair(stack: Stack, options: PairOptions): Promise<Pai
 }
 
 async function build(stack: Stack, options: PairOptions, stops: (() => Promise<unknown>)[]): Promise<Omit<Pair, 'stop'>> {
-  const { svidSeconds: seconds = 600 } = options
+  const { svidSeconds: seconds = 600, databases = [] } = options
   const folder = join(stack.folder, 'pair')
   mkdirSync(folder, { mode: 0o700 })
   const kept = async <T extends { stop: () => Promise<unknown> }>(starting: Promise<T>): Promise<T> => {
@@ -80,7 +81,7 @@ async function build(stack: Stack, options: PairOptions, stops: (() => Promise<u
   }
   const scratch = await makeScratch(stack)
   const server = (name: string, kind: 'egress' | 'index') =>
-    kept(startServerProcess(folder, writeSettings(stack, { folder, name, kind, seconds })))
+    kept(startServerProcess(folder, writeSettings(stack, { folder, name, kind, seconds, databases })))
   const [egress, index, index2] = await all([server('egress', 'egress'), server('index', 'index'), server('index2', 'index')])
   const envoy = (name: string, id: string, overrides: EnvoyOverrides) => {
     const its = envoyFolder(stack, folder, name, id)
@@ -89,15 +90,15 @@ async function build(stack: Stack, options: PairOptions, stops: (() => Promise<u
     return kept(startEnvoy({ binary: envoyBinary(), configFile, folder: its, overrides: limits }))
   }
   const inFront = (name: string, asked: ServerProcess) => {
-    const upstreams = { chroma: here(stack.recorder.port), vecauthz: here(asked.port), vecauthz_writes: here(asked.port) }
-    return envoy(name, INDEX_ENVOY, { upstreams, edit: carelessHost })
+    const ours = { chroma: here(stack.recorder.port), vecauthz: here(asked.port), vecauthz_writes: here(asked.port) }
+    const others = databases.map((kind) => stack.database(kind).upstreams)
+    return envoy(name, INDEX_ENVOY, { upstreams: Object.assign(ours, ...others), edit: carelessHost })
   }
   const [first, second] = await all([inFront('index-1', index), inFront('index-2', index2)])
   const beside = (agent: PairAgent) => {
     const to = here(first.port('index_in'))
     const upstreams = { index: to, index_grpc: to, vecauthz: here(egress.port), vecauthz_writes: here(egress.port) }
-    const edit = options.egressEnvoy
-    return envoy(`egress-${agent}`, AGENTS[agent], { upstreams, ...(edit === undefined ? {} : { edit }) })
+    return envoy(`egress-${agent}`, AGENTS[agent], { upstreams })
   }
   const [indexer, trials] = await all([beside('indexer'), beside('trials')])
   await takesWrites(indexer, scratch)
@@ -153,6 +154,7 @@ interface Place {
   readonly name: string
   readonly kind: 'egress' | 'index'
   readonly seconds: number
+  readonly databases: readonly OtherDatabase[]
 }
 
 /** One for each end: they have one policy here, and could have two. */
@@ -176,7 +178,7 @@ async function takesWrites(agent: RunningEnvoy, scratch: string): Promise<void> 
 }
 
 /** The shipped demo/config with this run's ports, sockets and lifetimes; the policy is that of the stack. */
-function writeSettings(stack: Stack, { folder, name, kind, seconds }: Place): string {
+function writeSettings(stack: Stack, { folder, name, kind, seconds, databases }: Place): string {
   const settings = parse(readFileSync(join(ROOT, `demo/config/${kind}.yaml`), 'utf8'))
   const policyFile = policyFileOf(folder, kind)
   if (!existsSync(policyFile)) copyFileSync(stack.policyFile, policyFile)
@@ -189,6 +191,8 @@ function writeSettings(stack: Stack, { folder, name, kind, seconds }: Place): st
     subject_issuers: [{ issuer: IDP_ISSUER, jwks_url: stack.idp.jwksUrl }],
     audit: { file: join(folder, `audit-${name}.jsonl`) }
   })
+  // Their rules are in the stack's policy already.
+  addDatabases(databases, settings, { collections: [] })
   if (kind === 'index') {
     settings.databases[0].url = stack.chromaUrl
     settings.state.file = join(folder, 'index.sqlite')

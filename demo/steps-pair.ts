@@ -1,13 +1,17 @@
 /** The pair's steps: what comes through both hops, and what is tried past the first one, straight at the index. */
 import { Agent } from 'node:https'
 import { POLICY_TOKEN_HEADER } from '../src/core/policy-token.ts'
+import type { RuleNumber } from '../src/identity/rules.ts'
 import { type Answer, type Ask, type Credentials, call } from './client.ts'
 import { EGRESS_SERVER, GATEWAY_SERVER, INDEXER, OTHER_INDEX_NAME, TRIALS } from './identities.ts'
 import { askEgress, callFrom, type PairScene } from './pair.ts'
 import { bentOnly, type Change, macBy, partsOf, signedBy, x5cOf } from './pair-token.ts'
 import { collectionPath, hitsOf, namedPath, type Step, searchBody, type TenantId } from './step.ts'
 
-type PairStep = Step<PairScene>
+export interface PairStep extends Step<PairScene> {
+  /** By which rule of the policy token the index refuses it (src/identity/rules.ts). */
+  readonly rule?: RuleNumber
+}
 
 const THROUGH: readonly PairStep[] = [
   {
@@ -54,7 +58,8 @@ const THROUGH: readonly PairStep[] = [
       const ask = searchIn(scene, 'acme')
       return straight(scene, TRIALS, ask, await tokenFor(scene, INDEXER, { ...ask, ...asTrials(scene) }))
     },
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-11'
   }
 ]
 
@@ -63,7 +68,8 @@ const STRAIGHT: readonly PairStep[] = [
     name: 'straight to the index, past the first hop',
     shows: 'acme/indexer: mTLS to the index, POST …/tenants/acme/…/query',
     run: (scene) => straight(scene, INDEXER, searchIn(scene, 'acme'), undefined),
-    want: { status: 401, reason: 'token-missing' }
+    want: { status: 401, reason: 'token-missing' },
+    rule: 'T-1'
   },
   {
     name: 'the same with the token that the egress server gave for this very request (the neighbour of what follows)',
@@ -76,26 +82,30 @@ const STRAIGHT: readonly PairStep[] = [
     name: 'a role by `Host`: a host whose checks say that a gateway asks',
     shows: 'acme/indexer: Host: localhost, for which a careless Envoy sends context_extensions {role: gateway}; no token',
     run: (scene) => straight(scene, INDEXER, { ...searchIn(scene, 'acme'), headers: { host: 'localhost' } }, undefined),
-    want: { status: 401, reason: 'token-missing' }
+    want: { status: 401, reason: 'token-missing' },
+    rule: 'T-1'
   },
   {
     name: 'the token, for that host',
     shows: 'acme/indexer: Host: localhost, token for chroma.demo.vecauthz.test',
     run: (scene) => withToken(scene, (token) => token, { headers: { host: 'localhost' } }),
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-13'
   },
   {
     name: 'the token, with another body',
     shows: 'acme/indexer: token for n_results 3, body with n_results 4',
     run: (scene) => withToken(scene, (token) => token, { body: searchBody('acme', 0, { n_results: 4 }) }),
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-13'
   },
   {
     name: 'the token, on another path',
     shows: 'acme/indexer: token for …/query, POST …/get',
     run: (scene) =>
       withToken(scene, (token) => token, { target: collectionPath('acme', scene.stack.collections['acme'] ?? '', 'get'), body: '{}' }),
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-13'
   },
   {
     name: 'the token, with another method: dropping what it let one read',
@@ -104,7 +114,8 @@ const STRAIGHT: readonly PairStep[] = [
       const ask = { method: 'GET', target: namedPath('acme', 'scratch-pair') }
       return straight(scene, INDEXER, { ...ask, method: 'DELETE' }, await tokenFor(scene, INDEXER, ask))
     },
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-13'
   },
   {
     name: "another agent's certificate at the index",
@@ -113,7 +124,8 @@ const STRAIGHT: readonly PairStep[] = [
       const ask = searchIn(scene, 'acme')
       return straight(scene, TRIALS, ask, await tokenFor(scene, INDEXER, ask))
     },
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-11'
   },
   {
     name: 'the token, as if it were for another agent',
@@ -122,20 +134,21 @@ const STRAIGHT: readonly PairStep[] = [
       const ask = searchIn(scene, 'acme')
       return straight(scene, TRIALS, ask, bentOnly(await tokenFor(scene, INDEXER, ask), { claims: { sub: TRIALS } }))
     },
-    want: { status: 401, reason: 'token-invalid' }
+    want: { status: 401, reason: 'token-invalid' },
+    rule: 'T-7'
   }
 ]
 
 /** What even the egress server's own key does not make good. */
 const CLAIMED: readonly PairStep[] = [
-  byEgress('for another tenant', { tenant: 'globex' }, 'token-mismatch'),
-  byEgress('for a tenant that the egress server may not vouch for', { tenant: 'initech' }, 'token-invalid'),
-  byEgress('for another index', { aud: OTHER_INDEX_NAME }, 'token-mismatch'),
-  byEgress('for an index that nobody listed', { aud: 'elsewhere' }, 'token-invalid'),
-  byEgress('for another operation', { act: 'read' }, 'token-mismatch'),
-  byEgress('that expired half a minute ago', () => ({ iat: seconds() - 60, exp: seconds() - 30 }), 'token-expired'),
-  byEgress('from the future', () => ({ iat: seconds() + 60, exp: seconds() + 90 }), 'token-invalid'),
-  byEgress('for an hour', () => ({ exp: seconds() + 3600 }), 'token-invalid')
+  byEgress('for another tenant', { tenant: 'globex' }, 'token-mismatch', 'T-12'),
+  byEgress('for a tenant that the egress server may not vouch for', { tenant: 'initech' }, 'token-invalid', 'T-12'),
+  byEgress('for another index', { aud: OTHER_INDEX_NAME }, 'token-mismatch', 'T-10'),
+  byEgress('for an index that nobody listed', { aud: 'elsewhere' }, 'token-invalid', 'T-10'),
+  byEgress('for another operation', { act: 'read' }, 'token-mismatch', 'T-14'),
+  byEgress('that expired half a minute ago', () => ({ iat: seconds() - 60, exp: seconds() - 30 }), 'token-expired', 'T-16'),
+  byEgress('from the future', () => ({ iat: seconds() + 60, exp: seconds() + 90 }), 'token-invalid', 'T-17'),
+  byEgress('for an hour', () => ({ exp: seconds() + 3600 }), 'token-invalid', 'T-15')
 ]
 
 const SIGNED: readonly PairStep[] = [
@@ -143,9 +156,10 @@ const SIGNED: readonly PairStep[] = [
     name: 'an issuer that is on no list, though its SVID is good',
     shows: `acme/indexer: {iss: ${GATEWAY_SERVER}}, signed by it`,
     run: (scene) => withToken(scene, (token) => signedBy(svid(scene, GATEWAY_SERVER), token, { claims: { iss: GATEWAY_SERVER } })),
-    want: { status: 401, reason: 'token-invalid' }
+    want: { status: 401, reason: 'token-invalid' },
+    rule: 'T-9'
   },
-  bent('the signature stripped', 'header.claims.', (token) => bentOnly(token, {}, '')),
+  bent('T-1', 'the signature stripped', 'header.claims.', (token) => bentOnly(token, {}, '')),
   {
     name: 'the signature of another good token',
     shows: 'acme/indexer: header.claims of the one, signature of the other',
@@ -153,24 +167,25 @@ const SIGNED: readonly PairStep[] = [
       const other = await tokenFor(scene, INDEXER, { ...searchIn(scene, 'acme'), body: searchBody('acme', 1) })
       return withToken(scene, (token) => bentOnly(token, {}, partsOf(other).signature))
     },
-    want: { status: 401, reason: 'token-invalid' }
+    want: { status: 401, reason: 'token-invalid' },
+    rule: 'T-7'
   },
-  bent('`alg: none`, and no signature', '{alg: none}', (token) => bentOnly(token, { header: { alg: 'none' } }, '')),
-  bent('`alg: none`, with the signature that was there', '{alg: none}', (token) => bentOnly(token, { header: { alg: 'none' } })),
-  bent('`alg: HS256` under the public key of the egress server', '{alg: HS256}, HMAC under the certificate in x5c', (token) =>
+  bent('T-1', '`alg: none`, and no signature', '{alg: none}', (token) => bentOnly(token, { header: { alg: 'none' } }, '')),
+  bent('T-2', '`alg: none`, with the signature that was there', '{alg: none}', (token) => bentOnly(token, { header: { alg: 'none' } })),
+  bent('T-2', '`alg: HS256` under the public key of the egress server', '{alg: HS256}, HMAC under the certificate in x5c', (token) =>
     macBy(Buffer.from(leafOf(token), 'base64'), token)
   ),
-  bent('another algorithm of the same key', '{alg: ES384}', (token) => bentOnly(token, { header: { alg: 'ES384' } })),
-  bent("the agent's own chain in `x5c`, with its own signature", '{x5c: acme/indexer}', (token, scene) =>
+  bent('T-7', 'another algorithm of the same key', '{alg: ES384}', (token) => bentOnly(token, { header: { alg: 'ES384' } })),
+  bent('T-8', "the agent's own chain in `x5c`, with its own signature", '{x5c: acme/indexer}', (token, scene) =>
     signedBy(svid(scene, INDEXER), token)
   ),
-  bent("the agent's own chain in `x5c`, with the signature that was there", '{x5c: acme/indexer}', (token, scene) =>
+  bent('T-8', "the agent's own chain in `x5c`, with the signature that was there", '{x5c: acme/indexer}', (token, scene) =>
     bentOnly(token, { header: { x5c: x5cOf(svid(scene, INDEXER).chain) } })
   ),
-  bent("the egress server's chain in `x5c`, signed by the agent", '{x5c: vecauthz/egress}', (token, scene) =>
+  bent('T-7', "the egress server's chain in `x5c`, signed by the agent", '{x5c: vecauthz/egress}', (token, scene) =>
     signedBy(svid(scene, INDEXER), token, { header: { x5c: partsOf(token).header['x5c'] } })
   ),
-  bent("the egress server's name, from an authority of one's own", '{x5c: vecauthz/egress of a foreign CA}', (token, scene) =>
+  bent('T-6', "the egress server's name, from an authority of one's own", '{x5c: vecauthz/egress of a foreign CA}', (token, scene) =>
     signedBy(scene.stack.issuer.issueOdd({ kind: 'foreign-authority', id: EGRESS_SERVER }), token)
   )
 ]
@@ -191,13 +206,15 @@ const ONCE: readonly PairStep[] = [
     name: 'a token for a write, used twice',
     shows: 'acme/indexer: the same POST …/{scratch}/add with the same token, again',
     run: (scene) => writtenAgain(scene, 0),
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-19'
   },
   {
     name: 'a token for a write, the second time at another index server',
     shows: 'acme/indexer: the same write with the same token, at the other Envoy, which asks another process',
     run: (scene) => writtenAgain(scene, 1),
-    want: { status: 401, reason: 'token-mismatch' }
+    want: { status: 401, reason: 'token-mismatch' },
+    rule: 'T-19'
   },
   {
     name: 'that other index server takes a write whose token is new (its neighbour)',
@@ -257,25 +274,32 @@ async function withToken(scene: PairScene, bend: (token: string) => string, chan
   return straight(scene, INDEXER, { ...ask, ...change }, bend(token))
 }
 
-function bent(name: string, shows: string, bend: (token: string, scene: PairScene) => string): PairStep {
+function bent(rule: RuleNumber, name: string, shows: string, bend: (token: string, scene: PairScene) => string): PairStep {
   return {
     name,
     shows: `acme/indexer: ${shows}`,
     run: (scene) => withToken(scene, (token) => bend(token, scene)),
-    want: { status: 401, reason: 'token-invalid' }
+    want: { status: 401, reason: 'token-invalid' },
+    rule
   }
 }
 
 type Claims = NonNullable<Change['claims']>
 
 /** A token of the egress server's own, that says something else than the call is. */
-function byEgress(name: string, claims: Claims | (() => Claims), reason: 'token-invalid' | 'token-mismatch' | 'token-expired'): PairStep {
+function byEgress(
+  name: string,
+  claims: Claims | (() => Claims),
+  reason: 'token-invalid' | 'token-mismatch' | 'token-expired',
+  rule: RuleNumber
+): PairStep {
   const given = typeof claims === 'function' ? claims : () => claims
   return {
     name: `a token ${name}`,
     shows: `acme/indexer: {${Object.keys(given()).join(', ')}} changed, signed by vecauthz/egress`,
     run: (scene) => withToken(scene, (token) => signedBy(svid(scene, EGRESS_SERVER), token, { claims: given() })),
-    want: { status: 401, reason }
+    want: { status: 401, reason },
+    rule
   }
 }
 

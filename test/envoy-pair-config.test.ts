@@ -2,6 +2,10 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Bootstrap, type Config, httpFilterOf, httpOf, named, readBootstrap } from '../demo/envoy-config.ts'
+import type { ProbeGrant } from '../src/core/decision.ts'
+import { DIALECTS } from '../src/databases/dialects.ts'
+import { type AllowAnswer, allowAnswer, egressAnswer } from '../src/verdict/answer.ts'
+import { callerOf } from './support/grants.ts'
 import { KEPT, STRIPPED } from './support/stripped-headers.ts'
 
 /** The pair's files line by line: each is the line of gateway.yaml or agent-sidecar.yaml, whose tests hold it, or stands here. */
@@ -141,6 +145,44 @@ describe('egress.yaml', () => {
     })
     return { ...host, routes }
   }
+})
+
+describe('what vecauthz sets and removes is what Envoy lets it change', () => {
+  const allowed = (b: Bootstrap) => new RegExp(authz(b)['decoder_header_mutation_rules'].allow_expression.regex)
+  const grant = { kind: 'probe', caller: callerOf('spiffe://demo.vecauthz.test/x') } as ProbeGrant
+  const namesOf = ({ set, remove }: AllowAnswer) => [...set.map(([name]) => name), ...remove]
+
+  it.each(Object.values(DIALECTS))('at the index for $kind', ({ credentialHeaders }) => {
+    const names = namesOf(allowAnswer(grant, 'decision', credentialHeaders, { set: [['dbname', 'x']], remove: ['x-proxy-ext-user'] }))
+    expect(names).toEqual(expect.arrayContaining(OURS))
+    expect(names.filter((name) => !allowed(index).test(name))).toEqual([])
+  })
+
+  it('at egress', () => {
+    const names = namesOf(egressAnswer(grant, 'decision', 't.o.k'))
+    expect(names).toContain('x-vecauthz-policy-token')
+    expect(names.filter((name) => !allowed(egress).test(name))).toEqual([])
+  })
+
+  it('and at egress nothing that the token is about, or that the index judges', () => {
+    const kept = [
+      ':path',
+      ':authority',
+      ':method',
+      'content-type',
+      'content-encoding',
+      'grpc-encoding',
+      'dbname',
+      'db-name',
+      ...OURS.slice(1)
+    ]
+    expect(
+      Object.values(DIALECTS)
+        .flatMap(({ meaningHeaders }) => meaningHeaders)
+        .filter((name) => !kept.includes(name))
+    ).toEqual([])
+    expect(kept.filter((name) => allowed(egress).test(name))).toEqual([])
+  })
 })
 
 describe.each([

@@ -37,13 +37,18 @@ describe("the demo's steps of the pair", () => {
     expect(new Set(PAIR_STEPS.map((one) => one.name)).size).toBe(PAIR_STEPS.length)
     const refused = PAIR_STEPS.filter(({ want }) => want.status === 'tls' || want.status >= 400)
     expect(refused.length).toBeGreaterThanOrEqual(30)
+    expect(refused.filter(({ rule }) => rule !== undefined).length).toBeGreaterThanOrEqual(29)
     const reasons = new Set(refused.map(({ want }) => want.reason))
     for (const reason of ['token-missing', 'token-invalid', 'token-expired', 'token-mismatch'] as const) expect(reasons).toContain(reason)
   })
 
   it.each(PAIR_STEPS.map((step) => ({ name: step.name, step })))('$name', async ({ step }) => {
-    const outcome = await runStep(step, scene)
-    expect(outcome.wrong).toBeUndefined()
+    const { wrong, answer } = await runStep(step, scene)
+    expect(wrong).toBeUndefined()
+    if (step.rule === undefined) return
+    // Refused for what it shows, and not for something else that is wrong with it.
+    const { because } = await recorded([pair.auditFiles.index, pair.auditFiles.index2], answer.decisionId)
+    expect(because).toMatch(new RegExp(`^${step.rule}: `))
   })
 })
 
@@ -185,14 +190,13 @@ async function setMode(kind: 'egress' | 'index', mode: 'shadow' | 'enforce', eff
   stack.recorder.clear()
 }
 
-/** The record of a decision; it is written soon after the answer. */
-function recorded(file: string, decisionId: string | undefined) {
+/** The record of a decision, in one of these files; it is written soon after the answer. */
+function recorded(files: string | readonly string[], decisionId: string | undefined) {
   return vi.waitFor(
     () => {
-      const line = readFileSync(file, 'utf8')
-        .split('\n')
-        .find((one) => one.includes(`"${decisionId}"`))
-      return line === undefined ? expect.fail(`${file} has no record of ${decisionId}`) : JSON.parse(line)
+      const lines = [files].flat().flatMap((file) => readFileSync(file, 'utf8').split('\n'))
+      const line = lines.find((one) => one.includes(`"decision_id":"${decisionId}"`))
+      return line === undefined ? expect.fail(`there is no record of ${decisionId}`) : JSON.parse(line)
     },
     { timeout: 5_000, interval: 50 }
   )
