@@ -25,5 +25,3 @@ export const state = z.discriminatedUnion('kind', [
     password_file: z.string().min(1).optional().describe('File that holds the password, relative to this file')
   })
 ])
-
-export type StateSettings = z.infer<typeof state>

@@ -5,11 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openSqliteStore } from '../../src/state/store-sqlite.ts'
 
 const KILLS = Number(process.env['STORE_KILLS'] ?? 20)
-const WRITER = join(import.meta.dirname, '../support/store-writer.ts')
+const WRITER = fileURLToPath(new URL('../support/store-writer.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'kill-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
