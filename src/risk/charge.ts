@@ -55,18 +55,32 @@ function paceOf({ per_second: perSecond, burst }: BudgetDocument): Pace {
   return { perSecond, burst }
 }
 
+/**
+ * No call leaves a larger debt than a burst, so what is larger was left by a clock that was ahead and has come back: it is cut to the
+ * whole burst, which gives nothing away, and nobody waits for an hour that will not pass.
+ */
+function tatOf(memory: Memory, name: string, now: number, { perSecond, burst }: Pace, share: number): number | undefined {
+  const tat = memory.budgetOf(name)
+  const most = now + (burst * 1000) / perSecond / share
+  // A second of slack: rounding is no step of a clock.
+  if (tat === undefined || tat <= most + 1000) return tat
+  memory.keepBudget(name, most, now)
+  return most
+}
+
 /** All or nothing: a call that is over one budget is charged to none. */
 function spend(grant: AnyGrant, budget: BudgetDocument, now: number, memory: Memory, terms: Terms): Charge {
   const cost = costOf(grant.call)
   const name = grant.caller.id.text
-  const own = admit(memory.budgetOf(name), now, cost, paceOf(budget), terms.share)
+  const pace = paceOf(budget)
+  const own = admit(tatOf(memory, name, now, pace, terms.share), now, cost, pace, terms.share)
   if (own.kind !== 'admitted') return own
   const { further } = terms
   if (further === undefined) return memory.keepBudget(name, own.tat, now) ? ADMITTED : FULL
   const [names, tats]: [string[], number[]] = [[name], [own.tat]]
-  const asked = (of: string, pace: Pace, price: number, where: string, share: number): Charge | undefined => {
-    const admission = admit(memory.budgetOf(where), now, price, pace, share)
-    if (admission.kind !== 'admitted') return { ...admission, of, pace }
+  const asked = (of: string, its: Pace, price: number, where: string, share: number): Charge | undefined => {
+    const admission = admit(tatOf(memory, where, now, its, share), now, price, its, share)
+    if (admission.kind !== 'admitted') return { ...admission, of, pace: its }
     names.push(where)
     tats.push(admission.tat)
     return undefined
@@ -131,7 +145,8 @@ export function overdrawn(
   memory: Memory,
   share = 1
 ): Unpaid | undefined {
-  const admission = admit(memory.budgetOf(caller.id.text), now, 1, paceOf(budget), share)
+  const pace = paceOf(budget)
+  const admission = admit(tatOf(memory, caller.id.text, now, pace, share), now, 1, pace, share)
   if (admission.kind !== 'wait') return undefined
   if (check !== '' && memory.repeatOf(check, now) !== undefined) return undefined
   const because = `the budget of ${budget.per_second}/s, burst ${budget.burst}, is spent; the call was not read`
@@ -151,7 +166,7 @@ export function chargeRefusal(
   if (check !== '' && memory.repeatOf(check, now) !== undefined) return
   const msPerCost = 1000 / budget.per_second / share
   const cost = 1 + Math.floor(bytes / BYTES_PER_COST)
-  const before = Math.max(memory.budgetOf(caller.id.text) ?? now, now)
+  const before = Math.max(tatOf(memory, caller.id.text, now, paceOf(budget), share) ?? now, now)
   // A debt that was larger already, by a larger budget or a slower rate, is not forgiven for that.
   const tat = Math.max(before, Math.min(before + cost * msPerCost, now + (budget.burst * 1000) / budget.per_second))
   // Without room there is nothing to charge to; a granted call is refused for that, a refused one already is.

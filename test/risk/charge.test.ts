@@ -51,6 +51,14 @@ describe('charging', () => {
     expect(overdrawn(caller, BUDGET, 'b', 100, memory)).toBeUndefined()
   })
 
+  it('a clock that went an hour ahead and came back makes nobody wait for an hour, and gives nothing away', () => {
+    const memory = createMemory()
+    expect(charge(grantOf(5), BUDGET, '', 3_600_000, memory).ok).toBe(true)
+    expect(charge(grantOf(1), BUDGET, '', 1_000, memory)).toMatchObject({ retryAfterMs: 100 })
+    expect(charge(grantOf(5), BUDGET, '', 1_400, memory)).toMatchObject({ retryAfterMs: 100 })
+    expect(charge(grantOf(5), BUDGET, '', 1_500, memory).ok).toBe(true)
+  })
+
   it('a repeat of a charged check is not kept out by a budget that is spent since', () => {
     const memory = createMemory()
     expect(charge(grantOf(5), BUDGET, 'first', 0, memory).ok).toBe(true)
