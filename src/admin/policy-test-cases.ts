@@ -89,11 +89,6 @@ export function factsOfCase({ caller, user, at }: TestCase, call: TestCall, sett
   return { ...facts, call: callOf(endpoint, operation, targets, shapeOf(call)), targets: resolved }
 }
 
-/** Deletions by id are of another kind than those by a filter, which name no records. Definitions are changes of what is there. */
-function endpointOf({ operation, records }: TestCall): string {
-  return operation === 'delete' && records !== 0 ? 'records.delete' : `test.${operation}`
-}
-
 function callerOf(text: string, user: TestCase['user'], at: number): Caller | undefined {
   const id = parseSpiffeId(text)
   if (!id.ok) return undefined

@@ -77,7 +77,12 @@ async function actualOf(file: TestFile, test: TestCase, { settings, written }: C
   const now = edges.now()
   if (test.request === undefined) {
     const outcome = test.call && regrant(factsOfCase(test, test.call, settings, written, now), written.policy)
-    if (outcome?.verdict === 'allow') return { actual: 'allow', because: undefined, rule: outcome.rule }
+    if (outcome?.verdict === 'allow') {
+      // What the policy says is asked, and shadow only puts off that it counts.
+      const { rule, judged, waits } = outcome
+      if (judged !== undefined) return { actual: judged.kind, because: judged.because, rule: undefined }
+      return { actual: waits === undefined ? 'allow' : 'approval-required', because: waits, rule }
+    }
     if (outcome?.verdict === 'deny') return { actual: outcome.reason.kind, because: outcome.reason.because, rule: undefined }
     return { actual: 'unknown', because: outcome?.because, rule: undefined }
   }
@@ -86,6 +91,7 @@ async function actualOf(file: TestFile, test: TestCase, { settings, written }: C
   const message = messageOf(test.request, settings.databases[0]?.authorities[0] ?? '')
   const { decision } = await edges.judge(settings, written.policy, facts)(message, { caller: test.caller, user: test.user })
   if (decision.verdict === 'deny') return { actual: decision.reason.kind, because: decision.reason.because, rule: undefined }
+  if (decision.judged !== undefined) return { actual: decision.judged.kind, because: decision.judged.because, rule: undefined }
   return { actual: 'allow', because: undefined, rule: decision.grant.kind === 'tenant' ? decision.grant.rule : 'probe' }
 }
 

@@ -17,6 +17,7 @@ const OF_POLICY: readonly DenyKind[] = [
   'attestation-too-weak',
   'write-not-allowed',
   'delete-not-allowed',
+  'approval-required',
   'export-not-allowed',
   'vectors-not-allowed',
   'call-too-large'
@@ -45,7 +46,9 @@ export function compare(facts: CallFacts, recorded: Recorded, policy: Policy): C
   const outcome = regrant(facts, policy)
   if (outcome.verdict === 'deny') return as(outcome.reason.kind, outcome.reason.because)
   if (!ofPolicy || (outcome.verdict === 'unknown' && (unread || isOfDatabase(facts, before)))) return as(before, undefined)
-  return outcome.verdict === 'unknown' ? as('unknown', outcome.because) : as('allow', undefined, outcome.rule)
+  if (outcome.verdict === 'unknown') return as('unknown', outcome.because)
+  const { rule, waits } = outcome
+  return waits === undefined || recorded.approved ? as('allow', undefined, rule) : as('approval-required', waits, rule)
 }
 
 /** A record for which there is no policy to ask. */

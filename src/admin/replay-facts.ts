@@ -30,6 +30,8 @@ export interface Recorded {
   readonly rule: string | undefined
   readonly tenant: string | undefined
   readonly revision: string
+  /** Somebody else had said yes. */
+  readonly approved: boolean
 }
 
 export type ReadRecord =
@@ -82,6 +84,7 @@ const recordSchema = z.object({
       dimensions: z.number()
     })
     .optional(),
+  approval: z.object({ state: z.string() }).optional(),
   policy_revision: z.string()
 })
 type Written = z.infer<typeof recordSchema>
@@ -98,10 +101,14 @@ export function readRecord(line: string): ReadRecord {
     const { path = [], message = '' } = read.error.issues[0] ?? {}
     return { ok: false, says: `No audit record: ${path.map(String).join('.') || 'the line'}: ${message}` }
   }
-  const { decision_id: id, ts, verdict, reason, because, rule, tenant, policy_revision: revision } = read.data
+  const { decision_id: id, ts, verdict, reason, because, rule, tenant, approval, policy_revision: revision } = read.data
   const caller = callerOf(read.data)
   if (caller === 'bad') return { ok: false, says: 'No audit record: caller.spiffe_id is no SPIFFE ID' }
-  return { ok: true, facts: factsOf(read.data, caller), recorded: { id, ts, verdict, reason, because, rule, tenant, revision } }
+  return {
+    ok: true,
+    facts: factsOf(read.data, caller),
+    recorded: { id, ts, verdict, reason, because, rule, tenant, revision, approved: approval?.state === 'approved' }
+  }
 }
 
 function factsOf(written: Written, caller: Caller | undefined): CallFacts {

@@ -1,36 +1,77 @@
 /** From the grant on: a call that is known, under a policy. The one place where the commands ask a policy by themselves. */
 import type { Caller } from '../core/caller.ts'
-import type { DenyReason } from '../core/deny-reason.ts'
+import { type DenyReason, isShadowed } from '../core/deny-reason.ts'
+import type { VectorCall } from '../core/vector-call.ts'
+import { approvalNeed } from '../policy/approval-need.ts'
 import { grantFor, grantProbe, knownSubject, knownWorkload, tenantOf } from '../policy/grant.ts'
-import type { Policy } from '../policy/policy.ts'
+import type { Policy, Workload } from '../policy/policy.ts'
 import type { CallFacts } from './replay-facts.ts'
 
 export type Outcome =
-  | { readonly verdict: 'allow'; readonly rule: string; readonly tenant: string | undefined }
+  | {
+      readonly verdict: 'allow'
+      readonly rule: string
+      readonly tenant: string | undefined
+      /** What it would be denied for, were that not in shadow. */
+      readonly judged: DenyReason | undefined
+      /** Somebody else has to say yes as well, because of this line of the policy. */
+      readonly waits: string | undefined
+    }
   | { readonly verdict: 'deny'; readonly reason: DenyReason; readonly tenant: string | undefined }
   /** A fact is missing. */
   | { readonly verdict: 'unknown'; readonly because: string }
 
-/** Budgets, risk and approvals are not of the policy alone: they are not asked here. */
-export function regrant({ at, caller: proven, database, purpose, call, targets }: CallFacts, policy: Policy): Outcome {
+/** Budgets and risk are not of the policy alone: they are not asked here. Nor is whether somebody said yes, only whether somebody must. */
+export function regrant(facts: CallFacts, policy: Policy): Outcome {
+  const { at, caller: proven, call } = facts
   if (proven === undefined) return unknown('nobody was proven to call')
   const workload = knownWorkload(proven, policy, at)
-  if (!workload.ok) return deny(workload.reason)
+  if (!workload.ok) {
+    const outcome = shadowed(workload.reason, undefined, policy)
+    return outcome.verdict === 'allow' && call === undefined ? unknown(UNREAD) : outcome
+  }
   const caller = underIssuers(proven, policy)
   if (caller === undefined) return deny({ kind: 'subject-invalid', because: `the policy lists no issuer ${proven.subject?.issuer}` })
   const known = knownSubject(caller, workload.value, policy)
   if (!known.ok) return deny(known.reason)
-  if (call === undefined) return unknown('it was refused before the call was read')
+  if (call === undefined) return unknown(UNREAD)
   if (call.operation === 'probe') {
     const probe = grantProbe(caller, call)
-    return probe.ok ? { verdict: 'allow', rule: 'probe', tenant: undefined } : deny(probe.reason)
+    return probe.ok ? { verdict: 'allow', rule: 'probe', tenant: undefined, judged: undefined, waits: undefined } : deny(probe.reason)
   }
-  const tenant = tenantOf(call, { workload: workload.value, subject: caller.subject, database, policy, pin: undefined })
-  if (!tenant.ok) return deny(tenant.reason)
+  return regrantCall(facts, call, caller, workload.value, policy)
+}
+
+const UNREAD = 'it was refused before the call was read'
+
+function regrantCall(
+  { at, database, purpose, targets }: CallFacts,
+  call: VectorCall,
+  caller: Caller,
+  workload: Workload,
+  policy: Policy
+): Outcome {
+  const tenant = tenantOf(call, { workload, subject: caller.subject, database, policy, pin: undefined })
+  if (!tenant.ok) return shadowed(tenant.reason, undefined, policy)
   if (targets === undefined) return unknown('it names a collection by an id only')
   const mine = targets.map((target) => ({ ...target, tenant: target.claim?.kind === 'none' ? tenant.value : target.tenant }))
-  const grant = grantFor(caller, call, tenant.value, mine, database, policy, { workload: workload.value, purpose, now: at })
-  return grant.ok ? { verdict: 'allow', rule: grant.value.rule, tenant: tenant.value } : deny(grant.reason, tenant.value)
+  const grant = grantFor(caller, call, tenant.value, mine, database, policy, { workload, purpose, now: at })
+  if (!grant.ok) return shadowed(grant.reason, tenant.value, policy)
+  const { rule, judged, needs } = grant.value
+  const need = approvalNeed(grant.value, needs, policy, { database, digest: () => '', run: undefined })
+  const allowed = { verdict: 'allow', rule, tenant: tenant.value } as const
+  if (need === undefined || !inShadow(tenant.value, policy)) return { ...allowed, judged, waits: need?.because }
+  return { ...allowed, judged: judged ?? { kind: 'approval-required', because: need.because }, waits: undefined }
+}
+
+function inShadow(tenant: string | undefined, { shadow, shadowTenants }: Policy): boolean {
+  return shadow || (tenant !== undefined && shadowTenants.has(tenant))
+}
+
+/** A denial, or in shadow an allow that says so, as `settle.ts` has it. */
+function shadowed(reason: DenyReason, tenant: string | undefined, policy: Policy): Outcome {
+  if (!inShadow(tenant, policy) || !isShadowed(reason.kind)) return deny(reason, tenant)
+  return { verdict: 'allow', rule: 'shadow', tenant, judged: reason, waits: undefined }
 }
 
 /** Where the entry of a workload stands; undefined for one that is not known. */

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Folder, folderOf } from '../support/offline.ts'
+import { POLICY } from '../support/policy.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const TENANCIES = `
@@ -72,6 +73,18 @@ ${row.more ?? ''}`
 
 const HANDBOOK = '{ database: demo, operation: search, tenant: acme, namespace: rag, collection: handbook'
 
+const rowsOfShadow: readonly Row[] = [
+  { name: 'as allowed', call: `${HANDBOOK} }`, expect: 'allow' },
+  { name: 'above the limit', call: `${HANDBOOK}, top_k: 21 }`, expect: 'call-too-large' },
+  { name: 'of an unknown caller', caller: `${SUPPORT}s`, call: `${HANDBOOK} }`, expect: 'caller-unknown' },
+  { name: 'of another tenant', call: `${HANDBOOK.replace('acme', 'globex')} }`, expect: 'tenant-not-allowed' },
+  {
+    name: 'a request',
+    request: '{ method: DELETE, path: /api/v2/tenants/acme/databases/rag/collections/handbook }',
+    expect: 'delete-not-allowed'
+  }
+]
+
 describe('a case', () => {
   const rows: readonly Row[] = [
     { name: 'as allowed', call: `${HANDBOOK} }`, expect: 'allow' },
@@ -130,6 +143,29 @@ describe('a case', () => {
     )
     expect(cases.filter(({ ok }) => !ok)).toEqual([])
     expect(code).toBe(0)
+  })
+})
+
+describe('a policy in shadow, or with approvals', () => {
+  it('is tested for what it says, not for what is let pass meanwhile', async () => {
+    const shadow = folderOf({ 'policy.yaml': `${POLICY}mode: shadow\n` })
+    const { cases } = await results(shadow, rowsOfShadow)
+    expect(cases.filter(({ ok }) => !ok)).toEqual([])
+    shadow.remove()
+  })
+
+  it('is tested for what somebody else must say yes to, which uses the rule', async () => {
+    const approvals = 'approvals: { actions: [drop, delete], approvers: [spiffe://demo.vecauthz.test/boss] }'
+    const folder = folderOf({ 'policy.yaml': `${POLICY}${approvals}\n` })
+    const scratch = 'tenant: acme, namespace: rag, collection: scratch-1'
+    const { cases, rules } = await results(folder, [
+      { name: 'drop', call: `{ database: demo, operation: drop, ${scratch} }`, expect: 'approval-required' },
+      { name: 'delete by id', call: `{ database: demo, operation: delete, ${scratch} }`, expect: 'allow' },
+      { name: 'delete by filter', call: `{ database: demo, operation: delete, ${scratch}, records: 0 }`, expect: 'approval-required' }
+    ])
+    expect(cases.filter(({ ok }) => !ok)).toEqual([])
+    expect(rules.map(({ hits }) => hits)).toEqual([0, 0, 3])
+    folder.remove()
   })
 })
 

@@ -84,6 +84,30 @@ const REQUESTS: readonly { readonly host: string; readonly method: string; reado
   { host: 'weaviate.test', method: 'GET', path: `/v1/objects/Docs/${HANDBOOK}` }
 ]
 
+/** Some of it in shadow, and some of it with somebody else's yes. */
+const withModes = fc
+  .record({
+    document: generatedPolicy,
+    mode: fc.constantFrom(undefined, undefined, undefined, 'shadow' as const),
+    tenant: fc.constantFrom(undefined, undefined, 'shadow' as const),
+    rules: fc.infiniteStream(
+      fc.constantFrom({}, {}, {}, { mode: 'shadow' as const }, { approval: 'required' as const }, { grant: 'required' as const })
+    ),
+    actions: fc.constantFrom(['drop' as const], ['define' as const, 'drop' as const])
+  })
+  .map(
+    ({ document, mode, tenant, rules, actions }): PolicyDocument => ({
+      ...document,
+      mode,
+      tenants: document.tenants.map((one) => (one.id === 'acme' ? { ...one, mode: tenant } : one)),
+      approvals: { actions, seconds: 60, approvers: [`${TD}/boss`] },
+      collections: document.collections.map((entry) => ({
+        ...entry,
+        allow: entry.allow.map((rule) => ({ ...rule, ...rules.next().value }))
+      }))
+    })
+  )
+
 const question = fc.record({
   request: fc.constantFrom(...REQUESTS),
   who: fc.constantFrom('/a/one', '/a/one', '/a/two', '/b', '/c'),
@@ -129,7 +153,7 @@ describe('a replay', () => {
   it('gives each recorded verdict and rule again, though they are blanked', async () => {
     const seen = { again: 0, unread: 0, allowed: 0 }
     await fc.assert(
-      fc.asyncProperty(generatedPolicy, fc.array(question, { minLength: 12, maxLength: 12 }), async (document, questions) => {
+      fc.asyncProperty(withModes, fc.array(question, { minLength: 12, maxLength: 12 }), async (document, questions) => {
         const policy = policyOf(document)
         for (const record of await recordsUnder(policy, questions)) {
           const { facts } = read({ ...record, verdict: 'deny', reason: undefined, because: undefined, rule: undefined })
@@ -138,8 +162,10 @@ describe('a replay', () => {
           // Why a call could not be read is not known from its record.
           if (facts.call === undefined && outcome.verdict === 'unknown') continue
           if (outcome.verdict === 'allow') seen.allowed++
-          expect(outcome.verdict === 'deny' ? outcome.reason.kind : outcome.verdict).toBe(verdictOf(record))
-          expect(outcome.verdict === 'allow' ? outcome.rule : undefined).toBe(record['rule'])
+          const waits = outcome.verdict === 'allow' && outcome.waits !== undefined
+          expect(outcome.verdict === 'deny' ? outcome.reason.kind : waits ? 'approval-required' : outcome.verdict).toBe(verdictOf(record))
+          expect(outcome.verdict === 'allow' && !waits ? outcome.rule : undefined).toBe(record['rule'])
+          expect(outcome.verdict === 'allow' ? outcome.judged?.kind : undefined).toBe(record['judged_reason'])
         }
       }),
       runs(25)
@@ -150,24 +176,19 @@ describe('a replay', () => {
   it('under another policy flips exactly what the server would have decided otherwise', async () => {
     const seen = { same: 0, flips: 0, unknown: 0 }
     await fc.assert(
-      fc.asyncProperty(
-        generatedPolicy,
-        generatedPolicy,
-        fc.array(question, { minLength: 12, maxLength: 12 }),
-        async (one, other, questions) => {
-          const [before, after] = [policyOf(one), policyOf(other)]
-          const [was, is] = [await recordsUnder(before, questions), await recordsUnder(after, questions)]
-          for (const [at, record] of was.entries()) {
-            const { facts, recorded } = read(record)
-            const compared = compare(facts, recorded, after)
-            const expected = verdictOf(is[at] ?? {})
-            seen[compared.after === 'unknown' ? 'unknown' : compared.after === compared.before ? 'same' : 'flips']++
-            // A call that was refused before it was read cannot be judged by what it was.
-            if (compared.after === 'unknown') expect([facts.call, facts.targets]).toContain(undefined)
-            else expect(compared).toMatchObject({ before: verdictOf(record), after: expected })
-          }
+      fc.asyncProperty(withModes, withModes, fc.array(question, { minLength: 12, maxLength: 12 }), async (one, other, questions) => {
+        const [before, after] = [policyOf(one), policyOf(other)]
+        const [was, is] = [await recordsUnder(before, questions), await recordsUnder(after, questions)]
+        for (const [at, record] of was.entries()) {
+          const { facts, recorded } = read(record)
+          const compared = compare(facts, recorded, after)
+          const expected = verdictOf(is[at] ?? {})
+          seen[compared.after === 'unknown' ? 'unknown' : compared.after === compared.before ? 'same' : 'flips']++
+          // A call that was refused before it was read cannot be judged by what it was.
+          if (compared.after === 'unknown') expect([facts.call, facts.targets]).toContain(undefined)
+          else expect(compared).toMatchObject({ before: verdictOf(record), after: expected })
         }
-      ),
+      }),
       runs(25)
     )
     expect(Math.min(seen.same, seen.flips)).toBeGreaterThan(20)
