@@ -86,7 +86,7 @@ export async function serve(
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed')
   })
   const server = await openPort(decider, evidence, first, settings, log)
-  const admin = await state.openAdmin(pemOf(first), () => source.current()?.bundles)
+  const admin = await state.openAdmin(pemOf(first), () => believed(source.current(), settings))
   source.onChange((snapshot) => {
     if (snapshot === undefined) return
     server.renew(pemOf(snapshot))
@@ -142,6 +142,12 @@ function openPort(decider: Decider, { svid }: EvidenceSources, first: SvidSnapsh
     connectionAgeMs: settings.svid_ttl_seconds * 1000 * CONNECTION_AGE_SHARE,
     messageBytesMax: settings.body_bytes_max + CHECK_REQUEST_EXTRA_BYTES
   })
+}
+
+/** Trust bundles that the Workload API has stood by lately. */
+function believed(snapshot: SvidSnapshot | undefined, { bundle_max_age_seconds }: Settings): SvidSnapshot['bundles'] | undefined {
+  const young = snapshot !== undefined && Date.now() - snapshot.receivedAt <= bundle_max_age_seconds * 1000
+  return young ? snapshot.bundles : undefined
 }
 
 /** A setting that claims longer-lived SVIDs than there are would keep connections open past their certificates. */
