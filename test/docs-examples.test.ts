@@ -52,7 +52,8 @@ function failing({ settings, tests }: ReturnType<typeof read>, document: PolicyD
   return tests.cases.flatMap(({ test }) => {
     if (test.call === undefined) return []
     const outcome = regrant(factsOfCase(test, test.call, settings, written, NOW), compiled.policy)
-    const actual = outcome.verdict === 'deny' ? outcome.reason.kind : outcome.verdict
+    const waits = outcome.verdict === 'allow' && outcome.waits !== undefined
+    const actual = outcome.verdict === 'deny' ? outcome.reason.kind : waits ? 'approval-required' : outcome.verdict
     return actual === test.expect || (test.expect === 'deny' && actual !== 'allow') ? [] : [test.name]
   })
 }
@@ -68,7 +69,7 @@ function* otherPolicies(document: PolicyDocument): Generator<{ readonly what: st
   for (const [at, index, rule] of places) {
     const where = `collections[${at}].allow[${index}]`
     yield change(`without ${where}`, ({ collections }) => void collections[at]?.allow.splice(index, 1))
-    for (const key of ['workloads', 'when', 'purposes'] as const)
+    for (const key of ['workloads', 'when', 'purposes', 'approval', 'grant'] as const)
       if (rule[key] !== undefined) yield change(`${where} without ${key}`, ({ collections }) => delete collections[at]?.allow[index]?.[key])
     for (const [limit, value] of Object.entries(rule.limits ?? {}).filter(([, one]) => one !== 'allow'))
       yield change(`${where} with more ${limit}`, ({ collections }) => {
