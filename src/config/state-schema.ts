@@ -2,7 +2,7 @@
 import { z } from 'zod'
 
 /** Without TLS, whoever is on the way can say that a token was never used. */
-const REDIS = /^(rediss:\/\/|redis:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:|\/|$))[^\s/?#@]*(\/\d{1,3})?$/
+const REDIS = /^(rediss:\/\/([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])|redis:\/\/(127\.0\.0\.1|\[::1\]|localhost))(:\d{1,5})?(\/\d{1,3})?$/
 
 export const state = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('memory').describe('Of this process: forgotten when it ends, and unknown to any other') }),

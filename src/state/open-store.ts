@@ -21,7 +21,7 @@ export type StoreSettings =
 
 /**
  * Returns at once: until the file is open or Redis answers, so is `unavailable` what is asked, or waits a moment.
- * @throws when `ca_file` cannot be read
+ * @throws when `ca_file` cannot be read, or the URL is none
  */
 export function openStore(settings: StoreSettings, onEvent: (event: StoreEvent) => void, wait: StoreWait = {}): Store {
   if (settings.kind === 'memory') return createMemoryStore()

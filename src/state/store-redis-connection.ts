@@ -50,8 +50,12 @@ export class RedisConnection {
   #idle: (() => void) | undefined
   #retry: NodeJS.Timeout | undefined
 
-  /** @param onChange told why there is no connection, or undefined when there is one */
+  /**
+   * @throws when the URL is none
+   * @param onChange told why there is no connection, or undefined when there is one
+   */
   constructor({ answerMsMax = ANSWER_MS_MAX, ...address }: RedisAddress & StoreWait, onChange: (because: string | undefined) => void) {
+    new URL(address.url)
     this.#address = address
     this.#answerMsMax = answerMsMax
     this.#onChange = onChange

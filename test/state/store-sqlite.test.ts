@@ -52,6 +52,28 @@ describe('the file of a store', () => {
     expect(await open(file).store.putOnce('a', '3', T + 10, T)).toEqual({ ...put, kind: 'there', value: '2' })
   })
 
+  it('answers in the order of the questions, though nobody waited', async () => {
+    const { store } = open(fresh())
+    const answers = await Promise.all([
+      store.get('a', T),
+      store.putOnce('a', '1', T + 10, T),
+      store.replace('a', '1', '2', T + 10, T),
+      store.putOnce('a', '3', T + 10, T),
+      store.list('', T, 10),
+      store.replace('a', '2', '', T, T),
+      store.get('a', T)
+    ])
+    expect(answers).toMatchObject([
+      { kind: 'none' },
+      { kind: 'put' },
+      'replaced',
+      { kind: 'there', value: '2' },
+      { entries: [{ key: 'a', value: '2' }] },
+      'replaced',
+      { kind: 'none' }
+    ])
+  })
+
   it('is for our own user only', async () => {
     const file = fresh()
     await open(file).store.putOnce('a', '1', T + 10, T)
