@@ -60,8 +60,7 @@ describe('index.yaml', () => {
         'address/socket_address/port_value': 8444,
         [`${HTTP}/stat_prefix`]: 'index_in',
         [`${HTTP}/access_log/0/typed_config/log_format/json_format/hop`]: 'index',
-        [`${HTTP}/route_config/request_headers_to_remove`]: OURS,
-        ...expressions(index)
+        [`${HTTP}/route_config/request_headers_to_remove`]: OURS
       })
     ]
     expected.static_resources.clusters = gateway.static_resources.clusters.map((one) => {

@@ -1,5 +1,5 @@
 /** The pair on the wire: the demo's steps, and what only shows when one looks at both ends. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { parse, stringify } from 'yaml'
@@ -158,6 +158,28 @@ describe('a policy in shadow', () => {
     await setMode('egress', 'enforce', async () => (await callFrom(scene, 'indexer', globex())).status === 403)
     await setMode('index', 'enforce', async () => true)
     expect((await callFrom(scene, 'indexer', searchIn(scene, 'acme'))).status).toBe(200)
+  })
+})
+
+describe('a state that is emptied', () => {
+  it('brings back no token that was used, lets reads go on, and takes writes again soon', async () => {
+    const write = writeIn(scene)
+    const used = await tokenFor(scene, INDEXER, write)
+    expect((await straight(scene, INDEXER, write, used)).status).toBe(201)
+    for (const end of ['', '-wal', '-shm']) rmSync(join(stack.folder, `pair/index.sqlite${end}`), { force: true })
+    const refused: (string | undefined)[] = []
+    await vi.waitFor(
+      async () => {
+        const again = await straight(scene, INDEXER, write, used)
+        refused.push(again.reason)
+        expect((await callFrom(scene, 'indexer', searchIn(scene, 'acme'))).status).toBe(200)
+        expect((await callFrom(scene, 'indexer', writeIn(scene))).status).toBe(201)
+      },
+      { timeout: 20_000, interval: 200 }
+    )
+    refused.push((await straight(scene, INDEXER, write, used)).reason)
+    expect(refused.filter((reason) => reason !== 'state-unavailable' && reason !== 'token-mismatch')).toEqual([])
+    expect(refused).toContain('state-unavailable')
   })
 })
 
