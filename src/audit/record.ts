@@ -60,22 +60,52 @@ const callers = new WeakMap<Caller, string>()
 export function auditLine(one: Recordable): string {
   const { account, decision, inbound } = one
   const { call } = account
-  let line = `{"ts":"${new Date(one.at).toISOString()}","decision_id":${quote(one.decisionId)},"verdict":"${decision.verdict}"`
+  let line = `{"ts":"${stampOf(one.at)}","decision_id":${quote(one.decisionId)},"verdict":"${decision.verdict}"`
   line += reasonOf(decision)
-  line += `,"role":"${one.role}","envoy":${quote(one.envoy)}`
+  line += `,"role":"${one.role}","envoy":${quoteKnown(one.envoy)}`
   line += text('request_id', inbound?.headers.get('x-request-id')?.slice(0, REQUEST_ID_CHARACTERS_MAX)) + text('http_id', inbound?.httpId)
   if (account.caller !== undefined) line += callerOf(account.caller)
   line += text('tenant', account.tenant) + text('database', account.database)
   line += purposeOf(inbound?.headers.get('x-vecauthz-purpose'))
   if (call !== undefined)
-    line += `,"endpoint":${quote(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, one)}${shapeOf(call.shape)}`
+    line += `,"endpoint":${quoteKnown(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, one)}${shapeOf(call.shape)}`
   if (account.token !== undefined) line += tokenOf(account.token)
   if (account.approval !== undefined) line += approvalOf(account.approval)
-  return `${line}${credentialsOf(one)},"policy_revision":${quote(one.policyRevision)},"latency_us":${one.latencyUs}}`
+  return `${line}${credentialsOf(one)},"policy_revision":${quoteKnown(one.policyRevision)},"latency_us":${one.latencyUs}}`
 }
 
 function quote(value: string): string {
   return PLAIN.test(value) ? `"${value}"` : JSON.stringify(value)
+}
+
+/** Texts of the policy, the settings and the dialects, which come again in every line. */
+const quoted = new Map<string, string>()
+const QUOTED_MAX = 1_024
+
+function quoteKnown(value: string): string {
+  const known = quoted.get(value)
+  if (known !== undefined) return known
+  const text = quote(value)
+  // What an old policy said is forgotten with all the rest.
+  if (quoted.size >= QUOTED_MAX) quoted.clear()
+  quoted.set(value, text)
+  return text
+}
+
+/** The second that was last written, and its text up to the point: the calendar is asked once a second, not for each line. */
+let second = Number.NaN
+let untilPoint = ''
+
+/** As `toISOString`. @throws RangeError as that does */
+function stampOf(ms: number): string {
+  const whole = Math.trunc(ms)
+  const its = Math.floor(whole / 1000)
+  if (its !== second) {
+    untilPoint = new Date(its * 1000).toISOString().slice(0, -4)
+    second = its
+  }
+  const rest = whole - its * 1000
+  return `${untilPoint}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`
 }
 
 function text(name: string, value: string | undefined): string {
@@ -92,7 +122,7 @@ function reasonOf(decision: Decision): string {
     const { grant, judged } = decision
     const shadow =
       judged === undefined ? '' : `,"judged":"deny"${text('judged_reason', judged.kind)}${text('judged_because', judged.because)}`
-    return text('rule', grant.kind === 'tenant' ? grant.rule : grant.kind) + shadow
+    return `,"rule":${quoteKnown(grant.kind === 'tenant' ? grant.rule : grant.kind)}${shadow}`
   }
   const { kind, because } = decision.reason
   const retry = decision.retryAfterMs === undefined ? '' : `,"retry_after_ms":${decision.retryAfterMs}`
@@ -135,14 +165,15 @@ function isoOf(ms: number): string {
 
 /** The collections by the names they were resolved to, or as the call named them when it did not come to that. */
 function scopeOf(call: VectorCall, { account, tenants }: Recordable): string {
-  const scope = (account.targets ?? call.targets).map((target) => {
+  let scope = ''
+  for (const target of account.targets ?? call.targets) {
     const { namespace, collection, bounds } = target
     const name = 'name' in collection ? text('name', collection.name) : ''
     const id = 'id' in collection ? text('id', collection.id) : ''
     const proof = claimOf(target, account.tenant) + (bounds === undefined ? '' : boundsOf(bounds, tenants))
-    return `{"kind":"${collection.kind}"${text('namespace', namespace)}${name}${id}${proof}}`
-  })
-  return `,"dataset_scope":[${scope.join(',')}]`
+    scope += `${scope === '' ? '' : ','}{"kind":"${collection.kind}"${text('namespace', namespace)}${name}${id}${proof}}`
+  }
+  return `,"dataset_scope":[${scope}]`
 }
 
 /** Where the database's own grammar names the tenant, and which one, if that is not the tenant of the record. */
@@ -190,8 +221,8 @@ function credentialsOf({ account, inbound }: Recordable): string {
   const { strippedCredentials, headers } = inbound
   // A JWT-SVID that the listener takes is not a permanent key.
   const ours = account.caller?.evidence === 'jwt-svid' ? 'authorization' : ''
-  const sent = account.dialect.credentialHeaders.filter((name) => name !== ours && headers.has(name))
-  if (sent.length === 0 && strippedCredentials.length === 0) return ''
-  const found = [...strippedCredentials, ...sent]
+  let found = strippedCredentials
+  for (const name of account.dialect.credentialHeaders) if (name !== ours && headers.has(name)) found = [...found, name]
+  if (found.length === 0) return ''
   return `,"client_credentials":[${found.map(quote).join(',')}]`
 }

@@ -1,4 +1,5 @@
 /** What a record keeps of a call so that it can be decided again, and what it never keeps. */
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { auditLine, type Recordable } from '../../src/audit/record.ts'
 import type { Bounds, Target } from '../../src/core/vector-call.ts'
@@ -7,8 +8,12 @@ import { callerOf, callOf } from '../support/grants.ts'
 const NOTHING: Bounds = { shards: undefined, pins: new Map(), changes: [], unpinned: undefined, unsharded: undefined }
 
 function recordOf(target: Partial<Target>, tenant?: string, headers: readonly (readonly [string, string])[] = []) {
+  return JSON.parse(auditLine(recordableOf(target, tenant, headers)))
+}
+
+function recordableOf(target: Partial<Target>, tenant?: string, headers: readonly (readonly [string, string])[] = []): Recordable {
   const whole: Target = { tenant: { kind: 'none' }, namespace: undefined, collection: { kind: 'name', name: 'docs' }, ...target }
-  const one: Recordable = {
+  return {
     decisionId: 'd',
     at: 0,
     latencyUs: 1,
@@ -24,7 +29,6 @@ function recordOf(target: Partial<Target>, tenant?: string, headers: readonly (r
     },
     decision: { verdict: 'deny', reason: { kind: 'internal', because: 'x' } }
   }
-  return JSON.parse(auditLine(one))
 }
 
 function scopeOf(target: Partial<Target>, tenant?: string): Readonly<Record<string, unknown>> {
@@ -92,4 +96,44 @@ it('keeps the purpose that a call says, if it could be one', () => {
   expect(purpose('a'.repeat(64))).toBe('?')
   expect(purpose('Bearer abc')).toBe('?')
   expect(recordOf({}).purpose).toBeUndefined()
+})
+
+describe('what every line writes', () => {
+  it('the time as ISO 8601 has it, in whatever order the clock says it (property)', () => {
+    // Few seconds, so that the same one comes again; some before 1970, some in other centuries.
+    const at = fc.tuple(
+      fc.constantFrom(-62_135_596_800, -1, 0, 1, 951_782_399, 1_795_290_000, 253_402_300_799),
+      fc.integer({ min: 0, max: 999 })
+    )
+    fc.assert(
+      fc.property(fc.array(at, { minLength: 1, maxLength: 20 }), (times) => {
+        for (const ms of times.map(([seconds, rest]) => seconds * 1000 + rest))
+          expect(JSON.parse(auditLine({ ...recordableOf({}), at: ms })).ts).toBe(new Date(ms).toISOString())
+      })
+    )
+  })
+
+  it('texts of the policy, also those that need escaping, the first time and again, and more of them than are kept', () => {
+    for (let round = 0; round < 2; round++) {
+      for (let at = 0; at < 1_100; at++) {
+        const [envoy, policyRevision] = [`e"${at}`, `r\\${at}\n`]
+        const record = JSON.parse(auditLine({ ...recordableOf({}), envoy, policyRevision }))
+        expect([record.envoy, record.policy_revision]).toEqual([envoy, policyRevision])
+      }
+    }
+  })
+
+  it('each collection of a call once, and its credentials in the order they were found', () => {
+    const one = recordableOf({})
+    const call = {
+      ...callOf('search', 'acme'),
+      targets: [1, 2, 3].map((at) => ({ ...one.account.call?.targets[0], namespace: `n${at}` }) as Target)
+    }
+    const inbound = { method: 'GET', target: '/', httpId: '1', headers: new Map([['api-key', 'k']]), strippedCredentials: ['x-taken'] }
+    const dialect = { credentialHeaders: ['authorization', 'api-key'] }
+    const record = JSON.parse(auditLine({ ...one, inbound, account: { ...one.account, call, dialect } }))
+    expect(record.dataset_scope.map((scope: { namespace: string }) => scope.namespace)).toEqual(['n1', 'n2', 'n3'])
+    expect(record.client_credentials).toEqual(['x-taken', 'api-key'])
+    expect(inbound.strippedCredentials).toEqual(['x-taken'])
+  })
 })
