@@ -18,7 +18,8 @@ export interface AuditSink {
 
 /** Written at least this often, so that `tail -f` is of use; what failed is tried again as often. */
 const FLUSH_MS = 100
-const CHUNK_BYTES = 32 * 1024
+/** Each write wakes a thread, which then runs instead of a decision: some 150 of those share one. */
+const CHUNK_BYTES = 128 * 1024
 /** Some 10 000 lines: a disk may stall this long before calls are refused. */
 const BUFFER_BYTES_MAX = 8 * 1024 * 1024
 const STDOUT = 1

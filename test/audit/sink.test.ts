@@ -22,9 +22,9 @@ const until = (what: () => boolean) => expect.poll(what, { timeout: 3_000, inter
 describe('a line stays one line', () => {
   it.each([
     { name: 'a short one', padding: 'x' },
-    { name: 'one that fills a chunk', padding: 'x'.repeat(32 * 1024) },
-    { name: 'one of many chunks', padding: 'x'.repeat(200_000) },
-    { name: 'one whose bytes are more than its characters', padding: 'é'.repeat(20_000) }
+    { name: 'one that fills a chunk', padding: 'x'.repeat(128 * 1024) },
+    { name: 'one of many chunks', padding: 'x'.repeat(800_000) },
+    { name: 'one whose bytes are more than its characters', padding: 'é'.repeat(80_000) }
   ])('$name', async ({ name, padding }) => {
     const sink = await openSink(file('lines.jsonl'), quiet)
     expect(sink.write(line('before'))).toBe(true)
