@@ -170,6 +170,16 @@ describe.skipIf(leftOut !== undefined)(`redis${leftOut === undefined ? '' : ` ($
       expect(await store.get('a', T)).toMatchObject({ value: '1' })
     })
 
+    it('a host whose clock is an hour ahead makes others forget nothing', async () => {
+      const server = await start()
+      const { store } = open({ url: server.url })
+      const now = Date.now()
+      await store.putOnce('a', '1', now + 30_000, now)
+      for (let at = 0; at < 20; at++) await store.putOnce(`ahead ${at}`, '1', now + 3_630_000, now + 3_600_000)
+      expect(await store.get('a', now)).toMatchObject({ value: '1' })
+      expect(await store.putOnce('a', '2', now + 30_000, now)).toMatchObject({ kind: 'there', value: '1' })
+    })
+
     it('all that is written ends by itself', async () => {
       const server = await start()
       const { store } = open({ url: server.url })

@@ -162,7 +162,7 @@ export function storeContract(name: string, openTwo: OpenTwo, { raced, runs }: C
     })
 
     it('finds again what others put meanwhile, though much was put since', async () => {
-      const [one, other] = open()
+      const [one, other] = await openFresh()
       await one.putOnce('a', '1', T + 10, T)
       for (let at = 0; at < 50; at++) await other.putOnce(`later ${at}`, '1', T + 90_000, T + 30_000)
       expect(await one.putOnce('a', '2', T + 10, T)).toMatchObject({ kind: 'there', value: '1' })
