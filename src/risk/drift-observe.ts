@@ -20,7 +20,7 @@ import { beginBurst, meanEvidence, newEvidence, noteUnsent, startsBurst } from '
 import { nearSlot } from './drift-near.ts'
 import { queriesOf } from './drift-queries.ts'
 import type { ReadyBaseline } from './drift-ready.ts'
-import { type Distances, digestOf, distances, endBurst, isRepeat, newRings, pushRow } from './drift-rings.ts'
+import { type Distances, digestOfSketch, distances, endBurst, isRepeat, newRings, pushRow } from './drift-rings.ts'
 import { novelty, standardise } from './drift-score.ts'
 import { quantise, sketch } from './drift-sketch.ts'
 import { causesOf, scoreOf, tierOf } from './drift-tiers.ts'
@@ -121,7 +121,7 @@ function look({ space, kernel, codebook, baseline }: ReadyBaseline, { rings }: D
   found.distance = scores[0] as number
   found.cell = cellOf(found.centroid, kernel.sketch)
   found.scale = quantise(kernel.sketch, row)
-  digestOf(vector, call.rest ?? 0, space.space.seed, digest)
+  digestOfSketch(kernel.sketch, residual, vector, call.rest ?? 0, space.space.seed, digest)
   found.repeat = isRepeat(rings, digest)
   if (found.repeat) return
   standardise(scores, baseline.norms, found.centroid)

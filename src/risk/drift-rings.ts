@@ -71,10 +71,40 @@ export function isRepeat({ digests, current, earlier }: Rings, { low, high }: Di
   return false
 }
 
+const residualWords = new Float64Array(1)
+const residualBits = new Int32Array(residualWords.buffer)
+/** Components of the vector itself that go into the digest of its sketch. */
+const RAW = 8
+
+/**
+ * Digest by the sketch, which is at hand: that of another vector differs in some bit of 64 products with a secret matrix, in the
+ * residual energy, or in the components that are looked at.
+ */
+export function digestOfSketch(
+  sketch: Float32Array,
+  residual: number,
+  vector: Float32Array,
+  rest: number,
+  seed: number,
+  out: Digest
+): void {
+  residualWords[0] = residual
+  let salt = scramble(seed ^ (residualBits[0] as number)) ^ (residualBits[1] as number)
+  const step = Math.max(1, Math.floor(vector.length / RAW))
+  for (let at = 0; at < vector.length; at += step) {
+    residualWords[0] = vector[at] as number
+    salt = scramble(salt ^ (residualBits[0] as number)) ^ (residualBits[1] as number)
+  }
+  digestOf(sketch, rest, salt, out)
+}
+
 /** @param seed secret of the space, so that nobody can look for a vector that passes as a repeat of another one */
 export function digestOf(vector: Float32Array, rest: number, seed: number, out: Digest): void {
   const bits = new Int32Array(vector.buffer, vector.byteOffset, vector.length)
-  let [h0, h1, h2, h3] = [seed | 1, scramble(seed), scramble(seed + 1), scramble(seed + 2)]
+  let h0 = seed | 1
+  let h1 = scramble(seed)
+  let h2 = scramble(seed + 1)
+  let h3 = scramble(seed + 2)
   const whole = bits.length & ~3
   for (let at = 0; at < whole; at += 4) {
     h0 = Math.imul(h0 ^ (bits[at] as number), 0x01000193) + (h0 >>> 15)

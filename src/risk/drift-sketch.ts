@@ -1,6 +1,9 @@
 /** From a vector to its sketch: direction in 64 dimensions, and the share of its energy that they do not hold (docs/drift.md, 2.2). */
 import { type DriftSpace, FOLDED_DIMENSIONS, type Points, type QueryTrouble, SKETCH_DIMENSIONS, type VectorForm } from '../core/drift.ts'
-import { type Kernel, type SpaceBlock, spaceBlock } from './kernel.ts'
+import { type Kernel, type SpaceBlock, SQUARE_FLOATS, spaceBlock } from './kernel.ts'
+
+/** Squared lengths between which float32 is exact enough. */
+const [SQUARE_MIN, SQUARE_MAX] = [1e-20, 1e20]
 
 export interface ReadySpace {
   readonly space: DriftSpace
@@ -43,39 +46,54 @@ export function sketch(vector: Float32Array, form: VectorForm, ready: ReadySpace
   const { space, block } = ready
   if (form !== space.form) return 'wrong-form'
   if (vector.length !== space.dimensions) return 'wrong-dimension'
+  kernel.input.set(vector)
+  const floats = Math.ceil(vector.length / SQUARE_FLOATS) * SQUARE_FLOATS
+  kernel.input.fill(0, vector.length, Math.max(floats, block.columns * block.folds))
+  const square = kernel.square(floats)
+  if (square > SQUARE_MIN && square < SQUARE_MAX) return projected(block, 1 / Math.sqrt(square), kernel)
+  return sketchUnusual(vector, block, kernel)
+}
+
+/** Where float32 does not hold the square of the length, double precision does. */
+function sketchUnusual(vector: Float32Array, block: SpaceBlock, kernel: Kernel): number | QueryTrouble {
   const square = squareOf(vector)
   if (!Number.isFinite(square)) return 'not-finite'
   if (square === 0) return 'zero-vector'
-  const { input } = kernel
   const scale = 1 / Math.sqrt(square)
-  for (let at = 0; at < vector.length; at++) input[at] = (vector[at] as number) * scale
-  return projected(block, vector.length, kernel)
+  for (let at = 0; at < vector.length; at++) kernel.input[at] = (vector[at] as number) * scale
+  return projected(block, 1, kernel)
 }
 
 /** The same for a vector that was folded and stored in bytes, such as those of a draft. */
 export function sketchFolded(row: Int8Array, scale: number, ready: ReadySpace, kernel: Kernel): number {
   for (let at = 0; at < row.length; at++) kernel.input[at] = (row[at] as number) * scale
-  return projected(ready.folded, row.length, kernel)
+  kernel.input.fill(0, row.length, ready.folded.columns)
+  return projected(ready.folded, 1, kernel)
 }
 
-function projected(block: SpaceBlock, length: number, kernel: Kernel): number {
-  if (length < block.columns * block.folds) kernel.input.fill(0, length, block.columns * block.folds)
-  const energy = kernel.project(block)
+function projected(block: SpaceBlock, scale: number, kernel: Kernel): number {
+  const energy = kernel.project(block, scale)
   const { products, sketch: out } = kernel
   let kept = 0
   for (let at = 0; at < SKETCH_DIMENSIONS; at++) kept += (products[at] as number) * (products[at] as number)
   // A vector at the very mean has no direction: its sketch is zero, far from every centroid.
-  const scale = kept > 0 ? 1 / Math.sqrt(kept) : 0
-  for (let at = 0; at < SKETCH_DIMENSIONS; at++) out[at] = (products[at] as number) * scale
+  const unit = kept > 0 ? 1 / Math.sqrt(kept) : 0
+  for (let at = 0; at < SKETCH_DIMENSIONS; at++) out[at] = (products[at] as number) * unit
   return energy > 0 ? Math.min(1, Math.max(0, 1 - kept / energy)) : 0
 }
 
 /** Sum of squares in double precision, in which no finite float32 vector overflows. */
 function squareOf(vector: Float32Array): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0]
+  let s0 = 0
+  let s1 = 0
+  let s2 = 0
+  let s3 = 0
   const whole = vector.length & ~3
   for (let at = 0; at < whole; at += 4) {
-    const [v0, v1, v2, v3] = [vector[at] as number, vector[at + 1] as number, vector[at + 2] as number, vector[at + 3] as number]
+    const v0 = vector[at] as number
+    const v1 = vector[at + 1] as number
+    const v2 = vector[at + 2] as number
+    const v3 = vector[at + 3] as number
     s0 += v0 * v0
     s1 += v1 * v1
     s2 += v2 * v2

@@ -3,7 +3,7 @@
  * binary in the repository nor a compiler to build one (WebAssembly core specification 2.0, §5 binary format).
  */
 import { FOLDED_DIMENSIONS, SKETCH_DIMENSIONS } from '../core/drift.ts'
-import { INPUT_FLOATS, type Kernel, type KernelBlock, PRODUCTS_MAX, plainKernel, RING_ROWS } from './kernel.ts'
+import { INPUT_FLOATS, type Kernel, type KernelBlock, PRODUCTS_MAX, plainKernel, RING_ROWS, SQUARE_FLOATS } from './kernel.ts'
 import {
   accumulate,
   addF32x4,
@@ -23,6 +23,7 @@ import {
   moduleBytes,
   mulF32x4,
   set,
+  splatF32x4,
   storeF32,
   storeI32,
   storeV128,
@@ -49,7 +50,8 @@ const BLOCKS_AT = 2 * PAGE
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer }
-  readonly fold: (space: number, columns: number, folds: number) => number
+  readonly square: (bytes: number) => number
+  readonly fold: (space: number, columns: number, folds: number, scale: number) => number
   readonly multiply: (matrix: number, rows: number, vector: number, columns: number) => void
   readonly rings: () => void
 }
@@ -68,7 +70,7 @@ export function startKernel(runtime: object = globalThis): Kernel {
   return kernelOf(new api.Instance(new api.Module(bytes)).exports as Exports)
 }
 
-function kernelOf({ memory, fold, multiply, rings }: Exports): Kernel {
+function kernelOf({ memory, square, fold, multiply, rings }: Exports): Kernel {
   const { buffer } = memory
   const floats = new Float32Array(buffer)
   const ringBytes = new Int8Array(buffer, RINGS_AT, RING_ROWS * SKETCH_DIMENSIONS)
@@ -94,9 +96,10 @@ function kernelOf({ memory, fold, multiply, rings }: Exports): Kernel {
     sketch: new Float32Array(buffer, SKETCH_AT, SKETCH_DIMENSIONS),
     products: new Float32Array(buffer, PRODUCTS_AT, PRODUCTS_MAX),
     closeness: new Int32Array(buffer, CLOSENESS_AT, RING_ROWS),
-    project(space) {
+    square: (floats) => square(floats * FLOAT),
+    project(space, scale) {
       const at = placeOf(space)
-      const energy = fold(at, space.columns * FLOAT, space.folds)
+      const energy = fold(at, space.columns * FLOAT, space.folds, scale)
       multiply(at + (space.folds + 1) * space.columns * FLOAT, SKETCH_DIMENSIONS, FOLDED_AT, space.columns * FLOAT)
       return energy
     },
@@ -111,18 +114,41 @@ function kernelOf({ memory, fold, multiply, rings }: Exports): Kernel {
   }
 }
 
-/** Some 1.5 KB. */
+/** Some 1.5 KB, and so quick to put together that nobody waits for it. */
 export function kernelBytes(): Uint8Array {
   return moduleBytes(PAGES, [
-    func('fold', { params: 3, result: 'f32', i32: 5, v128: 2 }, foldCode()),
-    func('multiply', { params: 4, i32: 3, v128: 9 }, multiplyCode()),
-    func('rings', { params: 0, i32: 2, v128: 9 }, ringsCode())
+    func('square', { params: ['i32'], result: 'f32', i32: 1, v128: SQUARES + 1 }, squareCode()),
+    func('fold', { params: ['i32', 'i32', 'i32', 'f32'], result: 'f32', i32: 5, v128: 2 }, foldCode()),
+    func('multiply', { params: ['i32', 'i32', 'i32', 'i32'], i32: 3, v128: 9 }, multiplyCode()),
+    func('rings', { params: [], i32: 2, v128: 9 }, ringsCode())
   ])
 }
 
-/** folded = Σ signs × input - mean, four columns at a time; returns Σ folded². Columns are in bytes. */
+/** Sums of squares side by side: an addition need not wait for the one before. */
+const SQUARES = SQUARE_FLOATS / 4
+
+/** Σ input² over so many bytes, `SQUARE_FLOATS` at a time. */
+function squareCode(): Code {
+  const [left, at, part] = [0, 1, 2]
+  const sums = Array.from({ length: SQUARES }, (_, index) => 3 + index)
+  return [
+    [constI32(0), set(at), sums.map((sum) => [zeroV128, set(sum)])],
+    untilZero(left, SQUARES * VECTOR, [
+      sums.map((sum, index) => [
+        [get(at), loadV128(INPUT_AT + index * VECTOR), set(part)],
+        accumulate(sum, [get(part), get(part), mulF32x4], addF32x4)
+      ]),
+      [get(at), constI32(SQUARES * VECTOR), addI32, set(at)]
+    ]),
+    // Pairs first, then the pairs of pairs, then the lanes.
+    [get(3), get(4), addF32x4, get(5), get(6), addF32x4, addF32x4, set(3)],
+    lanesTogetherF32(3)
+  ]
+}
+
+/** folded = scale × Σ signs × input - mean, four columns at a time; returns Σ folded². Columns are in bytes. */
 function foldCode(): Code {
-  const [space, columns, folds, column, left, sign, value, fold, sum, energy] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+  const [space, columns, folds, scale, column, left, sign, value, fold, sum, energy] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
   return [
     [get(columns), set(left), constI32(0), set(column), zeroV128, set(energy)],
     untilZero(left, VECTOR, [
@@ -132,7 +158,7 @@ function foldCode(): Code {
         [get(sign), get(columns), addI32, set(sign), get(value), get(columns), addI32, set(value)]
       ]),
       // After the last fold `sign` points at the mean, which lies behind the signs.
-      [get(sum), get(sign), loadV128(0), subF32x4, set(sum), get(column), get(sum), storeV128(FOLDED_AT)],
+      [get(sum), get(scale), splatF32x4, mulF32x4, get(sign), loadV128(0), subF32x4, set(sum), get(column), get(sum), storeV128(FOLDED_AT)],
       [get(energy), get(sum), get(sum), mulF32x4, addF32x4, set(energy)],
       [get(column), constI32(VECTOR), addI32, set(column)]
     ]),

@@ -16,6 +16,8 @@ export const INPUT_FLOATS = Math.ceil(VECTOR_DIMENSIONS_MAX / FOLDED_DIMENSIONS)
 /** Rows of the largest matrix: centroids, adopted ones and background, in whole groups. */
 export const PRODUCTS_MAX = 256
 export const RING_ROWS = 2 * RING
+/** `square` takes whole groups of so many floats. */
+export const SQUARE_FLOATS = 16
 
 /** Numbers that a kernel reads often: it may keep a copy nearer to itself, at `place`, for as long as `kept` says. */
 export interface KernelBlock {
@@ -38,15 +40,17 @@ export interface CodebookBlock extends KernelBlock {
 
 export interface Kernel {
   readonly kind: 'simd' | 'plain'
-  /** The vector, of unit length, with zeros up to `columns × folds`. */
+  /** The vector, with zeros up to `columns × folds` and to a whole group of `SQUARE_FLOATS`. */
   readonly input: Float32Array
   /** The sketch, of unit length. */
   readonly sketch: Float32Array
   readonly products: Float32Array
   /** Of `compareRings`. */
   readonly closeness: Int32Array
-  /** `input` folded and centred, times the projection, into `products`. Returns the squared length before projection. */
-  project(space: SpaceBlock): number
+  /** Sum of squares of the first `floats` of `input`, in float32: it may overflow, or be too small to be seen. */
+  square(floats: number): number
+  /** `input` times `scale`, folded and centred, times the projection, into `products`. Returns the squared length before projection. */
+  project(space: SpaceBlock, scale: number): number
   /** `sketch` times each row into `products`. */
   compare(codebook: CodebookBlock): void
   /** int8 products of `query` with each of `RING_ROWS` rows into `closeness`; exact. */
@@ -99,8 +103,9 @@ export function plainKernel(): Kernel {
     sketch,
     products,
     closeness,
-    project(space) {
-      const energy = fold(space, input, folded)
+    square: (floats) => square(input, floats),
+    project(space, scale) {
+      const energy = fold(space, input, round(scale), folded)
       multiply(space.data, (space.folds + 1) * space.columns, SKETCH_DIMENSIONS, folded, space.columns, products)
       return energy
     },
@@ -119,15 +124,28 @@ export function plainKernel(): Kernel {
 
 const round = Math.fround
 
+function square(input: Float32Array, floats: number): number {
+  const sums = new Float32Array(SQUARE_FLOATS)
+  for (let at = 0; at < floats; at++) {
+    const lane = at % SQUARE_FLOATS
+    sums[lane] = (sums[lane] as number) + round((input[at] as number) * (input[at] as number))
+  }
+  const [s0, s1, s2, s3] = [0, 1, 2, 3].map((lane) => {
+    const [a, b, c, d] = [0, 1, 2, 3].map((part) => sums[part * LANES + lane] as number) as [number, number, number, number]
+    return lanesTogether(a, b, c, d)
+  }) as [number, number, number, number]
+  return lanesTogether(s0, s1, s2, s3)
+}
+
 /** Four running sums for the squared length, as the four lanes of a register hold them. */
-function fold(space: SpaceBlock, input: Float32Array, folded: Float32Array): number {
+function fold(space: SpaceBlock, input: Float32Array, scale: number, folded: Float32Array): number {
   const { data, columns, folds } = space
   const mean = folds * columns
   const energy = [0, 0, 0, 0]
   for (let column = 0; column < columns; column++) {
     let sum = 0
     for (let at = column; at < mean; at += columns) sum = round(sum + round((data[at] as number) * (input[at] as number)))
-    sum = round(sum - (data[mean + column] as number))
+    sum = round(round(sum * scale) - (data[mean + column] as number))
     folded[column] = sum
     energy[column % LANES] = round((energy[column % LANES] as number) + round(sum * sum))
   }

@@ -4,8 +4,8 @@
 export type Code = readonly (number | Code)[]
 
 interface Shape {
-  /** Parameters, all i32. */
-  readonly params: number
+  /** Parameters in their order. */
+  readonly params: readonly ('i32' | 'f32')[]
   readonly result?: 'f32'
   /** Further locals, which come behind the parameters in this order. */
   readonly i32: number
@@ -29,6 +29,7 @@ export const set = (local: number): Code => [0x21, unsigned(local)]
 export const constI32 = (value: number): Code => [0x41, signed(value)]
 export const addI32: Code = [0x6a]
 export const zeroV128: Code = [SIMD, 0x0c, Array.from({ length: 16 }, () => 0)]
+export const splatF32x4: Code = [SIMD, 0x13]
 export const addF32x4: Code = [SIMD, unsigned(0xe4)]
 export const subF32x4: Code = [SIMD, unsigned(0xe5)]
 export const mulF32x4: Code = [SIMD, unsigned(0xe6)]
@@ -73,7 +74,11 @@ export function func(name: string, shape: Shape, code: Code): Func {
 
 /** A module with a memory of fixed size, exported as `memory`, and these functions. */
 export function moduleBytes(pages: number, functions: readonly Func[]): Uint8Array {
-  const types = functions.map(({ shape }) => [0x60, list(Array.from({ length: shape.params }, () => I32)), list(shape.result ? [F32] : [])])
+  const types = functions.map(({ shape }) => [
+    0x60,
+    list(shape.params.map((type) => (type === 'f32' ? F32 : I32))),
+    list(shape.result ? [F32] : [])
+  ])
   const exported = functions.map(({ name }, index) => [text(name), 0x00, unsigned(index)])
   const bodies = functions.map(({ shape, code }) => {
     const locals = list([

@@ -31,19 +31,20 @@ describe('the kernel', () => {
         const floats = (count: number) => Float32Array.from({ length: count }, next)
         const columns = Math.min(length, 384)
         const [signs, mean, projection, vector] = [floats(length), floats(columns), floats(SKETCH_DIMENSIONS * columns), floats(length)]
+        const scale = 1 + next() / 2
         const rows = 1 + (Math.abs(seed) % 256)
         const points = floats(rows * SKETCH_DIMENSIONS)
         const rings = Int8Array.from({ length: RING_ROWS * SKETCH_DIMENSIONS }, () => next() * 127)
         const [one, other] = both((kernel) => {
           kernel.input.fill(0)
           kernel.input.set(vector)
-          const energy = kernel.project(spaceBlock(signs, mean, projection))
+          const energy = kernel.project(spaceBlock(signs, mean, projection), scale)
           const projected = [...kernel.products.subarray(0, SKETCH_DIMENSIONS)]
           kernel.sketch.set(projected)
           kernel.compare(codebookBlock(points))
           const compared = [...kernel.products.subarray(0, rows)]
           kernel.compareRings(rings, rings.subarray(0, SKETCH_DIMENSIONS))
-          return { energy, projected, compared, rings: [...kernel.closeness] }
+          return { square: kernel.square(Math.ceil(length / 16) * 16), energy, projected, compared, rings: [...kernel.closeness] }
         })
         expect(one).toEqual(other)
       }),
@@ -65,7 +66,7 @@ describe('the kernel', () => {
     )
     simd.input.fill(0)
     simd.input.set(vector)
-    const energy = simd.project(spaceBlock(signs, mean, projection))
+    const energy = simd.project(spaceBlock(signs, mean, projection), 1)
     expect(energy).toBeCloseTo(
       folded.reduce((sum, value) => sum + value * value, 0),
       3
@@ -82,7 +83,7 @@ describe('the kernel', () => {
     simd.input[0] = 1
     for (const round of [0, 1]) {
       const got = blocks.map((block) => {
-        simd.project(block)
+        simd.project(block, 1)
         return simd.products[63]
       })
       expect(got, `round ${round}`).toEqual(blocks.map((_, at) => at))
