@@ -32,6 +32,8 @@ export interface Answer {
   /** The kind of a denial, from the problem details. */
   readonly reason: string | undefined
   readonly decisionId: string | undefined
+  /** Under which somebody else can approve it, when that is what it lacks. */
+  readonly approvalId?: string | undefined
   readonly body: string
   readonly ms: number
 }
@@ -156,5 +158,7 @@ function answerOf(status: number, headers: Record<string, unknown>, body: string
   const header = headers['x-vecauthz-decision']
   let reason: string | undefined
   if (String(headers['content-type']).startsWith('application/problem+json')) reason = (JSON.parse(body) as { reason?: string }).reason
-  return { status, reason, decisionId: typeof header === 'string' ? header : undefined, body, ms: performance.now() - began }
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
+  const approvalId = text(headers['x-vecauthz-approval'])
+  return { status, reason, decisionId: text(header), approvalId, body, ms: performance.now() - began }
 }

@@ -18,6 +18,9 @@ export const PAYROLL = id('/initech/agent/payroll')
 export const INDEXER = id('/acme/job/indexer')
 /** Acts for end users of two tenants: whose turn it is says the user's token. */
 export const DESK = id('/shared/agent/desk')
+/** People: who may approve (config/policy.yaml), and who may only look (config/vecauthz.yaml). */
+export const APPROVER = id('/people/ada')
+export const OPERATOR = id('/people/grace')
 /** Signed like the others, and known to no policy. */
 export const STRANGER = id('/acme/agent/stranger')
 

@@ -8,6 +8,7 @@ import { type Pair, startPair } from './pair.ts'
 import { type Stack, type StackOptions, startStack } from './stack.ts'
 import { type Outcome, runStep, type Scene, type Step, sceneOf } from './step.ts'
 import { STEPS } from './steps.ts'
+import { APPROVAL_STEPS } from './steps-approvals.ts'
 import { PAIR_STEPS } from './steps-pair.ts'
 
 const HELP = `npm run demo: real Envoy, real Chroma, real SVIDs and vecauthz between them, on loopback, in numbered steps.
@@ -41,7 +42,8 @@ async function main(args: string[]): Promise<number> {
   const stack = await startStack(options).catch(cannot)
   if (stack === undefined) return 2
   try {
-    const differing = await show(STEPS, sceneOf(stack), 0, began)
+    const differing =
+      (await show(STEPS, sceneOf(stack), 0, began)) + (await show(APPROVAL_STEPS, { ...sceneOf(stack), requests: new Map() }, STEPS.length))
     say('\nStarting the pair beside it (egress and index servers, an Envoy beside each agent and in front of Chroma):')
     const pair = await startPair(stack, { say }).catch(cannot)
     if (pair === undefined) return 2
@@ -53,8 +55,9 @@ async function main(args: string[]): Promise<number> {
 
 async function showPair(stack: Stack, pair: Pair, before: number, keep: boolean): Promise<number> {
   say('')
-  const differing = before + (await show(PAIR_STEPS, { ...sceneOf(stack), pair }, STEPS.length))
-  const all = STEPS.length + PAIR_STEPS.length
+  const alone = STEPS.length + APPROVAL_STEPS.length
+  const differing = before + (await show(PAIR_STEPS, { ...sceneOf(stack), pair }, alone))
+  const all = alone + PAIR_STEPS.length
   say(`${all - differing} of ${all} steps as expected${differing === 0 ? '.' : `, ${differing} NOT.`}`)
   say(`Records: ${[stack.auditFile, ...Object.values(pair.auditFiles)].join(', ')}`)
   if (keep) await keepUp(stack, pair, say)
@@ -87,7 +90,9 @@ function print(number: number, name: string, shows: string, outcome: Outcome | E
     `    actual    ${answer.status} ${answer.reason ?? (passed(answer.status) || answer.status === 'tls' ? '' : 'envoy')}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`
   )
   say(`    decision  ${answer.decisionId ?? 'none: refused before vecauthz was asked'}`)
-  if (answer.status === 200) say(`    hit       ${hit(answer.body)}`)
+  if (answer.approvalId !== undefined) say(`    request   ${answer.approvalId}`)
+  const first = answer.status === 200 ? hit(answer.body) : ''
+  if (first !== '') say(`    hit       ${first}`)
   say('')
 }
 

@@ -95,6 +95,7 @@ function verdictOf({ status, okResponse, deniedResponse }: CheckResponse, ms: nu
   const body = deniedResponse?.body ?? ''
   const reason = body === '' ? undefined : (JSON.parse(body) as { reason?: string }).reason
   const http = status?.code === 0 ? 200 : (deniedResponse?.status?.code ?? 403)
-  const answer = { status: http, reason, decisionId: set.get('x-vecauthz-decision'), body, ms }
+  const ids = { decisionId: set.get('x-vecauthz-decision'), approvalId: set.get('x-vecauthz-approval') }
+  const answer = { status: http, reason, ...ids, body, ms }
   return { answer, set, remove: okResponse?.headersToRemove ?? [] }
 }

@@ -196,6 +196,7 @@ function writeSettings(stack: Stack, { folder, name, kind, seconds, databases }:
   if (kind === 'index') {
     settings.databases[0].url = stack.chromaUrl
     settings.state.file = join(folder, 'index.sqlite')
+    settings.admin.listen = '127.0.0.1:0'
   }
   const file = join(folder, `${name}.yaml`)
   writeFileSync(file, stringify(settings))

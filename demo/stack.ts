@@ -16,6 +16,7 @@ import { addDatabases, type OtherDatabase, type OtherServer, type RunningDatabas
 import { type RunningEnvoy, startEnvoy } from './envoy.ts'
 import type { EnvoyOverrides } from './envoy-config.ts'
 import {
+  APPROVER,
   DESK,
   EGRESS_SERVER,
   GATEWAY_ENVOY,
@@ -24,6 +25,7 @@ import {
   INDEX_ENVOY,
   INDEX_SERVER,
   INDEXER,
+  OPERATOR,
   OTHER_ENVOY,
   OTHER_HOSTS,
   PAYROLL,
@@ -91,6 +93,8 @@ export interface ServerProcess {
   readonly pid: number
   readonly port: number
   readonly healthPort: number
+  /** Where approvals are given; 0 where the settings have no admin port. */
+  readonly adminPort: number
   readonly logFile: string
   /** SIGTERM, and the exit code. */
   readonly stop: () => Promise<number | null>
@@ -220,7 +224,7 @@ async function startIssuer(folder: string, seconds: number, partners: readonly s
         { id: INDEX_ENVOY, dns: [HOST, ...OTHER_HOSTS], federatesWith },
         { id: OTHER_ENVOY },
         ...[GATEWAY_SERVER, INDEX_SERVER, EGRESS_SERVER].map((id) => ({ id, federatesWith })),
-        ...[SUPPORT, TRIALS, PAYROLL, INDEXER, DESK, ...partners].map((id) => ({ id }))
+        ...[SUPPORT, TRIALS, PAYROLL, INDEXER, DESK, APPROVER, OPERATOR, ...partners].map((id) => ({ id }))
       ],
       ttlMs: seconds * 1000,
       environment: process.env,
@@ -255,7 +259,8 @@ function writeConfig(
   }
   const settings = parse(readFileSync(join(ROOT, 'demo/config/vecauthz.yaml'), 'utf8'))
   const own = { listen: '127.0.0.1:0', health: '127.0.0.1:0', workload_api: issuer.socketOf(GATEWAY_SERVER), svid_ttl_seconds: seconds }
-  Object.assign(settings, own, { audit: { file: files.audit } })
+  Object.assign(settings, own, { audit: { file: files.audit }, state: { kind: 'sqlite', file: at('state.sqlite') } })
+  settings.admin.listen = '127.0.0.1:0'
   settings.databases[0].url = chromaUrl
   settings.subject_issuers = [{ issuer: IDP_ISSUER, jwks_url: jwksUrl }]
   const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
@@ -284,8 +289,8 @@ export async function startServerProcess(folder: string, settingsFile: string): 
   while (performance.now() < until && child.exitCode === null) {
     const line = linesOf(logFile).find((one) => one.includes('"msg":"serving"') && one.includes(`"pid":${child.pid},`))
     if (line !== undefined) {
-      const { port, health_port } = JSON.parse(line) as { port: number; health_port: number }
-      return { pid: child.pid ?? 0, port, healthPort: health_port, logFile, stop }
+      const { port, health_port, admin_port = 0 } = JSON.parse(line) as { port: number; health_port: number; admin_port?: number }
+      return { pid: child.pid ?? 0, port, healthPort: health_port, adminPort: admin_port, logFile, stop }
     }
     await new Promise((resolve) => setTimeout(resolve, 25))
   }

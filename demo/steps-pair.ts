@@ -7,6 +7,7 @@ import { EGRESS_SERVER, GATEWAY_SERVER, INDEXER, OTHER_INDEX_NAME, TRIALS } from
 import { askEgress, callFrom, type PairScene } from './pair.ts'
 import { bentOnly, type Change, macBy, partsOf, signedBy, x5cOf } from './pair-token.ts'
 import { collectionPath, hitsOf, namedPath, type Step, searchBody, type TenantId } from './step.ts'
+import { PAIR_APPROVAL_STEPS } from './steps-approvals.ts'
 
 export interface PairStep extends Step<PairScene> {
   /** By which rule of the policy token the index refuses it (src/identity/rules.ts). */
@@ -236,7 +237,7 @@ const ONCE: readonly PairStep[] = [
   }
 ]
 
-export const PAIR_STEPS: readonly PairStep[] = [...THROUGH, ...STRAIGHT, ...CLAIMED, ...SIGNED, ...ONCE]
+export const PAIR_STEPS: readonly PairStep[] = [...THROUGH, ...STRAIGHT, ...CLAIMED, ...SIGNED, ...ONCE, ...PAIR_APPROVAL_STEPS]
 
 /** A search of a tenant's agent in its handbook. */
 export function searchIn({ stack }: PairScene, tenant: TenantId): Ask {
