@@ -28,6 +28,11 @@ export interface ServedState {
     own: { readonly key: string; readonly cert: string },
     trust: () => TrustBundles | undefined
   ) => Promise<AdminPort | undefined>
+  /**
+   * Why nothing may be sent here yet: the store has never answered. Once it has, its failures are those of single calls: a replica
+   * that cannot note what changes something still serves what does not.
+   */
+  readonly fault: () => string | undefined
   readonly close: () => Promise<void>
 }
 
@@ -39,7 +44,10 @@ export interface StateParts {
 }
 
 export function openState(settings: Settings, { settingsFile, policy, sink, log }: StateParts): ServedState {
-  const store = storeOf(settings, settingsFile, log)
+  let answered = settings.state.kind === 'memory'
+  const store = storeOf(settings, settingsFile, log, () => {
+    answered = true
+  })
   const parts = {
     store,
     mayApprove: (id: Parameters<typeof mayApprove>[0]) => mayApprove(id, policy()),
@@ -65,15 +73,17 @@ export function openState(settings: Settings, { settingsFile, policy, sink, log 
         onFault: (cause) => log.error({ fault: cause instanceof Error ? cause.stack : String(cause) }, 'the admin port failed')
       })
     },
+    fault: () => (answered ? undefined : `the store (state: ${settings.state.kind}) has not answered yet`),
     close: () => store.close()
   }
 }
 
-function storeOf({ state }: Settings, settingsFile: string, log: Logger): Store {
+function storeOf({ state }: Settings, settingsFile: string, log: Logger, onReady: () => void): Store {
   const absolute = (path: string) => (isAbsolute(path) ? path : join(dirname(settingsFile), path))
   return openStore(withAbsolutePaths(state, absolute), ({ kind, because }) => {
-    if (kind === 'ready') log.info({ because }, 'state: there')
-    else log.error({ because }, 'state: cannot be had; what needs it is refused')
+    if (kind === 'unavailable') return log.error({ because }, 'state: cannot be had; what needs it is refused')
+    log.info({ because }, 'state: there')
+    onReady()
   })
 }
 

@@ -92,7 +92,7 @@ export async function serve(
     server.renew(pemOf(snapshot))
     admin?.renew(pemOf(snapshot))
   })
-  const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault()
+  const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault()
   const stopReadiness = keepReadiness(server, readiness)
   const health =
     settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness, metrics, credentials.jwks)
