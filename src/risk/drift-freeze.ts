@@ -111,7 +111,7 @@ function fitCodebook(material: Material, rows: readonly number[], count: number,
 }
 
 /** Mean and standard deviation of each score around each centroid, shrunk to the pooled ones. */
-function normsOf(scores: Float64Array, nearest: readonly number[], members: Uint32Array): Float32Array {
+export function normsOf(scores: Float64Array, nearest: readonly number[], members: Uint32Array): Float32Array {
   const norms = new Float32Array(members.length * NORM_FLOATS)
   for (let score = 0; score < NOVELTY_SCORES; score++) {
     const values = nearest.map((_, at) => scores[at * NOVELTY_SCORES + score] as number)
