@@ -62,7 +62,8 @@ async function run(
   await Promise.all(Array.from({ length: STREAMS }, lane))
 }
 
-function ask(session: ClientHttp2Session, body: Buffer): Promise<Buffer> {
+/** One check. Rejects when no answer came. */
+export function ask(session: ClientHttp2Session, body: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const stream = session.request({ ':method': 'POST', ':path': PATH, 'content-type': 'application/grpc', te: 'trailers' })
     const chunks: Buffer[] = []
