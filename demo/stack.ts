@@ -41,6 +41,7 @@ import { seed } from './seed.ts'
 const ROOT = join(import.meta.dirname, '..')
 const SERVE_MS_MAX = 20_000
 const STOP_MS_MAX = 15_000
+const READY_MS_MAX = 5_000
 
 export interface StackOptions {
   /** Where everything is written; emptied first. */
@@ -159,8 +160,7 @@ async function build(
   const upstreams = Object.assign(ours, ...[...others.values()].map((one) => one.upstreams))
   const overrides: EnvoyOverrides = { upstreams, maxConnectionSeconds: Math.max(5, Math.floor(seconds * 0.4)), ...options.envoy }
   const starting = startEnvoy({ binary: envoyBinary(), configFile: join(ROOT, 'envoy/gateway.yaml'), folder: envoyFolder, overrides })
-  const envoy = await timed(say, 'Envoy', starting)
-  stops.push(envoy.stop)
+  const envoy = await timed(say, 'Envoy', starting.then(pushing(stops, (one) => one.stop())).then(bothLanesReady))
   return {
     folder,
     issuer,
@@ -181,6 +181,14 @@ async function build(
     },
     stop
   }
+}
+
+/** Envoy asks no server before that says that it is ready. Waits a while only: some tests have one that never is. */
+async function bothLanesReady(envoy: RunningEnvoy): Promise<RunningEnvoy> {
+  const until = performance.now() + READY_MS_MAX
+  const healthy = () => Promise.all(['vecauthz', 'vecauthz_writes'].map((name) => envoy.stats(`cluster.${name}.membership_healthy`)))
+  while ((await healthy()).includes(0) && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 25))
+  return envoy
 }
 
 function missing(kind: OtherDatabase): never {
