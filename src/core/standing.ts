@@ -56,6 +56,7 @@ export interface Evidence {
 
 export const EVIDENCE_DECISIONS_MAX = 16
 export const EVIDENCE_FIGURES_MAX = 16
+export const EVIDENCE_CHARACTERS_MAX = 500
 
 export interface Ended {
   readonly how: 'hand' | 'proof' | 'fresh-svid' | 'superseded'
@@ -154,12 +155,27 @@ export function untilOf(term: Term, now: number): number | undefined {
   return term.durationMs === UNTIL_ENDED ? undefined : now + Math.max(0, term.durationMs - term.servedMs)
 }
 
+export type CohortScope = Extract<Scope, { kind: 'cohort' }>
+
+export function cohortOf({ tenant, agentType, database, collection }: Place): CohortScope {
+  return { kind: 'cohort', tenant, agentType, database, collection }
+}
+
+/** Where a workload is quarantined for what it did, and since when; operators' and signals' quarantines have no place. */
+export function quarantinePlaces(record: StandingRecord): { readonly cohort: CohortScope; readonly since: number }[] {
+  if (record.scope.kind !== 'workload') return []
+  return record.terms.flatMap((term) => {
+    const { place } = term.evidence
+    return term.level === 'quarantine' && isActive(term) && place !== undefined ? [{ cohort: cohortOf(place), since: term.since }] : []
+  })
+}
+
 export type NewTerm = Pick<Term, 'level' | 'cause' | 'evidence' | 'since' | 'durationMs'>
 
 /** The record with one more term. A step-up is a strike as well. @param run the raising process */
 export function withTerm(record: StandingRecord, run: string, { level, cause, evidence, since, durationMs }: NewTerm): StandingRecord {
   const before = record.terms.reduce((most, { dot }) => (dot.run === run ? Math.max(most, dot.n) : most), record.horizon[run] ?? 0)
-  const bounded = { ...evidence, decisionIds: evidence.decisionIds.slice(-EVIDENCE_DECISIONS_MAX), figures: someOf(evidence.figures) }
+  const bounded = boundedEvidence(evidence)
   const dot = { run, n: before + 1 }
   const term: Term = { dot, level, cause, evidence: bounded, since, durationMs, servedMs: 0, ended: undefined }
   const strikes = level === 'step-up' ? latest([...record.strikes, since]) : record.strikes
@@ -246,7 +262,13 @@ function sorted(horizon: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(horizon).sort(([a], [b]) => compare(a, b)))
 }
 
-function someOf(figures: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
-  const entries = Object.entries(figures)
-  return entries.length <= EVIDENCE_FIGURES_MAX ? figures : Object.fromEntries(entries.slice(0, EVIDENCE_FIGURES_MAX))
+/** So that a record always fits in the store. */
+function boundedEvidence(evidence: Evidence): Evidence {
+  const figures = Object.entries(evidence.figures).slice(0, EVIDENCE_FIGURES_MAX)
+  return {
+    ...evidence,
+    says: evidence.says.slice(0, EVIDENCE_CHARACTERS_MAX).toWellFormed(),
+    decisionIds: evidence.decisionIds.slice(-EVIDENCE_DECISIONS_MAX),
+    figures: Object.fromEntries(figures.map(([name, value]) => [name, Number.isFinite(value) ? value : Number.MAX_VALUE]))
+  }
 }

@@ -5,7 +5,8 @@
 import type { DenyKind, DenyReason } from '../core/deny-reason.ts'
 import type { RiskRules } from '../core/risk-rules.ts'
 import type { Evidence } from '../core/standing.ts'
-import { type Alarm, levelOf } from './ladder.ts'
+import type { Alarm } from '../core/standings.ts'
+import { levelOf } from './ladder.ts'
 
 /** Kinds that say something about who calls; an outage, a spent budget or a ladder's own denial says nothing. */
 const WEIGHTS = {

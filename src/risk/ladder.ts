@@ -20,13 +20,7 @@ import {
   withEnd,
   withTerm
 } from '../core/standing.ts'
-
-/** Something that asks for a standing: as often as it is so, not only when it begins. */
-export interface Alarm {
-  readonly level: Raised
-  readonly cause: Cause
-  readonly evidence: Evidence
-}
+import type { Alarm } from '../core/standings.ts'
 
 /** Who raises, and when. */
 export interface Moment {

@@ -5,7 +5,7 @@
 import type { MonitoringAction } from '../core/risk-document.ts'
 import type { MonitoringRule } from '../core/risk-rules.ts'
 import type { Evidence, Raised } from '../core/standing.ts'
-import type { Alarm } from './ladder.ts'
+import type { Alarm } from '../core/standings.ts'
 
 const BUCKETS = 12
 /** Per bucket. */

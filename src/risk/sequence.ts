@@ -6,9 +6,9 @@ import type { DriftThresholds } from '../core/drift.ts'
 import { BURST_QUERIES_MAX, BURSTS_MIN } from '../core/drift.ts'
 import { SEQUENCE_BETS, SEQUENCE_START, type SequenceModel, type SequenceState, type SequenceVerdict } from '../core/sequence.ts'
 import type { Evidence } from '../core/standing.ts'
+import type { Alarm } from '../core/standings.ts'
 import { tailBets } from './drift-bets.ts'
 import { BLOCK_BURSTS, RATES } from './drift-lundberg.ts'
-import type { Alarm } from './ladder.ts'
 import { countTransition, probabilityOf, stateOf, surpriseP } from './sequence-model.ts'
 
 /** Pause that ends a burst, ms: longer than an agent's own waiting for a model's answer. */

@@ -1,5 +1,5 @@
 /** What other systems say of a workload, once their word is proven (the endpoint is elsewhere): OpenID CAEP 1.0 §3, and figures. */
-import type { Alarm } from './ladder.ts'
+import type { Alarm } from '../core/standings.ts'
 
 /** Verified, about one workload, and not heard before. */
 export interface RiskSignal {

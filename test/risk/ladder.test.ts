@@ -7,6 +7,7 @@ import {
   merged,
   newRecord,
   type Place,
+  quarantinePlaces,
   type Raised,
   rankOf,
   type StandingRecord,
@@ -14,9 +15,10 @@ import {
   standingOf,
   subjectKey
 } from '../../src/core/standing.ts'
-import { placesOf, togetherAlarm } from '../../src/risk/cohort.ts'
+import type { Alarm } from '../../src/core/standings.ts'
+import { togetherAlarm } from '../../src/risk/cohort.ts'
 import { countDenial, countsAsRisk, newDenialScore, scoreAt } from '../../src/risk/denials.ts'
-import { type Alarm, atCall, climb, driftAlarm, isVouched, levelOf, released, strikesOf, withFreshSvid } from '../../src/risk/ladder.ts'
+import { atCall, climb, driftAlarm, isVouched, levelOf, released, strikesOf, withFreshSvid } from '../../src/risk/ladder.ts'
 import { signalAlarm } from '../../src/risk/signals.ts'
 import { challengeOf, type Proof, prove, refuseStepUp } from '../../src/risk/step-up.ts'
 import { idOf, patternOf } from '../support/ids.ts'
@@ -303,9 +305,9 @@ describe('identities together', () => {
   it('counts where a quarantine has a place, and nothing gentler', () => {
     const evidence = { ...alarm('quarantine').evidence, place }
     const quarantined = climb(fresh(), { ...alarm('quarantine'), evidence }, RULES, moment())
-    expect(placesOf(quarantined)).toEqual([{ scope: { kind: 'cohort', ...place }, since: T0 }])
-    expect(placesOf(climb(fresh(), { ...alarm('step-up'), evidence }, RULES, moment()))).toEqual([])
-    expect(placesOf(raisedBy(alarm('quarantine')))).toEqual([])
-    expect(placesOf(released(quarantined, 'ann', '', T0))).toEqual([])
+    expect(quarantinePlaces(quarantined)).toEqual([{ cohort: { kind: 'cohort', ...place }, since: T0 }])
+    expect(quarantinePlaces(climb(fresh(), { ...alarm('step-up'), evidence }, RULES, moment()))).toEqual([])
+    expect(quarantinePlaces(raisedBy(alarm('quarantine')))).toEqual([])
+    expect(quarantinePlaces(released(quarantined, 'ann', '', T0))).toEqual([])
   })
 })

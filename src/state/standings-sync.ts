@@ -1,0 +1,172 @@
+/** Keeps a table of standings and the store in step: writes what changed here, hears what changed elsewhere, mends what the store lost. */
+import { isActive, type StandingRecord, scopeKey } from '../core/standing.ts'
+import type { Store } from '../core/store.ts'
+import { type Heard, readNews, readShard, removeStanding, SHARDS, shardNumber, writeStanding } from './standings-store.ts'
+import { type Entry, isOver, shapeOf, type Table } from './standings-table.ts'
+
+/** Shards that are read together while catching up. */
+const SHARDS_AT_ONCE = 16
+const WRITES_AT_ONCE = 32
+/** Served time is written when a term is a sixty-fourth further on, and not more often than this. */
+const WRITE_SERVED_MS = 10_000
+
+export interface SyncParts {
+  readonly store: Store
+  readonly table: Table
+  /** To be written, and whether others must hear of it at once. */
+  readonly dirty: Map<Entry, boolean>
+  /** Being written at this moment. */
+  readonly writing: Map<Entry, Promise<string | undefined>>
+  readonly now: () => number
+  readonly tick: () => number
+  readonly onTrouble: (because: string | undefined) => void
+}
+
+export interface Sync {
+  /** One round. */
+  readonly poll: () => Promise<void>
+  readonly flush: () => Promise<void>
+  /** @returns why it could not be written */
+  readonly write: (entry: Entry) => Promise<string | undefined>
+  readonly isLoaded: () => boolean
+  readonly isBehind: () => boolean
+  readonly staleMs: () => number
+}
+
+interface State {
+  readonly parts: SyncParts
+  /** News that were heard. */
+  readonly known: Map<string, string>
+  loaded: boolean
+  freshAt: number
+  /** Shards still to be read before everything is known. */
+  behind: number
+  next: number
+}
+
+export function createSync(parts: SyncParts): Sync {
+  const its: State = { parts, known: new Map(), loaded: false, freshAt: parts.tick(), behind: SHARDS, next: 0 }
+  const trouble = createTrouble(parts.onTrouble)
+  return {
+    async poll() {
+      const wrote = await flush(parts)
+      trouble((await hearAll(its)) ?? wrote)
+    },
+    async flush() {
+      const fault = await flush(parts)
+      if (fault !== undefined) trouble(fault)
+    },
+    write: (entry) => write(parts, entry),
+    isLoaded: () => its.loaded,
+    isBehind: () => its.behind > 0,
+    staleMs: () => parts.tick() - its.freshAt
+  }
+}
+
+/** Says a trouble once as long as it stays the same, and its end. */
+function createTrouble(onTrouble: (because: string | undefined) => void): (because: string | undefined) => void {
+  let last: string | undefined
+  return (because) => {
+    if (because === last) return
+    last = because
+    onTrouble(because)
+  }
+}
+
+async function flush(parts: SyncParts): Promise<string | undefined> {
+  const entries = [...parts.dirty.keys()]
+  for (let at = 0; at < entries.length; at += WRITES_AT_ONCE) {
+    const faults = await Promise.all(entries.slice(at, at + WRITES_AT_ONCE).map((entry) => write(parts, entry)))
+    const fault = faults.find((one) => one !== undefined)
+    if (fault !== undefined) return fault
+  }
+  return undefined
+}
+
+/** One write of an entry at a time; who comes meanwhile waits for it, and writes what has changed since. */
+async function write(parts: SyncParts, entry: Entry): Promise<string | undefined> {
+  for (let under = parts.writing.get(entry); under !== undefined; under = parts.writing.get(entry)) await under
+  const writing = writeOne(parts, entry)
+  parts.writing.set(entry, writing)
+  const fault = await writing
+  parts.writing.delete(entry)
+  return fault
+}
+
+async function writeOne({ store, table, dirty, now }: SyncParts, entry: Entry): Promise<string | undefined> {
+  const isNews = dirty.get(entry)
+  if (isNews === undefined) return undefined
+  // What changes while this is under way is to be written again.
+  dirty.delete(entry)
+  entry.writtenServed = servedOf(entry.record)
+  const wrote = await writeStanding(store, entry.place, entry.record, isNews, now())
+  if (wrote.kind === 'wrote') {
+    table.hear(wrote.record, now())
+    return undefined
+  }
+  dirty.set(entry, isNews || dirty.get(entry) === true)
+  return wrote.because
+}
+
+async function hearAll(its: State): Promise<string | undefined> {
+  const { parts } = its
+  const asked = parts.tick()
+  const news = await readNews(parts.store, its.known, parts.now())
+  const fault = hear(parts, news)
+  if (fault !== undefined) return fault
+  // Not all news can be listed: every record is looked at instead.
+  if (news.kind === 'heard' && news.more) its.behind = SHARDS
+  const wanted = its.behind > 0 ? SHARDS_AT_ONCE : 1
+  const faults = await Promise.all(Array.from({ length: wanted }, (_, at) => hearShard(parts, (its.next + at) % SHARDS)))
+  const first = faults.find((one) => one !== undefined)
+  if (first !== undefined) return first
+  its.next = (its.next + wanted) % SHARDS
+  its.behind = Math.max(0, its.behind - wanted)
+  if (its.behind === 0) {
+    its.loaded = true
+    its.freshAt = asked
+  }
+  return undefined
+}
+
+function hear({ table, dirty, now }: SyncParts, heard: Heard): string | undefined {
+  if (heard.kind === 'failed') return heard.because
+  for (const record of heard.records) {
+    const entry = table.hear(record, now())
+    // What is there lacks something, such as after a restored backup: it is told again.
+    if (shapeOf(entry.record) !== shapeOf(record)) dirty.set(entry, dirty.get(entry) === true)
+  }
+  return undefined
+}
+
+async function hearShard(parts: SyncParts, shard: number): Promise<string | undefined> {
+  const heard = await readShard(parts.store, shard, parts.now())
+  if (heard.kind === 'heard' && heard.more) return `shard ${shard} of the standings has more than can be listed`
+  const fault = hear(parts, heard)
+  if (fault === undefined && heard.kind === 'heard') sweepShard(parts, shard, heard.records)
+  return fault
+}
+
+/** What the store has lost is told again, what has ended long ago is let go, what has served for long is written. */
+function sweepShard(parts: SyncParts, shard: number, records: readonly StandingRecord[]): void {
+  const { table, dirty, store, now, tick } = parts
+  const there = new Set(records.map(({ scope }) => scopeKey(scope)))
+  for (const entry of table.all()) {
+    if (shardNumber(entry.place) !== shard) continue
+    table.settle(entry, now())
+    if (isOver(entry, tick())) {
+      table.letGo(entry)
+      dirty.delete(entry)
+      void removeStanding(store, entry.place, entry.record, now())
+    } else if (!there.has(entry.place) || isFurther(entry)) dirty.set(entry, dirty.get(entry) === true)
+  }
+}
+
+function servedOf({ terms }: StandingRecord): number {
+  return terms.reduce((sum, term) => sum + term.servedMs, 0)
+}
+
+function isFurther({ record, writtenServed }: Entry): boolean {
+  const shortest = record.terms.reduce((least, term) => (isActive(term) ? Math.min(least, term.durationMs) : least), Number.MAX_VALUE)
+  return servedOf(record) - writtenServed > Math.max(WRITE_SERVED_MS, Math.min(shortest, 86_400_000) / 64)
+}

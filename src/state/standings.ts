@@ -1,0 +1,157 @@
+/**
+ * The standings of one process: in memory for decisions, in the store for everybody. Loaded before the process is ready; changes are
+ * written at once, those of others looked for every `POLL_MS`. Without an answer the process goes on with what it knows, and says for
+ * how long.
+ */
+import { isActive, rankOf, type Scope, standingOf, untilOf, withEnd } from '../core/standing.ts'
+import type { Move, ReleaseResult, StandingRow, Standings } from '../core/standings.ts'
+import type { Store } from '../core/store.ts'
+import { createSync, type Sync } from './standings-sync.ts'
+import { createTable, type Entry, isOver, type Table } from './standings-table.ts'
+
+/** Two replicas: what one raises, the other refuses after this and two look-ups. */
+const POLL_MS = 100
+/** Alone there is nothing to hear: an hourly look at what has ended long ago is enough. */
+const ALONE_MS = 3_600_000
+
+export interface StandingsParts {
+  /** undefined: one process alone, which forgets its standings with its end. */
+  readonly store: Store | undefined
+  /** Names this run of this process and no other one ever: random, at most 64 characters. */
+  readonly run: string
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Milliseconds, by a clock that never steps. */
+  readonly tick: () => number
+  readonly onMove: (move: Move) => void
+  /** For the operational log; said once as long as it stays the same. undefined: it is over. */
+  readonly onTrouble: (because: string | undefined) => void
+  /** Records that are kept here at a time; STANDINGS_MAX where it is not said. */
+  readonly most?: number
+}
+
+export interface SharedStandings extends Standings {
+  /** One round: writes what is to be written, hears what there is. Never rejects. */
+  readonly poll: () => Promise<void>
+  /** Rounds from now on. */
+  readonly start: () => void
+  /** Writes what is still to be written, and ends the rounds. */
+  readonly stop: () => Promise<void>
+}
+
+export function createStandings(parts: StandingsParts): SharedStandings {
+  const { store } = parts
+  const dirty = new Map<Entry, boolean>()
+  let isPushing = false
+  const onChange = (entry: Entry, isNews: boolean) => {
+    if (store === undefined) return
+    dirty.set(entry, isNews || dirty.get(entry) === true)
+    // Not within a decision, and several at once.
+    if (!isNews || isPushing) return
+    isPushing = true
+    setImmediate(pushed)
+  }
+  const table = createTable({ ...parts, onChange })
+  const sync = store === undefined ? undefined : createSync({ ...parts, store, table, dirty, writing: new Map() })
+  const pushed = async () => {
+    isPushing = false
+    await sync?.flush()
+  }
+  const rounds = createRounds(
+    sync,
+    () => sweepAlone(table, parts.tick()),
+    // What was served so far is not to be served again after a restart.
+    () => {
+      for (const entry of table.all()) {
+        table.settle(entry, parts.now())
+        if (entry.record.terms.some(isActive)) onChange(entry, false)
+      }
+    }
+  )
+  return {
+    ofWorkload(id) {
+      const entry = table.workload(id)
+      if (entry === undefined) return undefined
+      table.settle(entry, parts.now())
+      return entry.record
+    },
+    of(scope) {
+      const entry = table.get(scope)
+      if (entry !== undefined) table.settle(entry, parts.now())
+      return entry?.record
+    },
+    hasCohorts: () => table.cohorts() > 0,
+    change: table.change,
+    quarantinedIn: table.quarantinedIn,
+    list: (now) => rowsOf(table, now),
+    release: (scope, by, reason, now) => release(table, sync, scope, { how: 'hand', at: now, by, reason }),
+    isLoaded: () => sync?.isLoaded() ?? true,
+    staleMs: () => sync?.staleMs() ?? 0,
+    ...rounds
+  }
+}
+
+function rowsOf(table: Table, now: number): StandingRow[] {
+  const rows: StandingRow[] = []
+  for (const entry of table.all()) {
+    table.settle(entry, now)
+    const standing = standingOf(entry.record)
+    const term = entry.record.terms.find((one) => isActive(one) && one.level === standing)
+    if (term === undefined) continue
+    const { cause, evidence, since, dot } = term
+    rows.push({ scope: entry.record.scope, standing, cause, evidence, since, until: untilOf(term, now), id: `${dot.run}.${dot.n}` })
+  }
+  return rows.sort((a, b) => rankOf(b.standing) - rankOf(a.standing) || a.since - b.since)
+}
+
+async function release(
+  table: Table,
+  sync: Sync | undefined,
+  scope: Scope,
+  ended: { readonly how: 'hand'; readonly at: number; readonly by: string; readonly reason: string }
+): Promise<ReleaseResult> {
+  const was = standingOf(table.get(scope)?.record)
+  if (was === 'normal') return { kind: 'not', says: 'It stands normal: there is nothing to release.' }
+  table.change(scope, (record) => withEnd(record, () => true, ended), ended.at)
+  const entry = table.get(scope)
+  const because = entry === undefined ? undefined : await sync?.write(entry)
+  return because === undefined ? { kind: 'done', was } : { kind: 'local', was, because }
+}
+
+function sweepAlone(table: Table, tick: number): void {
+  for (const entry of [...table.all()]) if (isOver(entry, tick)) table.letGo(entry)
+}
+
+function createRounds(sync: Sync | undefined, alone: () => void, atEnd: () => void): Pick<SharedStandings, 'poll' | 'start' | 'stop'> {
+  let timer: NodeJS.Timeout | undefined
+  let [running, isRunning, stopped] = [Promise.resolve(), false, false]
+  const poll = () => {
+    if (isRunning) return running
+    isRunning = true
+    running = (async () => sync?.poll())().finally(() => {
+      isRunning = false
+    })
+    return running
+  }
+  const round = (waitMs: number) => {
+    timer = setTimeout(async () => {
+      const wasBehind = sync?.isBehind() === true
+      if (sync === undefined) alone()
+      else await poll()
+      // While catching up there is no time to lose, unless the store is in trouble.
+      if (!stopped) round(sync === undefined ? ALONE_MS : wasBehind && sync.staleMs() < 1000 ? 0 : POLL_MS)
+    }, waitMs)
+    timer.unref()
+  }
+  return {
+    poll,
+    start: () => round(0),
+    async stop() {
+      stopped = true
+      clearTimeout(timer)
+      await running
+      atEnd()
+      await sync?.flush()
+    }
+  }
+}

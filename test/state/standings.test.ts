@@ -1,0 +1,344 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { key } from '../../src/core/keys.ts'
+import { RISK_DEFAULTS } from '../../src/core/risk-rules.ts'
+import {
+  cohortOf,
+  type Place,
+  type Raised,
+  type Scope,
+  type StandingRecord,
+  scopeKey,
+  standingOf,
+  withEnd
+} from '../../src/core/standing.ts'
+import type { Alarm, Move } from '../../src/core/standings.ts'
+import type { Store } from '../../src/core/store.ts'
+import { raise, raiseTogether } from '../../src/risk/cohort.ts'
+import { standingFrom, standingText } from '../../src/state/standing-text.ts'
+import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
+import { SHARDS, shardNumber } from '../../src/state/standings-store.ts'
+import { createMemoryStore } from '../../src/state/store-memory.ts'
+
+const T0 = Date.UTC(2026, 10, 21)
+const RULES = { ...RISK_DEFAULTS, quarantineMs: 600_000, slowedMs: 60_000 }
+const ID = 'spiffe://demo.vecauthz.test/acme/support'
+const scope = (id = ID): Scope => ({ kind: 'workload', id })
+const alarm = (level: Raised, place?: Place): Alarm => ({
+  level,
+  cause: 'drift',
+  evidence: { says: 'novelty 412', decisionIds: ['d1'], figures: { novelty: 412 }, ...(place === undefined ? {} : { place }) }
+})
+
+/** Time that a test lets pass: `tick` only goes on, `wall` can be set. */
+class Clock {
+  tick = 0
+  wall = T0
+  pass(ms: number): void {
+    this.tick += ms
+    this.wall += ms
+  }
+}
+
+/** A real store that can be out of reach for one of its users, and lose everything. */
+function shared(clock: Clock) {
+  const its = { store: createMemoryStore({ begun: T0 }) }
+  const link = { up: true }
+  const reach = (): Store => {
+    const away = { kind: 'unavailable', because: 'no answer' } as const
+    return {
+      putOnce: (...all) => (link.up ? its.store.putOnce(...all) : away),
+      get: (...all) => (link.up ? its.store.get(...all) : away),
+      replace: (...all) => (link.up ? its.store.replace(...all) : 'unavailable'),
+      list: (...all) => (link.up ? its.store.list(...all) : away),
+      close: async () => undefined
+    }
+  }
+  const wipe = () => {
+    its.store = createMemoryStore({ begun: clock.wall })
+  }
+  return { its, link, reach, wipe }
+}
+
+function processOf(clock: Clock, store: Store | undefined, run: string, most?: number) {
+  const moves: Move[] = []
+  const troubles: (string | undefined)[] = []
+  const standings = createStandings({
+    store,
+    run,
+    now: () => clock.wall,
+    tick: () => clock.tick,
+    onMove: (move) => void moves.push(move),
+    onTrouble: (because) => void troubles.push(because),
+    ...(most === undefined ? {} : { most })
+  })
+  return { standings, moves, troubles }
+}
+
+const rounds = async (standings: SharedStandings) => {
+  for (let at = 0; at <= SHARDS / 16; at++) await standings.poll()
+}
+const seen = (standings: SharedStandings, id = ID) => standingOf(standings.ofWorkload(id))
+
+describe('standings of one process', () => {
+  it('are raised, listed, and released by hand', async () => {
+    const clock = new Clock()
+    const { standings, moves } = processOf(clock, undefined, 'a')
+    expect(seen(standings)).toBe('normal')
+    expect(raise(standings, scope(), alarm('quarantine'), RULES, T0)).toBe('changed')
+    expect(raise(standings, scope(), alarm('quarantine'), RULES, T0)).toBe('same')
+    expect(standings.list(T0)).toMatchObject([
+      {
+        scope: scope(),
+        standing: 'quarantine',
+        cause: 'drift',
+        since: T0,
+        until: T0 + 600_000,
+        id: 'a.2',
+        evidence: { decisionIds: ['d1'] }
+      }
+    ])
+    expect(await standings.release(scope(), 'ann', 'a drill', T0 + 1)).toEqual({ kind: 'done', was: 'quarantine' })
+    expect(await standings.release(scope(), 'ann', 'a drill', T0 + 1)).toMatchObject({ kind: 'not' })
+    expect([seen(standings), standings.list(T0)]).toEqual(['normal', []])
+    expect(moves.map(({ from, to, heard }) => [from, to, heard])).toEqual([
+      ['normal', 'quarantine', false],
+      ['quarantine', 'normal', false]
+    ])
+    expect([standings.isLoaded(), standings.staleMs()]).toEqual([true, 0])
+  })
+
+  it('end by time that passes, and by no step of the clock', () => {
+    const clock = new Clock()
+    const { standings, moves } = processOf(clock, undefined, 'a')
+    raise(standings, scope(), alarm('quarantine'), RULES, T0)
+    for (const step of [3_600_000, -7_200_000, 86_400_000]) {
+      clock.wall += step
+      expect(seen(standings)).toBe('quarantine')
+    }
+    clock.pass(599_999)
+    expect(seen(standings)).toBe('quarantine')
+    clock.pass(300)
+    expect(seen(standings)).toBe('slowed')
+    clock.pass(60_000)
+    expect(seen(standings)).toBe('normal')
+    expect(moves.at(-1)).toMatchObject({ from: 'slowed', to: 'normal', term: undefined })
+  })
+
+  it('what is held is never let go for room; what has ended is, and its names are not given again', () => {
+    const clock = new Clock()
+    const { standings } = processOf(clock, undefined, 'a', 2)
+    expect(raise(standings, scope('1'), alarm('quarantine'), RULES, T0)).toBe('changed')
+    expect(raise(standings, scope('2'), alarm('slowed'), RULES, T0)).toBe('changed')
+    expect(raise(standings, scope('3'), alarm('quarantine'), RULES, T0)).toBe('full')
+    expect(raise(standings, scope('1'), alarm('quarantine'), RULES, T0)).toBe('same')
+    clock.pass(60_001)
+    expect(seen(standings, '2')).toBe('normal')
+    expect(raise(standings, scope('3'), alarm('quarantine'), RULES, T0)).toBe('changed')
+    expect([seen(standings, '1'), seen(standings, '3')]).toEqual(['quarantine', 'quarantine'])
+    standings.change(scope('3'), (record) => withEnd(record, () => true, { how: 'hand', at: T0, by: 'ann', reason: '' }), T0)
+    expect(raise(standings, scope('2'), alarm('quarantine'), RULES, T0)).toBe('changed')
+    expect(standings.of(scope('2'))?.terms[0]?.dot.run).toBe('a.1')
+  })
+
+  it('100,000 workloads: each is found again, and one more is refused rather than forgotten', () => {
+    const clock = new Clock()
+    const { standings } = processOf(clock, undefined, 'a')
+    const id = (at: number) => `spiffe://demo.vecauthz.test/acme/agent-${at}`
+    for (let at = 0; at < 100_000; at++) raise(standings, scope(id(at)), alarm(at % 2 === 0 ? 'slowed' : 'quarantine'), RULES, T0)
+    expect(raise(standings, scope(id(100_000)), alarm('slowed'), RULES, T0)).toBe('full')
+    expect([seen(standings, id(0)), seen(standings, id(99_999))]).toEqual(['slowed', 'quarantine'])
+    expect(standings.list(T0)).toHaveLength(100_000)
+  })
+
+  it('several identities of one type quarantine the type, there and nowhere else', () => {
+    const clock = new Clock()
+    const { standings } = processOf(clock, undefined, 'a')
+    const place: Place = { tenant: 'acme', agentType: 'support', database: 'main', collection: 'docs' }
+    const rules = { ...RULES, identitiesTogether: 2 }
+    raise(standings, scope('1'), alarm('quarantine', place), rules, T0)
+    expect(standings.hasCohorts()).toBe(false)
+    raise(standings, scope('2'), alarm('quarantine', place), rules, T0)
+    expect(standingOf(standings.of(cohortOf(place)))).toBe('quarantine')
+    expect(standings.of(cohortOf({ ...place, collection: 'other' }))).toBeUndefined()
+    expect([...standings.quarantinedIn(cohortOf(place)).keys()]).toEqual(['1', '2'])
+    standings.change(scope('1'), (record) => ({ ...record, terms: [] }), T0)
+    expect([...standings.quarantinedIn(cohortOf(place)).keys()]).toEqual(['2'])
+    raiseTogether(standings, scope('2'), RULES, T0)
+  })
+})
+
+describe('standings of several processes', () => {
+  const two = () => {
+    const clock = new Clock()
+    const store = shared(clock)
+    return { clock, store, a: processOf(clock, store.reach(), 'a'), b: processOf(clock, store.reach(), 'b') }
+  }
+
+  it('what one raises the other knows after one look, and what the other releases the one', async () => {
+    const { a, b } = two()
+    await Promise.all([rounds(a.standings), rounds(b.standings)])
+    raise(a.standings, scope(), alarm('quarantine'), RULES, T0)
+    await new Promise((resolve) => setImmediate(resolve))
+    await b.standings.poll()
+    expect(seen(b.standings)).toBe('quarantine')
+    expect(b.moves).toMatchObject([{ from: 'normal', to: 'quarantine', heard: true, term: { cause: 'drift' } }])
+    expect(await b.standings.release(scope(), 'ann', '', T0)).toEqual({ kind: 'done', was: 'quarantine' })
+    await a.standings.poll()
+    expect(seen(a.standings)).toBe('normal')
+  })
+
+  it('a process is not ready before it knows all, and does not wait for its time again after a restart', async () => {
+    const { clock, store, a } = two()
+    await rounds(a.standings)
+    for (let at = 0; at < 300; at++) raise(a.standings, scope(`${ID}-${at}`), alarm('quarantine'), RULES, T0)
+    clock.pass(400_000)
+    await rounds(a.standings)
+    await a.standings.stop()
+    const next = processOf(clock, store.reach(), 'c')
+    await next.standings.poll()
+    expect(next.standings.isLoaded()).toBe(false)
+    await rounds(next.standings)
+    expect(next.standings.isLoaded()).toBe(true)
+    expect(next.standings.list(T0)).toHaveLength(300)
+    clock.pass(200_001)
+    expect(new Set(next.standings.list(T0).map((one) => one.standing))).toEqual(new Set(['slowed']))
+  })
+
+  it('goes on with what it knows while the store is away, says for how long, and tells it afterwards', async () => {
+    const { clock, store, a, b } = two()
+    await Promise.all([rounds(a.standings), rounds(b.standings)])
+    store.link.up = false
+    raise(a.standings, scope(), alarm('quarantine'), RULES, T0)
+    clock.pass(5_000)
+    await a.standings.poll()
+    expect([seen(a.standings), a.standings.staleMs(), a.troubles]).toEqual(['quarantine', 5_000, ['no answer']])
+    expect(await a.standings.release(scope(), 'ann', '', T0)).toMatchObject({ kind: 'local', was: 'quarantine' })
+    raise(a.standings, scope(), alarm('step-up'), RULES, T0)
+    store.link.up = true
+    await a.standings.poll()
+    await b.standings.poll()
+    expect([seen(b.standings), a.standings.staleMs(), a.troubles]).toEqual(['step-up', 0, ['no answer', undefined]])
+  })
+
+  it('a store that lost everything is told again, by whoever knows', async () => {
+    const { clock, store, a } = two()
+    await rounds(a.standings)
+    raise(a.standings, scope(), alarm('quarantine'), RULES, T0)
+    await rounds(a.standings)
+    store.wipe()
+    clock.pass(1000)
+    for (let at = 0; at < SHARDS + 1; at++) await a.standings.poll()
+    const next = processOf(clock, store.reach(), 'c')
+    await rounds(next.standings)
+    expect(seen(next.standings)).toBe('quarantine')
+  })
+
+  it('what cannot be read is no empty record: the process does not get ready on it', async () => {
+    const { clock, store } = two()
+    const place = scopeKey(scope())
+    const at = key('standing', String(shardNumber(place)), place)
+    const other = standingText({ scope: scope('another'), horizon: {}, terms: [], strikes: [], vouch: undefined }) as string
+    for (const value of ['{', '{"scope":{}}', other]) {
+      store.wipe()
+      store.its.store.putOnce(at, value, clock.wall + 1000, clock.wall)
+      const { standings, troubles } = processOf(clock, store.reach(), 'c')
+      await rounds(standings)
+      expect([standings.isLoaded(), troubles]).toEqual([false, ['a standing in the store cannot be read']])
+    }
+  })
+
+  it('a record is read as it was written (property)', () => {
+    const levels = fc.array(fc.constantFrom<Raised>('slowed', 'step-up', 'quarantine'), { maxLength: 5 })
+    fc.assert(
+      fc.property(levels, fc.string({ unit: 'grapheme' }), (raised, words) => {
+        const { standings } = processOf(new Clock(), undefined, 'a')
+        for (const level of raised) {
+          const one = alarm(level)
+          raise(
+            standings,
+            scope(),
+            { ...one, evidence: { ...one.evidence, says: words, figures: { high: Number.POSITIVE_INFINITY } } },
+            RULES,
+            T0
+          )
+        }
+        const record = standings.of(scope())
+        if (record !== undefined) expect(standingFrom(standingText(record) as string)).toEqual(record)
+      })
+    )
+  })
+})
+
+/** What happens to three processes and their store. */
+type Event =
+  | { readonly do: 'raise'; readonly at: number; readonly level: Raised }
+  | { readonly do: 'release' | 'poll' | 'restart'; readonly at: number }
+  | { readonly do: 'away' | 'back' | 'wipe' }
+  | { readonly do: 'pass'; readonly ms: number }
+  | { readonly do: 'step'; readonly ms: number }
+
+const who = fc.nat(2)
+const event: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('raise' as const), at: who, level: fc.constantFrom<Raised>('slowed', 'quarantine') })
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('release' as const, 'poll' as const, 'poll' as const, 'restart' as const), at: who })
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('away' as const, 'back' as const, 'wipe' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(50_000) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('step' as const), ms: fc.integer({ min: -3_600_000, max: 3_600_000 }) }) }
+)
+
+describe('faults', () => {
+  it('a quarantine that a process has, ends there by its time or by hand only; when all is well again all agree (property)', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { maxLength: 25 }), async (events) => {
+        const clock = new Clock()
+        const store = shared(clock)
+        let runs = 0
+        const start = () => processOf(clock, store.reach(), `run${runs++}`).standings
+        const all = [start(), start(), start()]
+        let since = Number.NEGATIVE_INFINITY
+        let released = false
+        for (const one of events) {
+          const before = all.map((standings) => seen(standings))
+          if (one.do === 'raise' && raise(all[one.at] as SharedStandings, scope(), alarm(one.level), RULES, clock.wall) === 'changed') {
+            since = clock.tick
+          }
+          if (one.do === 'release')
+            released ||= (await (all[one.at] as SharedStandings).release(scope(), 'ann', '', clock.wall)).kind !== 'not'
+          if (one.do === 'poll') await all[one.at]?.poll()
+          if (one.do === 'restart') {
+            // It is not ready, and so asked nothing, until it knows all; with the store away it stays as it was.
+            const next = start()
+            if (store.link.up) await rounds(next)
+            if (next.isLoaded()) all[one.at] = next
+          }
+          if (one.do === 'away') store.link.up = false
+          if (one.do === 'back') store.link.up = true
+          if (one.do === 'wipe' && store.link.up) {
+            // Redis comes back empty: everybody who was there tells it again.
+            store.wipe()
+            for (const standings of all) for (let at = 0; at < SHARDS; at += 1) await standings.poll()
+          }
+          if (one.do === 'pass') clock.pass(one.ms)
+          if (one.do === 'step') clock.wall += one.ms
+          const isOld = clock.tick - since >= RULES.quarantineMs
+          for (const [at, was] of before.entries()) {
+            const restarted = one.do === 'restart' && one.at === at
+            if (was === 'quarantine' && !released && !isOld && !restarted) expect(seen(all[at] as SharedStandings)).toBe('quarantine')
+          }
+        }
+        store.link.up = true
+        for (let time = 0; time < 2; time++) for (const standings of all) for (let at = 0; at <= SHARDS; at++) await standings.poll()
+        const shape = (record: StandingRecord | undefined) => JSON.stringify((record?.terms ?? []).map(({ dot, ended }) => [dot, ended]))
+        expect(new Set(all.map((standings) => shape(standings.of(scope())))).size).toBe(1)
+      }),
+      { numRuns: 25 }
+    )
+  })
+})
