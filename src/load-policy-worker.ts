@@ -42,6 +42,8 @@ export type Message =
   | {
       readonly kind: 'rest'
       readonly rest: Omit<PolicyDocument, 'tenants' | 'workloads' | 'collections'>
+      /** Of what compiling names in it, by path as JSON. */
+      readonly places: ReadonlyMap<string, string>
       readonly revision: string
       readonly findings: readonly Fault[]
       /** Why it could not be archived. */
@@ -57,7 +59,12 @@ function* messages({ path, settings, now, archive }: Question): Generator<Messag
   if (!read.ok) return yield { kind: 'faults', faults: read.faults }
   const { texts, document, revision, place, faultAt } = read
   // Faults are found here, so that nothing is compiled at home that will not be used.
-  const compiled = compilePolicy(document, knownServer(settings, SERVED), revision, place)
+  const places = new Map<string, string>()
+  const compiled = compilePolicy(document, knownServer(settings, SERVED), revision, (path) => {
+    const text = place(path)
+    if (path[0] !== 'workloads' && path[0] !== 'collections') places.set(JSON.stringify(path), text)
+    return text
+  })
   if (!compiled.ok) return yield { kind: 'faults', faults: compiled.faults.map(faultAt) }
   const { tenants, workloads, collections, ...rest } = document
   for (let at = 0; at < tenants.length; at += SLICE) yield { kind: 'tenants', items: tenants.slice(at, at + SLICE) }
@@ -74,7 +81,7 @@ function* messages({ path, settings, now, archive }: Question): Generator<Messag
     yield { kind: 'collections', items, places }
   }
   const archiveFault = archive && keep(archive, revision, texts)
-  yield { kind: 'rest', rest, revision, findings: policyFindings(document, now).map(faultAt), archiveFault }
+  yield { kind: 'rest', rest, places, revision, findings: policyFindings(document, now).map(faultAt), archiveFault }
 }
 
 /** These very texts: the files may be others by now. @returns why that cannot be done */

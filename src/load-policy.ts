@@ -58,9 +58,13 @@ async function receive(worker: Worker, settings: Settings): Promise<Loaded> {
   }
   if (last.kind === 'faults') return { ok: false, faults: last.faults }
   const document = { ...last.rest, tenants, workloads, collections }
-  const place = ([list, at, , rule]: DocumentPath) =>
-    (list === 'workloads' ? places.workloads[Number(at)] : places.collections[Number(at)]?.[rule === undefined ? 0 : Number(rule) + 1]) ??
-    ''
+  const { places: others } = last
+  const place = (path: DocumentPath) => {
+    const [list, at, , rule] = path
+    if (list === 'workloads') return places.workloads[Number(at)] ?? ''
+    if (list === 'collections') return places.collections[Number(at)]?.[rule === undefined ? 0 : Number(rule) + 1] ?? ''
+    return others.get(JSON.stringify(path)) ?? ''
+  }
   const compiled = await inSlices(compileSteps(document, knownServer(settings, SERVED), last.revision, place))
   if (!compiled.ok) throw new Error('the policy has faults here that it had not in the worker')
   return { ok: true, policy: compiled.policy, findings: last.findings, archiveFault: last.archiveFault }

@@ -21,10 +21,14 @@ function fileOf(text: string): string {
 
 describe('loading aside', () => {
   it('gives what loading at once gives', async () => {
-    const file = fileOf(JSON.stringify(largePolicy(20, 250, 250)))
+    const watched = [60, 300].map((seconds) => ({ metric: 'request_rate', window_seconds: seconds, threshold: 5, action: 'flag' }))
+    const asked = { approvals: { actions: ['drop'], approvers: ['spiffe://demo.vecauthz.test/people/ada'] }, monitoring: watched }
+    const file = fileOf(JSON.stringify({ ...largePolicy(20, 250, 250), ...asked }))
     const now = Date.UTC(2026, 10, 21)
     const [aside, once] = [await loadPolicyAside(file, SETTINGS, now), loadPolicy(file, SETTINGS, SERVED, compilePolicy)]
     expect(aside.ok && aside.policy).toEqual(once.ok && once.policy)
+    // What records say about it, too.
+    expect(aside.ok && aside.policy.approvals?.source).toMatch(/^policy\.yaml:\d+ approvals$/)
     expect(aside.ok && aside.findings).toEqual([])
   })
 
