@@ -127,10 +127,6 @@ export function rankOf(standing: Standing): number {
   return STANDINGS.indexOf(standing)
 }
 
-export function sternest(a: Standing, b: Standing): Standing {
-  return rankOf(a) >= rankOf(b) ? a : b
-}
-
 export function isActive(term: Term): boolean {
   return term.ended === undefined && term.servedMs < term.durationMs
 }

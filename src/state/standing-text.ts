@@ -4,6 +4,8 @@ import { CAUSES, STANDINGS, STRIKES_KEPT, type StandingRecord } from '../core/st
 import { STORE_VALUE_CHARS_MAX } from '../core/store.ts'
 
 const ms = z.number().min(0)
+/** What a date can hold. */
+const time = ms.max(8.64e15)
 const text = z.string().max(4096)
 const place = { tenant: text, agentType: text, database: text, collection: text }
 
@@ -18,10 +20,10 @@ const term = z.strictObject({
     place: z.strictObject(place).optional(),
     subject: text.optional()
   }),
-  since: ms,
+  since: time,
   durationMs: ms,
   servedMs: ms,
-  ended: z.strictObject({ how: z.enum(['hand', 'proof', 'fresh-svid', 'superseded']), at: ms, by: text, reason: text }).optional()
+  ended: z.strictObject({ how: z.enum(['hand', 'proof', 'fresh-svid', 'superseded']), at: time, by: text, reason: text }).optional()
 })
 
 const schema = z.strictObject({
@@ -31,8 +33,8 @@ const schema = z.strictObject({
   ]),
   horizon: z.record(z.string(), z.int().min(1)),
   terms: z.array(term),
-  strikes: z.array(ms).max(STRIKES_KEPT),
-  vouch: z.strictObject({ at: ms, until: ms, by: text }).optional()
+  strikes: z.array(time).max(STRIKES_KEPT),
+  vouch: z.strictObject({ at: time, until: time, by: text }).optional()
 })
 
 /** @returns undefined for a record that is too long to be kept */

@@ -61,84 +61,131 @@ export interface Table {
 
 const NOBODY: ReadonlyMap<string, number> = new Map()
 
+interface State {
+  readonly parts: TableParts
+  /** By SPIFFE ID. */
+  readonly workloads: Map<string, Entry>
+  /** By `scopeKey`. */
+  readonly cohorts: Map<string, Entry>
+  /** By `scopeKey` of a cohort: who is quarantined for it, and since when. */
+  readonly members: Map<string, Map<string, number>>
+  /** How often the name of the run has changed. */
+  generation: number
+  /** When no room was found the last time, by `tick`. */
+  lookedAt: number
+}
+
 export function createTable(parts: TableParts): Table {
-  const most = parts.most ?? STANDINGS_MAX
-  const [workloads, cohorts, members] = [new Map<string, Entry>(), new Map<string, Entry>(), new Map<string, Map<string, number>>()]
-  let [generation, lookedAt] = [0, Number.NEGATIVE_INFINITY]
-  // To look through all of them for room that is not there, again and again, would be the end of whoever is asked.
-  const hasRoom = () => {
-    if (workloads.size + cohorts.size < most) return true
-    if (parts.tick() - lookedAt < LOOK_AGAIN_MS) return false
-    if (makeRoom(workloads, cohorts, letGo)) return true
-    lookedAt = parts.tick()
-    return false
-  }
-  const mapOf = (scope: Scope) => (scope.kind === 'workload' ? workloads : cohorts)
-  const nameOf = (scope: Scope) => (scope.kind === 'workload' ? scope.id : scopeKey(scope))
-  const get = (scope: Scope) => mapOf(scope).get(nameOf(scope))
-  const make = (record: StandingRecord): Entry => {
-    const tick = parts.tick()
-    return { place: scopeKey(record.scope), record, servedAt: tick, changedAt: tick, writtenServed: 0 }
-  }
-  const put = (entry: Entry, next: StandingRecord, heard: boolean, now: number) => {
-    const [before, from] = [entry.record, standingOf(entry.record)]
-    entry.record = next
-    entry.changedAt = parts.tick()
-    mapOf(next.scope).set(nameOf(next.scope), entry)
-    noteMembers(members, before, next)
-    const to = standingOf(next)
-    const term = next.terms.find((one) => isActive(one) && one.level === to)
-    if (from !== to) parts.onMove({ scope: next.scope, from, to, term, heard, at: now })
-  }
-  const settle = (entry: Entry, now: number) => {
-    const elapsed = parts.tick() - entry.servedAt
-    if (elapsed < SERVE_STEP_MS) return
-    entry.servedAt += elapsed
-    const next = served(entry.record, elapsed)
-    if (next === entry.record) return
-    // Every process sees a term end by itself: that is no news.
-    if (standingOf(next) === standingOf(entry.record)) entry.record = next
-    else {
-      put(entry, next, false, now)
-      parts.onChange(entry, false)
-    }
-  }
-  const letGo = ({ record }: Entry) => {
-    noteMembers(members, record, newRecord(record.scope))
-    mapOf(record.scope).delete(nameOf(record.scope))
-    generation++
+  const its: State = {
+    parts,
+    workloads: new Map(),
+    cohorts: new Map(),
+    members: new Map(),
+    generation: 0,
+    lookedAt: Number.NEGATIVE_INFINITY
   }
   return {
-    workload: (id) => workloads.get(id),
-    get,
+    workload: (id) => its.workloads.get(id),
+    get: (scope) => get(its, scope),
     all: function* () {
-      yield* workloads.values()
-      yield* cohorts.values()
+      yield* its.workloads.values()
+      yield* its.cohorts.values()
     },
-    cohorts: () => cohorts.size,
-    change(scope, change, now) {
-      const entry = get(scope) ?? make(newRecord(scope))
-      settle(entry, now)
-      const next = change(entry.record, generation === 0 ? parts.run : `${parts.run}.${generation}`)
-      if (next === entry.record) return 'same'
-      if (get(scope) === undefined && !hasRoom()) return 'full'
-      put(entry, next, false, now)
-      parts.onChange(entry, true)
-      return 'changed'
-    },
-    hear(record, now) {
-      const entry = get(record.scope) ?? make(newRecord(record.scope))
-      settle(entry, now)
-      const next = merged(entry.record, record)
-      // Heard again and again while nothing happens: that is no change.
-      if (get(record.scope) !== undefined && shapeOf(next) === shapeOf(entry.record)) entry.record = next
-      else put(entry, next, true, now)
-      return entry
-    },
-    settle,
-    letGo,
-    quarantinedIn: (cohort) => members.get(scopeKey(cohort)) ?? NOBODY
+    cohorts: () => its.cohorts.size,
+    change: (scope, by, now) => change(its, scope, by, now),
+    hear: (record, now) => hear(its, record, now),
+    settle: (entry, now) => settle(its, entry, now),
+    letGo: (entry) => letGo(its, entry),
+    quarantinedIn: (cohort) => its.members.get(scopeKey(cohort)) ?? NOBODY
   }
+}
+
+function mapOf(its: State, scope: Scope): Map<string, Entry> {
+  return scope.kind === 'workload' ? its.workloads : its.cohorts
+}
+
+function nameOf(scope: Scope): string {
+  return scope.kind === 'workload' ? scope.id : scopeKey(scope)
+}
+
+function get(its: State, scope: Scope): Entry | undefined {
+  return mapOf(its, scope).get(nameOf(scope))
+}
+
+function newEntry({ parts }: State, scope: Scope): Entry {
+  const tick = parts.tick()
+  return { place: scopeKey(scope), record: newRecord(scope), servedAt: tick, changedAt: tick, writtenServed: 0 }
+}
+
+function put(its: State, entry: Entry, next: StandingRecord, heard: boolean, now: number): void {
+  const [before, from, to] = [entry.record, standingOf(entry.record), standingOf(next)]
+  entry.record = next
+  entry.changedAt = its.parts.tick()
+  mapOf(its, next.scope).set(nameOf(next.scope), entry)
+  noteMembers(its.members, before, next)
+  const term = next.terms.find((one) => isActive(one) && one.level === to)
+  if (from !== to) its.parts.onMove({ scope: next.scope, from, to, term, heard, at: now })
+}
+
+function change(its: State, scope: Scope, by: (record: StandingRecord, run: string) => StandingRecord, now: number): Changed {
+  const { parts, generation } = its
+  const known = get(its, scope)
+  const entry = known ?? newEntry(its, scope)
+  settle(its, entry, now)
+  const next = by(entry.record, generation === 0 ? parts.run : `${parts.run}.${generation}`)
+  if (next === entry.record) return 'same'
+  if (known === undefined && !hasRoom(its)) return 'full'
+  put(its, entry, next, false, now)
+  parts.onChange(entry, true)
+  return 'changed'
+}
+
+function hear(its: State, record: StandingRecord, now: number): Entry {
+  const known = get(its, record.scope)
+  const entry = known ?? newEntry(its, record.scope)
+  settle(its, entry, now)
+  const next = merged(entry.record, record)
+  // Heard again and again while nothing happens: that is no change.
+  if (known !== undefined && shapeOf(next) === shapeOf(entry.record)) entry.record = next
+  else put(its, entry, next, true, now)
+  return entry
+}
+
+function settle(its: State, entry: Entry, now: number): void {
+  const elapsed = its.parts.tick() - entry.servedAt
+  if (elapsed < SERVE_STEP_MS) return
+  entry.servedAt += elapsed
+  const next = served(entry.record, elapsed)
+  if (next === entry.record) return
+  // Every process sees a term end by itself: that is no news.
+  if (standingOf(next) === standingOf(entry.record)) entry.record = next
+  else {
+    put(its, entry, next, false, now)
+    its.parts.onChange(entry, false)
+  }
+}
+
+function letGo(its: State, { record }: Entry): void {
+  noteMembers(its.members, record, newRecord(record.scope))
+  mapOf(its, record.scope).delete(nameOf(record.scope))
+  its.generation++
+}
+
+/** Lets go of what has wholly ended where there is no room; what is held is never let go. */
+function hasRoom(its: State): boolean {
+  const { workloads, cohorts, parts } = its
+  if (workloads.size + cohorts.size < (parts.most ?? STANDINGS_MAX)) return true
+  // To look through all of them for room that is not there, again and again, would be the end of whoever is asked.
+  if (parts.tick() - its.lookedAt < LOOK_AGAIN_MS) return false
+  for (const map of [workloads, cohorts]) {
+    for (const entry of map.values()) {
+      if (entry.record.terms.some(isActive)) continue
+      letGo(its, entry)
+      return true
+    }
+  }
+  its.lookedAt = parts.tick()
+  return false
 }
 
 /** What others must know of a record; time served is not part of it. */
@@ -148,18 +195,6 @@ export function shapeOf({ horizon, terms, strikes, vouch }: StandingRecord): str
 
 export function isOver({ record, changedAt }: Entry, tick: number): boolean {
   return tick - changedAt > KEPT_ENDED_MS && !record.terms.some(isActive)
-}
-
-/** Lets go of one record that has wholly ended, if there is one among the oldest. What is held is never let go. */
-function makeRoom(workloads: Map<string, Entry>, cohorts: Map<string, Entry>, letGo: (entry: Entry) => void): boolean {
-  for (const map of [workloads, cohorts]) {
-    for (const entry of map.values()) {
-      if (entry.record.terms.some(isActive)) continue
-      letGo(entry)
-      return true
-    }
-  }
-  return false
 }
 
 function noteMembers(members: Map<string, Map<string, number>>, before: StandingRecord, after: StandingRecord): void {

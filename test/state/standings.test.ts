@@ -241,7 +241,7 @@ describe('standings of several processes', () => {
     const other = standingText({ scope: scope('another'), horizon: {}, terms: [], strikes: [], vouch: undefined }) as string
     for (const value of ['{', '{"scope":{}}', other]) {
       store.wipe()
-      store.its.store.putOnce(at, value, clock.wall + 1000, clock.wall)
+      await store.its.store.putOnce(at, value, clock.wall + 1000, clock.wall)
       const { standings, troubles } = processOf(clock, store.reach(), 'c')
       await rounds(standings)
       expect([standings.isLoaded(), troubles]).toEqual([false, ['a standing in the store cannot be read']])
