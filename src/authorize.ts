@@ -15,7 +15,7 @@ import { identifySubject, SUBJECT_HEADER } from './identity/identify-subject.ts'
 import { grantFor, grantProbe, grantShadow, knownSubject, knownWorkload, PURPOSE_HEADER, tenantOf } from './policy/grant.ts'
 import type { Workload } from './policy/policy.ts'
 import { chargeRefusal, overdrawn } from './risk/charge.ts'
-import { settle, shadowed } from './settle.ts'
+import { settle, settleUnknown, shadowed } from './settle.ts'
 import { tokenFault, vouchedFor } from './vouched.ts'
 import type { Account, Asking, Case, Resolved, Served, World } from './world.ts'
 
@@ -85,11 +85,13 @@ function understand(its: Case, caller: Caller): Result<{ readonly served: Served
 }
 
 /** A proven workload that the policy does not know, while all of the policy is in shadow. */
-function judgeUnknown(its: Case, caller: Caller, reason: DenyReason): Decision {
-  const understood = understand(its, caller)
+function judgeUnknown(its: Case, workloadCaller: Caller, reason: DenyReason): Decision | Promise<Decision> {
+  const user = withSubject(its, workloadCaller)
+  if (!user.ok) return deny(user.reason)
+  its.account.caller = user.value
+  const understood = understand(its, user.value)
   if (!understood.ok) return deny(understood.reason)
-  const { call } = understood.value
-  return { verdict: 'allow', grant: grantShadow(caller, call, undefined, []), judged: reason }
+  return settleUnknown(its, grantShadow(user.value, understood.value.call, undefined, []), reason)
 }
 
 /** What a known workload asks for, and whether it may. */
@@ -127,7 +129,9 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision 
     if (granted.ok) return settle(its, granted, workload, served)
     const shadow = (judged: Case) =>
       settle(judged, accept(grantShadow(caller, call, tenant.value, targets.ok ? targets.value : [])), workload, served)
-    return shadowed(its, granted.reason, tenant.value, shadow)
+    // What may be another tenant's is no matter of this one: the database would look an id up wherever it is.
+    const own = targets.ok && granted.reason.kind !== 'tenant-not-allowed'
+    return shadowed(its, granted.reason, own ? tenant.value : undefined, shadow)
   }
   const targets = served.resolve(caller, call, tenant.value)
   return targets instanceof Promise ? targets.then(grant) : grant(targets)

@@ -28,6 +28,14 @@ export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload,
   return used instanceof Promise ? used.then(go) : go(used)
 }
 
+/** A call of nobody whom the policy knows, in shadow: there is no budget that it could be charged to, and its token is used like any other. */
+export function settleUnknown(its: Case, grant: AnyGrant, judged: DenyReason): Later<Decision> {
+  const used = useToken(its, grant)
+  const go = (refused: Refused | undefined): Decision =>
+    refused === undefined ? { verdict: 'allow', grant, judged } : deny(refused.reason)
+  return used instanceof Promise ? used.then(go) : go(used)
+}
+
 function useToken({ account: { token }, world: { role }, check, now }: Case, { call }: AnyGrant): Later<Refused | undefined> {
   if (role.kind !== 'index' || token === undefined) return undefined
   return spendPolicyToken(token, call.operation, check, now, role.spent)

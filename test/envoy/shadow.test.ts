@@ -98,6 +98,12 @@ describe('a tenant in shadow', () => {
     const theirs = { ...write, path: write.path?.replace('/acme/', '/globex/') ?? '' }
     expect((await ask(OF_ACME, '/globex/desk', theirs)).verdict).toBe('write-not-allowed')
   })
+
+  it('an id that is not of the tenant stays refused: Chroma would find it at whoever has it', async () => {
+    const theirs = { ...search, path: search.path?.replace(HANDBOOK, '99999999-2222-4333-8444-555555555555') ?? '' }
+    expect((await ask(OF_ACME, '/acme/support', theirs)).verdict).toBe('collection-not-allowed')
+    expect(await ask(WHOLE, '/acme/support', theirs)).toMatchObject({ verdict: 'allow', judged: 'collection-not-allowed' })
+  })
 })
 
 describe('a rule in shadow', () => {
