@@ -40,6 +40,9 @@ export function tokenFault(token: PolicyToken | undefined, tenant: string | unde
   const shadow = policy.shadow || (tenant !== undefined && policy.shadowTenants.has(tenant))
   if (judged !== undefined && !shadow)
     return refuse(judged, 'the vecauthz that issued the policy token judged so, in shadow; here it is enforced')
-  if (token.tenant === tenant || (judged !== undefined && token.tenant === undefined)) return undefined
+  if (token.tenant === tenant) return undefined
+  // Egress could not prove a tenant: what was found here is still one that its issuer may vouch for.
+  const vouches = policy.shadow || tenant === undefined || policy.issuers.get(token.issuer.text)?.tenants.has(tenant) === true
+  if (judged !== undefined && token.tenant === undefined && vouches) return undefined
   return refuse('token-mismatch', `T-12: it is for tenant ${token.tenant ?? 'none'}, and the call is for ${tenant ?? 'none'}`)
 }

@@ -89,7 +89,9 @@ export function createDecider(edges: Edges): Decider {
         const inbound = readCheckRequest(message, edges.bodyBytesMax)
         if (!inbound.ok) return finish(check, deny(inbound.reason))
         check.inbound = inbound.value
-        const name = inbound.value.httpId === '' ? '' : `${envoy.id} ${inbound.value.httpId}`
+        // At egress whoever asks is the caller itself: one id on all its checks would be paid for once.
+        const named = inbound.value.httpId !== '' && check.world.role.kind !== 'egress'
+        const name = named ? `${envoy.id} ${inbound.value.httpId}` : ''
         const asking = { check: name, now: check.at, connection: envoy.connection }
         const decision = authorize(inbound.value, asking, check.world, check.account)
         if (!(decision instanceof Promise)) return finish(check, decision)

@@ -76,6 +76,15 @@ describe('at egress', () => {
     expect(await outcome(pair.egress(forged, search()))).toBe('svid-untrusted')
   })
 
+  it('whoever asks names its checks itself, so one name for all of them pays for one only', async () => {
+    const narrow = PAIR_POLICY.replace('budget: { per_second: 10, burst: 30 }', 'budget: { per_second: 0.001, burst: 2 }')
+    const other = await pairOf({ egressPolicy: narrow })
+    const who = await other.issue('/acme/support')
+    const reasons: string[] = []
+    for (const n of [1, 2, 3]) reasons.push((await other.egress(who, search({ id: 'same', body: QUERY.replace('5', String(n)) }))).reason)
+    expect(reasons).toEqual(['allow', 'allow', 'rate-exceeded'])
+  })
+
   it('a collection behind an id passes as far as anything of its tenant would; the action must be allowed somewhere', async () => {
     const anywhere = { path: `${PLACE}/aaaaaaaa-2222-4333-8444-555555555555/query`, body: QUERY }
     expect(await outcome(pair.egress(svids.support, anywhere))).toBe('allow')
@@ -170,6 +179,25 @@ describe('shadow across the pair', () => {
     const answer = await mixed.through(await mixed.issue('/globex/desk'), search())
     expect(answer.reason).toBe('tenant-not-allowed')
     expect(await outcome(mixed.through(await mixed.issue('/acme/support'), search()))).toBe('allow')
+  })
+
+  it('a token of somebody whom no policy knows is used once, too, and its end user is proved or refused', async () => {
+    const both = await pairOf({ egressPolicy: SHADOW, indexPolicy: SHADOW })
+    const who = await both.issue('/acme/nobody')
+    const vouched = passed(write(), await both.egress(who, write()))
+    expect(await outcome(both.index(who, { ...vouched, id: 'u1' }))).toBe('allow')
+    expect(await outcome(both.index(who, { ...vouched, id: 'u2' }))).toBe('token-mismatch')
+    expect(await outcome(both.egress(who, search({ headers: [['x-vecauthz-subject-token', 'forged']] })))).toBe('subject-invalid')
+  })
+
+  it('a token without a tenant vouches for none that its issuer may not name', async () => {
+    const unlisted = PAIR_POLICY.replace(/ {2}- spiffe_id: \S+acme\/support\n {4}tenants: \[acme\]\n/, '')
+    const acme = PAIR_POLICY.replace('{ id: acme }', '{ id: acme, mode: shadow }')
+    const options = { egressPolicy: `mode: shadow\n${unlisted}`, indexPolicy: acme }
+    const wide = await pairOf(options)
+    expect(await outcome(wide.through(await wide.issue('/acme/support'), search()))).toBe('allow')
+    const narrow = await pairOf({ ...options, indexPolicy: acme.replace('tenants: [acme, globex], aud', 'tenants: [globex], aud') })
+    expect(await outcome(narrow.through(await narrow.issue('/acme/support'), search()))).toBe('token-mismatch')
   })
 
   it('identity, tokens and reading are enforced all the same', async () => {
