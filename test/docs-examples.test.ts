@@ -1,7 +1,7 @@
 /** The example policies: their tests hold, need every rule, and notice when a rule becomes wider or goes. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { factsOfCase, readTests } from '../src/admin/policy-test-cases.ts'
 import { regrant } from '../src/admin/replay-grant.ts'
 import { policyCommand } from '../src/commands.ts'
@@ -10,6 +10,7 @@ import type { PolicyDocument } from '../src/core/policy-document.ts'
 import { SERVED } from '../src/databases/dialects.ts'
 import { compilePolicy } from '../src/policy/compile.ts'
 import { policyFindings } from '../src/policy/findings.ts'
+import { folderOf } from './support/offline.ts'
 
 const EXAMPLES = join(import.meta.dirname, '../docs/examples')
 const NOW = Date.UTC(2026, 10, 21, 12)
@@ -122,6 +123,25 @@ describe.each(NAMES)('the example %s', (name) => {
     const all = [...otherPolicies(example.document)]
     const unnoticed = all.filter(({ other }) => failing(example, other)?.length === 0)
     expect(unnoticed.map(({ what }) => what)).toEqual([])
+  })
+})
+
+describe('docs/first-policy.md', () => {
+  const text = readFileSync(join(EXAMPLES, '../first-policy.md'), 'utf8')
+  const files = new Map(
+    [...text.matchAll(/^cat > "\$D\/(\S+)" <<'YAML'\n(.*?)^YAML$/gms)].map(([, name, content]) => [name, content ?? ''])
+  )
+  const settings = readFileSync(join(EXAMPLES, '../../demo/config/vecauthz.yaml'), 'utf8')
+  const folder = folderOf({ 'vecauthz.yaml': settings, 'policy.yaml': files.get('meant.yaml') ?? '' })
+  afterAll(() => folder.remove())
+
+  it('has policies that the demo takes, and tests that hold', async () => {
+    const tests = folder.file('policy-tests.yaml', files.get('policy-tests.yaml') ?? '')
+    const says = '4 cases: 4 as expected, 0 not\n2 allow rules: 2 used by a case\n'
+    expect(await folder.run('test', '--config', folder.path, tests)).toEqual({ code: 0, out: says, err: '' })
+    folder.file('policy.yaml', files.get('policy.new') ?? '')
+    expect(await folder.run('test', '--config', folder.path, tests)).toMatchObject({ code: 1, err: '' })
+    for (const line of says.trim().split('\n')) expect(text).toContain(line)
   })
 })
 
