@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { envoyBinary } from '../setup/components.ts'
 import { startEnvoy } from './envoy.ts'
-import { HOST, INDEXER, SUPPORT } from './identities.ts'
+import { APPROVER, HOST, INDEXER, SUPPORT } from './identities.ts'
 import type { Pair } from './pair.ts'
 import type { Stack } from './stack.ts'
 import { collectionPath } from './step.ts'
@@ -33,6 +33,7 @@ export async function keepUp(stack: Stack, pair: Pair, say: (line: string) => vo
   const client = writeClientFiles(stack)
   const own = pair.agents.indexer.port('egress_in')
   const count = collectionPath('acme', stack.collections['acme'] ?? '', 'count')
+  const desk = `--admin 127.0.0.1:${stack.server.adminPort} --workload-api ${stack.issuer.socketOf(APPROVER)}`
   say(`
 The stack stays up until Ctrl-C. SVIDs are renewed; the files below are for one hour.
 
@@ -53,6 +54,10 @@ The official client, unchanged (acme/job/indexer may write in collections named 
 
 The same through the pair, as acme/job/indexer, by the database's own name, which leads to its Envoy (docs/pair.md):
   curl --resolve ${HOST}:${own}:127.0.0.1 http://${HOST}:${own}${count}
+
+Dropping it waits for somebody else (docs/approvals.md); then say await client.deleteCollection({ name: 'scratch-1' }) once more:
+  node src/main.ts approvals ${desk}
+  node src/main.ts approve ID --reason "it is a demo" ${desk}
 
 What was decided, and why:  tail -f ${stack.auditFile}
 The policy in force, reloaded when you save it:  ${stack.policyFile}

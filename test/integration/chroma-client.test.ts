@@ -2,7 +2,8 @@
 import { join } from 'node:path'
 import { ChromaClient, type Collection } from 'chromadb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { INDEXER, SUPPORT } from '../../demo/identities.ts'
+import { admin, gatewayDesk } from '../../demo/approve.ts'
+import { APPROVER, INDEXER, SUPPORT } from '../../demo/identities.ts'
 import { startSidecar } from '../../demo/keep.ts'
 import { type Stack, startStack } from '../../demo/stack.ts'
 import { question } from '../../demo/step.ts'
@@ -92,13 +93,23 @@ describe('the life of the official client', () => {
     expect((await scratch.peek({ limit: 3 })).ids).toHaveLength(3)
   })
 
-  it('renames, deletes records, drops the collection', async () => {
+  it('renames, deletes records', async () => {
     await scratch.modify({ name: 'scratch-renamed' })
     expect((await indexer.getCollection({ name: 'scratch-renamed' })).id).toBe(scratch.id)
     await scratch.delete({ ids: ['r2', 'r3'] })
     await scratch.delete({ where: { at: { $lt: 10 } } })
     expect(await scratch.count()).toBeLessThan(100)
-    await indexer.deleteCollection({ name: 'scratch-renamed' })
+  })
+
+  it('drops the collection, as soon as somebody else has approved that', async () => {
+    const dropping = () => indexer.deleteCollection({ name: 'scratch-renamed' })
+    await expect(dropping()).rejects.toThrow(/do not have permission/)
+    const desk = gatewayDesk(stack.server)
+    const { out } = await admin(stack, APPROVER, desk, 'approvals', '--json')
+    const [waiting] = (JSON.parse(out) as { approvals: { id: string }[] }).approvals
+    expect(waiting).toMatchObject({ caller: INDEXER, operation: 'drop', targets: ['rag/scratch-renamed'] })
+    expect(await admin(stack, APPROVER, desk, 'approve', waiting?.id ?? '', '--reason', 'the test is over')).toMatchObject({ exit: 0 })
+    await dropping()
     await expect(scratch.count()).rejects.toThrow()
   })
 })

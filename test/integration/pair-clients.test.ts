@@ -19,8 +19,10 @@ let pair: Pair
 
 beforeAll(async () => {
   const say = () => undefined
-  const policy = (document: { budget: object }) => {
+  const policy = (document: { budget: object; approvals?: object }) => {
     document.budget = { per_second: 1000, burst: 10_000 }
+    // What it takes to drop something is in approvals.test.ts.
+    delete document.approvals
   }
   stack = await startStack({ folder: join(import.meta.dirname, '../../.run/test-pair-clients'), say, policy, databases })
   pair = await startPair(stack, { say, databases })
