@@ -30,6 +30,7 @@ export interface Asked {
 const GATES = ['rule', 'region', 'attestation', 'purpose', 'when', 'vectors_out', 'top_k', 'queries', 'records'] as const
 /** The gate after the last one. */
 export const PASSED = GATES.length
+const OWN_GATE = GATES.indexOf('purpose')
 
 /** The rule that came closest so far. */
 export interface Closest {
@@ -58,8 +59,14 @@ export function consider(closest: Closest, entry: NamedRules, rule: Rule, asked:
     closest.entry = entry
     closest.rule = rule
   }
-  if (gate > 0 && gate < PASSED && rule.shadow) closest.shadow ??= rule
+  if (rule.shadow && isOfRule(gate, entry, asked) && (closest.shadow === undefined || weightOf(rule) < weightOf(closest.shadow)))
+    closest.shadow = rule
   return gate === PASSED
+}
+
+/** Whether the gate is one that the rule itself has: a region, a class of attestation and the purposes of the data are not its to put in shadow. */
+function isOfRule(gate: number, { data }: NamedRules, { purpose }: Asked): boolean {
+  return gate >= OWN_GATE && gate < PASSED && serves(data.purposes, purpose)
 }
 
 /** A rule that admits the call if somebody else says yes too: the one that asks for least, and none where another asks for nothing. */

@@ -130,6 +130,38 @@ describe('several rules for one call', () => {
   })
 })
 
+describe('a rule in shadow', () => {
+  const under = (collection: string, rules: string) =>
+    policyFrom(
+      `${POLICY}approvals: { actions: [drop], approvers: [${TD}/ada] }\n`.replace(
+        'collections:\n',
+        `collections:\n  - database: demo\n    namespace: rag\n    tenancy: path\n${collection}\n    allow:\n${rules}\n`
+      )
+    )
+  const shadowed = '      - { tenants: [acme, globex], actions: [search], mode: shadow, purposes: [training], limits: { top_k: 1 } }'
+  it.each([
+    ['its own purposes and limits', 'names: [new]', { who: '/both' }, 'allow'],
+    ['but not the region of the data', 'names: [new], region: us', { who: '/plain', tenant: 'globex' }, 'residency-conflict'],
+    ['nor the class of attestation that it asks for', 'names: [new], attestation: tpm', { who: '/both' }, 'attestation-too-weak'],
+    ['nor the purposes that it serves', 'names: [new], purposes: [inference]', { who: '/both', purpose: 'evaluation' }, 'purpose-conflict'],
+    ['and again its own', 'names: [new], purposes: [inference]', { who: '/both', purpose: 'inference' }, 'allow']
+  ])('%s', (_, collection, question, want) => {
+    const mine = want === 'residency-conflict' ? shadowed.replace('acme, ', '') : shadowed
+    const policy = under(`    ${collection.split(', ').join('\n    ')}`, mine)
+    expect(ask(policy, { ...question, collection: 'new' }).said).toBe(want)
+  })
+
+  it('of two, the one that asks for less counts, in any order', () => {
+    const [plain, needy] = ['{ top_k: 1 }', '{ top_k: 2 }, approval: required'].map(
+      (limits) => `      - { tenants: [acme], actions: [search], mode: shadow, limits: ${limits} }`
+    )
+    const sources = [`${plain}\n${needy}`, `${needy}\n${plain}`].map((rules) => {
+      return ask(under('    names: [new]', rules), { who: '/both', collection: 'new' }).because
+    })
+    expect(sources).toEqual(['collections.0.allow.0', 'collections.0.allow.1'])
+  })
+})
+
 describe('what cannot be meant is a fault at load', () => {
   const rows: readonly (readonly [string, (text: string) => string, readonly (string | number)[] | undefined, RegExp])[] = [
     ['as it stands', (text) => text, undefined, /./],
