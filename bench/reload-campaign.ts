@@ -10,6 +10,7 @@ import { CheckResponse } from '@envoyproxy/protos/auth'
 import { stringify } from 'yaml'
 import { GATEWAY_ENVOY, GATEWAY_SERVER, HOST, INDEXER, SUPPORT, TRIALS, TRUST_DOMAIN } from '../demo/identities.ts'
 import { endProcess, endsWithUs } from '../demo/process.ts'
+import { readArchived } from '../src/config/policy-archive.ts'
 import { type DevIssuer, startDevIssuer } from '../src/spire/dev-issuer.ts'
 import { ask } from './load.ts'
 import type { LoopDelay } from './loop-delay.ts'
@@ -37,6 +38,8 @@ export interface ReloadResult {
   readonly wrongs: number
   /** From the rename to the first answer under it, milliseconds. */
   readonly seenAfter: { readonly median: number; readonly max: number }
+  /** Of the three policies, how many the archive gives back. */
+  readonly archived: number
   /** One for each time the large policy was loaded under load. */
   readonly whileCompiling: readonly LoopDelay[]
   /** The same time of the same load with nothing to compile. */
@@ -52,6 +55,7 @@ interface Scene {
   readonly child: ChildProcess
   readonly logFile: string
   readonly policyFile: string
+  readonly archive: string
   readonly session: ClientHttp2Session
   readonly issuer: DevIssuer
 }
@@ -90,6 +94,7 @@ async function startScene(issuer: DevIssuer, folder: string): Promise<Scene> {
     string,
     string
   ]
+  const archive = join(folder, 'archive')
   const settings = {
     version: 1,
     role: 'gateway',
@@ -97,7 +102,7 @@ async function startScene(issuer: DevIssuer, folder: string): Promise<Scene> {
     workload_api: issuer.socketOf(GATEWAY_SERVER),
     envoys: [GATEWAY_ENVOY],
     policy: policyFile,
-    policy_archive: join(folder, 'archive'),
+    policy_archive: archive,
     databases: [{ id: 'demo', kind: 'chroma', version: '1.5.9', authorities: [HOST], url: 'http://127.0.0.1:1' }],
     audit: { file: join(folder, 'audit.jsonl') },
     svid_ttl_seconds: 3600,
@@ -119,7 +124,7 @@ async function startScene(issuer: DevIssuer, folder: string): Promise<Scene> {
   const tls = { ca: issuer.bundlePem(TRUST_DOMAIN), cert, key, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined }
   const session = connect(`https://127.0.0.1:${port}`, tls)
   await once(session, 'connect')
-  return { child, logFile, policyFile, session, issuer }
+  return { child, logFile, policyFile, archive, session, issuer }
 }
 
 async function portOf(child: ChildProcess, logFile: string): Promise<number> {
@@ -241,7 +246,8 @@ async function run(scene: Scene, { swaps, rate, badEvery, large, largeTimes, say
   await load.stop()
   const sorted = times.toSorted((a, b) => a - b)
   const seenAfter = { median: sorted[Math.floor(sorted.length / 2)] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN }
-  return { swaps, bad, answers: tally.answers, wrong: tally.wrong, wrongs: tally.wrongs, seenAfter, whileCompiling, atRest }
+  const archived = [...TWO, great].filter(({ revision }) => readArchived(scene.archive, revision).ok).length
+  return { swaps, bad, archived, answers: tally.answers, wrong: tally.wrong, wrongs: tally.wrongs, seenAfter, whileCompiling, atRest }
 }
 
 /** All of it at once, as a deployment does it. */

@@ -244,7 +244,7 @@ describe('every policy', () => {
       runs(1_200)
     )
     for (const { kind } of SERVED)
-      for (const which of [true, false]) expect(seen.get(`${kind} ${which}`), `${kind} ${which}`).toBeGreaterThan(10)
+      for (const which of [true, false]) expect(seen.get(`${kind} ${which}`), `${kind} ${which}`).toBeGreaterThan(5)
   })
 
   it('less allowed is never more: an entry taken from a list turns no denial into an allow', () => {
