@@ -29,7 +29,11 @@ export const milvus: Dialect = {
   pin
 }
 
+/** Before 2.6.5 a call that says it is from another part of Milvus is asked for no password (CVE-2025-64513), and may then do anything. */
+const MEMBER_HEADER = 'sourceid'
+
 function readCall(inbound: Inbound): Result<VectorCall> {
+  if (inbound.headers.has(MEMBER_HEADER)) return refuse('call-ambiguous', `header ${MEMBER_HEADER} says that the caller is Milvus itself`)
   const target = readTarget(inbound.target)
   if (!target.ok) return target
   const matched = matchRoute(TABLE, inbound.method, target.value.segments)

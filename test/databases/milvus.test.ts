@@ -68,6 +68,11 @@ describe('a search', () => {
     expect(bounds({ message: search('', chunk(4, 'b'), chunk(4, 'a'), chunk(4, 'b')) }).shards).toEqual(['b', 'a'])
   })
 
+  it('never says that it is from Milvus itself, which older ones ask for no password', () => {
+    expect(outcome({ message: search(PINNED) })).toBe('allowed')
+    expect(outcome({ message: search(PINNED), headers: { sourceid: 'QEBtaWx2dXMtbWVtYmVyQEA=' } })).toBe('call-ambiguous')
+  })
+
   it('may be compressed', () => {
     expect(outcome({ body: frame(gzipSync(search(PINNED)), 1), headers: { 'grpc-encoding': 'gzip' } })).toBe('allowed')
     expect(outcome({ body: frame(gzipSync(search(PINNED)), 1), headers: { 'grpc-encoding': 'deflate' } })).toBe('call-ambiguous')

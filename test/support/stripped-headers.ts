@@ -35,6 +35,7 @@ export const STRIPPED = [
   'api-key',
   'x-api-key',
   'x-chroma-token',
+  'sourceid',
   'proxy-authorization',
   'x-proxy-user',
   'x-pinecone-api-version',
