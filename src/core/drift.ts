@@ -266,9 +266,10 @@ export interface DriftDraft {
   workloads: Uint16Array
   digests: Int32Array
   queries: number
-  /** Residual energy of each query when the space `residualsOf` was fitted, from parts of the data without it. */
-  residuals: Float32Array
-  residualsOf: string
+  /** Spaces fitted without one fold of the bursts each, when the space `heldOf` was fitted, and the fold of each query then. */
+  held: readonly DriftSpace[]
+  heldOf: string
+  folds: Uint8Array
   /** Names behind the numbers in `workloads`. */
   readonly names: string[]
   /** Queries that were not kept: other dimensions, no direction, no room. */

@@ -23,7 +23,7 @@ export interface Material extends Bursts {
   /** Unit vectors. */
   readonly sketches: Float32Array
   readonly residuals: Float64Array
-  /** Per query all scores: novelty, which is filled in later, and the two distances; NaN for none. */
+  /** Per query all scores: novelty, by `scoreRow`, and the two distances, by `compareBursts`; NaN for none. */
   readonly scores: Float64Array
   readonly near: Int8Array
   /** 1 for exact repeats, which count nowhere. */
@@ -48,17 +48,14 @@ export function materialOf(draft: DriftDraft, space: ReadySpace, kernel: Kernel)
   const columns = Math.min(dimensions, FOLDED_DIMENSIONS)
   for (let row = 0; row < queries; row++) {
     const bytes = draft.rows.subarray(row * columns, (row + 1) * columns)
-    const residual = sketchFolded(bytes, draft.scales[row] as number, space, kernel)
-    // What was learnt after the space was fitted is as new to it as later queries will be.
-    material.residuals[row] = draft.residualsOf === space.space.version ? (draft.residuals[row] ?? residual) : residual
+    material.residuals[row] = sketchFolded(bytes, draft.scales[row] as number, space, kernel)
     material.sketches.set(kernel.sketch, row * SKETCH_DIMENSIONS)
   }
-  compareBursts(material, draft, kernel)
   return material
 }
 
-/** Each workload with rings of its own, as it will be judged. */
-function compareBursts(material: Material, draft: DriftDraft, kernel: Kernel): void {
+/** Fills in the distances of each query, each workload with rings of its own, as it will be judged. */
+export function compareBursts(material: Material, draft: DriftDraft, kernel: Kernel): void {
   const bytes = new Int8Array(SKETCH_DIMENSIONS)
   const out = { inBurst: Number.NaN, across: Number.NaN }
   let [rings, workload] = [newRings(), -1]

@@ -12,11 +12,23 @@ import {
   SKETCH_DIMENSIONS
 } from '../core/drift.ts'
 import { betTable, NOVELTY_SCORES, slotPValues } from './drift-bets.ts'
-import { countBursts, countSlots, type Material, materialOf, newCounts, scoreRow, sketchAt, slotsOf } from './drift-calibrate.ts'
-import { cluster, diceOf, shuffled } from './drift-cluster.ts'
+import {
+  compareBursts,
+  countBursts,
+  countSlots,
+  type Material,
+  materialOf,
+  newCounts,
+  scoreRow,
+  sketchAt,
+  slotsOf
+} from './drift-calibrate.ts'
+import { cluster } from './drift-cluster.ts'
+import { FOLDS, foldsOf } from './drift-learn.ts'
 import { NO_BACKGROUND, type ReadyBaseline } from './drift-ready.ts'
 import { type Codebook, codebookOf, DEVIATION_MIN, NORM_FLOATS, novelty } from './drift-score.ts'
-import { pointsFloats, pointsOf, type ReadySpace } from './drift-sketch.ts'
+import { pointsFloats, pointsOf, type ReadySpace, readySpace } from './drift-sketch.ts'
+import { carried } from './drift-space.ts'
 import type { Kernel } from './kernel.ts'
 
 export interface FreezeOptions {
@@ -29,7 +41,6 @@ export interface FreezeOptions {
   readonly kernel: Kernel
 }
 
-const FOLDS = 4
 /** Queries for one neighbourhood. */
 const QUERIES_PER_CENTROID = 8
 /** Pooled values count like so many queries of a centroid. */
@@ -47,7 +58,7 @@ export function freeze(draft: DriftDraft, options: FreezeOptions): Baseline {
     throw new RangeError(
       `${material.queries} queries in ${material.bursts.length} bursts are too few: ${DRAFT_QUERIES_MIN} in ${FOLDS} at least`
     )
-  crossFit(material, count, background.points, seed, kernel)
+  crossFit(draft, material, count, background.points, options)
   const ranges = rangesOf(material)
   const all = Array.from({ length: material.queries }, (_, row) => row)
   const fit = fitCodebook(material, all, count, background.points, seed + FOLDS, kernel)
@@ -72,14 +83,34 @@ export function freeze(draft: DriftDraft, options: FreezeOptions): Baseline {
   }
 }
 
-/** Scores of each query come from a codebook that has not seen its burst. */
-function crossFit(material: Material, count: number, background: Points, seed: number, kernel: Kernel): void {
-  const folds = shuffled(material.bursts.length, diceOf(seed)).map((place) => place % FOLDS)
+/** Scores of each query come from a codebook, and where there are such from a space, that have not seen its burst. */
+function crossFit(draft: DriftDraft, material: Material, count: number, background: Points, options: FreezeOptions): void {
+  const { space, kernel, seed } = options
+  const known = draft.heldOf === space.space.version
+  const fresh = foldsOf(material.bursts)
+  // What was learnt after the space was fitted was held back from all.
+  const folds = material.bursts.map(({ rows }, at) => (known ? draft.folds[rows[0] as number] : undefined) ?? (fresh[at] as number))
   for (let fold = 0; fold < FOLDS; fold++) {
-    const rows = (held: boolean) => material.bursts.flatMap((burst, at) => ((folds[at] === fold) === held ? burst.rows : []))
-    const { codebook, norms } = fitCodebook(material, rows(false), count, background, seed + fold, kernel)
-    for (const row of rows(true)) scoreRow(material, row, codebook, norms, kernel)
+    const held = known ? draft.held[fold] : undefined
+    const own = held === undefined ? space : readySpace(held)
+    const part = materialOf(draft, own, kernel)
+    compareBursts(part, draft, kernel)
+    const rows = (inside: boolean) => part.bursts.flatMap((burst, at) => ((folds[at] === fold) === inside ? burst.rows : []))
+    const others = rows(false)
+    // One workload with all the bursts of a fold, and nothing else: there is no codebook without it.
+    const from = others.length === 0 ? rows(true) : others
+    const { codebook, norms } = fitCodebook(part, from, count, carried(background, space.space, own.space), seed + fold, kernel)
+    for (const row of rows(true)) {
+      scoreRow(part, row, codebook, norms, kernel)
+      copyRow(part, material, row)
+    }
   }
+}
+
+function copyRow(from: Material, to: Material, row: number): void {
+  to.scores.set(from.scores.subarray(row * SCORES.length, (row + 1) * SCORES.length), row * SCORES.length)
+  to.near[row] = from.near[row] as number
+  to.repeats[row] = from.repeats[row] as number
 }
 
 interface Fit {

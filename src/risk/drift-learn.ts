@@ -40,8 +40,9 @@ export function newDraft(key: BaselineKey, { form, dimensions, seed }: DraftShap
     names: [],
     queries: 0,
     skipped: 0,
-    residuals: new Float32Array(0),
-    residualsOf: ''
+    held: [],
+    heldOf: '',
+    folds: new Uint8Array(0)
   }
   return { ...draft, ...roomFor(ROWS_AT_FIRST, dimensions) }
 }
@@ -153,6 +154,14 @@ export function burstsOf({ times, workloads, queries }: DriftDraft): Bursts {
     else running.rows.push(row)
   })
   return { gapMs, bursts }
+}
+
+/** Parts of the data that are held back in turn. */
+export const FOLDS = 4
+
+/** The fold of each burst, in turn: what happens at one time of day or in one workload only is in each of them. */
+export function foldsOf(bursts: Bursts['bursts']): Uint8Array {
+  return Uint8Array.from(bursts, (_, at) => at % FOLDS)
 }
 
 /** Most pauses of bursty agents are inside a burst, so the median is one of those. */

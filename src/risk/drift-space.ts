@@ -1,15 +1,13 @@
 /** Fits the space of a tenant and embedding model to what was learnt: the 64 directions of most variance (principal components). */
-import { type DriftDraft, type DriftSpace, FOLDED_DIMENSIONS, SKETCH_DIMENSIONS } from '../core/drift.ts'
+import { type DriftDraft, type DriftSpace, FOLDED_DIMENSIONS, type Points, SKETCH_DIMENSIONS } from '../core/drift.ts'
 import { diceOf } from './drift-cluster.ts'
-import { burstsOf } from './drift-learn.ts'
+import { burstsOf, FOLDS, foldsOf } from './drift-learn.ts'
+import { pointsOf } from './drift-sketch.ts'
 
 /** Vectors that are looked at, evenly over all drafts: ten for each folded dimension. */
 const SAMPLE_MAX = 4096
-/** Orthogonal iteration: the span of the leading directions is steady to three digits. */
+/** Of orthogonal iteration: the span of the leading directions is steady to three digits. */
 const ROUNDS = 24
-/** Starting from the span of all, that of three quarters is near. */
-const FOLD_ROUNDS = 6
-const FOLDS = 4
 
 /** Sums of some vectors: enough for their mean and covariance. */
 interface Moments {
@@ -20,8 +18,8 @@ interface Moments {
 }
 
 /**
- * Also notes in each draft the residual energy of its queries in a space that has not seen their burst: in the one fitted to them
- * they look more usual than later queries will, and calibrated with that every later query would look odd.
+ * Also notes in each draft the spaces that have not seen a quarter of its bursts. Queries that a space was fitted to look more usual
+ * in it, and closer or farther from each other, than later ones will; calibrated with that, later ones would look odd.
  *
  * @param drafts of one tenant and model: the same form, dimensions and seed
  * @throws RangeError when they are not, or hold no query
@@ -34,32 +32,27 @@ export function fitSpace(drafts: readonly DriftDraft[], version: string): DriftS
   if (drafts.some((draft) => draft.form !== form || draft.dimensions !== dimensions || draft.seed !== seed))
     throw new RangeError('the drafts are not of one embedding model')
   const columns = Math.min(dimensions, FOLDED_DIMENSIONS)
-  const folds = drafts.map(foldsOf)
+  const folds = drafts.map(foldsOfRows)
   const moments = momentsOf(drafts, folds, total, columns)
   const all = moments.reduce((sum, fold) => combined(sum, fold, 1), emptyMoments(columns))
-  const fitted = leading(all, randomRows(columns, seed), ROUNDS)
-  const held = moments.map((fold) => leading(combined(all, fold, -1), fitted.rows, FOLD_ROUNDS))
+  const spaceOf = (of: Moments): DriftSpace => ({ version, form, dimensions, seed, ...leading(of, seed) })
+  // Each from the start: one that began as the space of all would remember the fold that is held back.
+  const held = moments.map((fold) => spaceOf(combined(all, fold, -1)))
   drafts.forEach((draft, at) => {
-    const own = folds[at] as Uint8Array
-    draft.residuals = Float32Array.from({ length: draft.queries }, (_, row) =>
-      residualOf(vectorOf(draft, row, columns), held[own[row] as number] as Fitted)
-    )
-    draft.residualsOf = version
+    Object.assign(draft, { held, heldOf: version, folds: folds[at] })
   })
-  const projection = new Float32Array(SKETCH_DIMENSIONS * columns)
-  fitted.rows.forEach((row, at) => {
-    projection.set(row, at * columns)
-  })
-  return { version, form, dimensions, seed, mean: Float32Array.from(fitted.mean), projection }
+  return spaceOf(all)
 }
 
 /** Whole bursts: queries of one are alike. */
-function foldsOf(draft: DriftDraft): Uint8Array {
-  const folds = new Uint8Array(draft.queries)
-  burstsOf(draft).bursts.forEach(({ rows }, at) => {
-    for (const row of rows) folds[row] = at % FOLDS
+function foldsOfRows(draft: DriftDraft): Uint8Array {
+  const { bursts } = burstsOf(draft)
+  const folds = foldsOf(bursts)
+  const rows = new Uint8Array(draft.queries)
+  bursts.forEach((burst, at) => {
+    for (const row of burst.rows) rows[row] = folds[at] as number
   })
-  return folds
+  return rows
 }
 
 function vectorOf({ rows, scales }: DriftDraft, row: number, columns: number): Float64Array {
@@ -104,18 +97,8 @@ function combined(one: Moments, other: Moments, sign: 1 | -1): Moments {
   }
 }
 
-interface Fitted {
-  readonly mean: Float64Array
-  readonly rows: readonly Float64Array[]
-}
-
-function randomRows(columns: number, seed: number): Float64Array[] {
-  const dice = diceOf(seed)
-  return Array.from({ length: Math.min(SKETCH_DIMENSIONS, columns) }, () => Float64Array.from({ length: columns }, () => dice() - 0.5))
-}
-
-/** Unit vectors at right angles, in order of variance; zeros where there are fewer directions than rows. */
-function leading({ count, sum, squares }: Moments, start: readonly Float64Array[], rounds: number): Fitted {
+/** Mean, and unit vectors at right angles in order of variance; zeros where there are fewer directions than rows. */
+function leading({ count, sum, squares }: Moments, seed: number): Pick<DriftSpace, 'mean' | 'projection'> {
   const columns = sum.length
   const mean = sum.map((value) => value / Math.max(1, count))
   const covariance = new Float64Array(columns * columns)
@@ -125,13 +108,20 @@ function leading({ count, sum, squares }: Moments, start: readonly Float64Array[
       covariance[row * columns + column] = value
       covariance[column * columns + row] = value
     }
-  let rows: Float64Array[] = start.map((row) => row.slice())
+  const dice = diceOf(seed)
+  let rows: Float64Array[] = Array.from({ length: Math.min(SKETCH_DIMENSIONS, columns) }, () =>
+    Float64Array.from({ length: columns }, () => dice() - 0.5)
+  )
   orthogonalise(rows)
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     rows = rows.map((row) => product(covariance, row))
     orthogonalise(rows)
   }
-  return { mean, rows }
+  const projection = new Float32Array(SKETCH_DIMENSIONS * columns)
+  rows.forEach((row, at) => {
+    projection.set(row, at * columns)
+  })
+  return { mean: Float32Array.from(mean), projection }
 }
 
 /** The matrix is symmetric, so a row at a time is as good as a column at a time. */
@@ -169,10 +159,18 @@ function inner(one: Float64Array, other: Float64Array): number {
   return s0 + s1 + s2 + s3
 }
 
-/** Share of a vector's energy around the mean that the rows do not hold. */
-function residualOf(vector: Float64Array, { mean, rows }: Fitted): number {
-  const centred = vector.map((value, at) => value - (mean[at] as number))
-  const kept = rows.reduce((sum, row) => sum + inner(centred, row) ** 2, 0)
-  const energy = inner(centred, centred)
-  return energy > 0 ? Math.min(1, Math.max(0, 1 - kept / energy)) : 0
+/** Points of one space where they lie in another that was fitted to nearly the same. */
+export function carried({ rows, scales }: Points, from: DriftSpace, to: DriftSpace): Points {
+  if (from === to || rows.length === 0) return { rows, scales }
+  const columns = from.mean.length
+  const floats = new Float32Array(rows.length)
+  for (let point = 0; point < rows.length; point += SKETCH_DIMENSIONS) {
+    const lifted = new Float64Array(columns)
+    for (let part = 0; part < SKETCH_DIMENSIONS; part++)
+      for (let at = 0; at < columns; at++)
+        lifted[at] = (lifted[at] as number) + (rows[point + part] as number) * (from.projection[part * columns + at] as number)
+    for (let part = 0; part < SKETCH_DIMENSIONS; part++)
+      floats[point + part] = inner(Float64Array.from(to.projection.subarray(part * columns, (part + 1) * columns)), lifted)
+  }
+  return pointsOf(floats)
 }

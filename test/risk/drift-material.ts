@@ -1,5 +1,6 @@
 /** Made-up vectors for tests of drift: topics as random directions, queries near them; the same for the same seed. */
 import type { DriftCall, DriftDraft } from '../../src/core/drift.ts'
+import { diceOf } from '../../src/risk/drift-cluster.ts'
 import { backgroundOf, freeze } from '../../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../../src/risk/drift-learn.ts'
 import { prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
@@ -37,6 +38,12 @@ export function oneBehindTheOther(rows: readonly Float32Array[]): Float32Array {
 const QUERY_PAUSE_MS = 400
 const BURST_PAUSE_MS = 300_000
 
+/** Numbers from -1 to 1 that are good enough to be a hundred dimensions; those of `numbersFrom` lie on few planes there. */
+function symmetric(seed: number): () => number {
+  const dice = diceOf(seed)
+  return () => 2 * dice() - 1
+}
+
 export interface World {
   readonly dimensions: number
   /** Directions of the topics of each department. */
@@ -45,7 +52,7 @@ export interface World {
 
 /** Departments of six topics each; topics of one department are nearer to each other than to those of others. */
 export function worldOf(dimensions: number, departments: number, seed = 1): World {
-  const next = numbersFrom(seed)
+  const next = symmetric(seed)
   const direction = () => Float32Array.from({ length: dimensions }, next)
   return {
     dimensions,
@@ -58,7 +65,7 @@ export function worldOf(dimensions: number, departments: number, seed = 1): Worl
 
 /** Bursts of one to thirteen queries, each about one topic of the department: a call a query. */
 export function callsOf(world: World, department: number, bursts: number, seed: number, from = 0): DriftCall[] {
-  const next = numbersFrom(seed)
+  const next = symmetric(seed)
   const topics = world.topics[department] as readonly Float32Array[]
   const pick = (count: number) => Math.floor(((next() + 1) / 2) * count)
   let at = from
