@@ -29,6 +29,8 @@ export interface AdminOptions {
   readonly onRefused: (address: string, because: string) => void
   /** A fault of ours; the caller is told that there was one and no more. */
   readonly onFault: (cause: unknown) => void
+  /** Longest life of a connection, milliseconds. */
+  readonly connectionMs?: number
 }
 
 export interface AdminPort {
@@ -43,24 +45,26 @@ type Peer = Extract<PeerVerdict, { ok: true }>
 
 const HANDSHAKE_MS = 5_000
 const REQUEST_MS = 10_000
+/** Node's own limits of a request work only where its HTTP server listens itself, so whoever sends slowly is cut off by these two. */
+const CONNECTION_MS = 30_000
 /** People and their tools: a few connections each. */
 const CONNECTIONS_MAX = 128
+const CONNECTIONS_PER_PEER_MAX = 16
 const HEADER_BYTES_MAX = 16 * 1024
 
 export async function startAdminPort(own: { readonly key: string; readonly cert: string }, options: AdminOptions): Promise<AdminPort> {
   const isOperator = operatorsOf(options.operators)
-  const http = createServer(
-    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, maxHeaderSize: HEADER_BYTES_MAX },
-    (request, response) => {
-      answer(request, response, options, isOperator).catch((cause) => {
-        options.onFault(cause)
-        send(response, problem(500, 'Internal', 'This server failed; its log says more.'))
-      })
-    }
-  )
+  const http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+    answer(request, response, options, isOperator).catch((cause) => {
+      options.onFault(cause)
+      send(response, problem(500, 'Internal', 'This server failed; its log says more.'))
+    })
+  })
+  http.setTimeout(REQUEST_MS)
+  const open: Open = new Map()
   const context = (pem: typeof own) => ({ key: pem.key, cert: pem.cert, minVersion: 'TLSv1.3' as const })
   const asking = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'], handshakeTimeout: HANDSHAKE_MS }
-  const tls = createTlsServer({ ...context(own), ...asking }, (socket) => admit(socket, http, options))
+  const tls = createTlsServer({ ...context(own), ...asking }, (socket) => admit(socket, http, open, options))
   tls.maxConnections = CONNECTIONS_MAX
   tls.on('tlsClientError', (cause, socket) => options.onRefused(socket.remoteAddress ?? '', `TLS handshake failed: ${cause.message}`))
   await new Promise<void>((resolve, reject) => {
@@ -73,8 +77,10 @@ export async function startAdminPort(own: { readonly key: string; readonly cert:
     renew: (fresh) => tls.setSecureContext(context(fresh)),
     async close() {
       const closed = new Promise<void>((resolve) => tls.close(() => resolve()))
-      http.closeIdleConnections()
-      setTimeout(() => http.closeAllConnections(), REQUEST_MS).unref()
+      const cutOff = () => {
+        for (const socket of open.keys()) socket.destroy()
+      }
+      setTimeout(cutOff, REQUEST_MS).unref()
       await closed
     }
   }
@@ -90,12 +96,32 @@ function operatorsOf(texts: readonly string[]): (peer: Peer) => boolean {
   return ({ id }) => findId(index, id) !== undefined
 }
 
-function admit(socket: TLSSocket, http: Server, options: AdminOptions): void {
+/** Connections that are open, and whose they are. */
+type Open = Map<TLSSocket, string>
+
+function admit(socket: TLSSocket, http: Server, open: Open, options: AdminOptions): void {
   socket.on('error', () => socket.destroy())
   const peer = judge(socket, options)
-  if (peer.ok) return void http.emit('connection', socket)
-  options.onRefused(`${socket.remoteAddress}:${socket.remotePort}`, peer.because)
-  socket.destroy()
+  const because = peer.ok ? crowding(open, peer.id.text) : peer.because
+  if (!peer.ok || because !== undefined) {
+    options.onRefused(`${socket.remoteAddress}:${socket.remotePort}`, because ?? '')
+    socket.destroy()
+    return
+  }
+  open.set(socket, peer.id.text)
+  const end = setTimeout(() => socket.destroy(), options.connectionMs ?? CONNECTION_MS)
+  socket.once('close', () => {
+    clearTimeout(end)
+    open.delete(socket)
+  })
+  http.emit('connection', socket)
+}
+
+/** Anybody of the trust domain may ask here: none may keep the others out. */
+function crowding(open: Open, id: string): string | undefined {
+  let own = 0
+  for (const other of open.values()) if (other === id) own++
+  return own < CONNECTIONS_PER_PEER_MAX ? undefined : `${id} has ${own} connections already`
 }
 
 /** At the beginning and at each request: an SVID ends, bundles change, and policy may revoke it meanwhile. */

@@ -4,9 +4,10 @@ import { request as plainRequest } from 'node:http'
 import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { type AdminPort, startAdminPort } from '../../src/admin/admin-port.ts'
+import { type AdminOptions, type AdminPort, startAdminPort } from '../../src/admin/admin-port.ts'
 import { route } from '../../src/admin/admin-route.ts'
 import { approvalRoutes } from '../../src/admin/approval-routes.ts'
 import { approvalsCommand } from '../../src/admin/approvals-command.ts'
@@ -28,6 +29,7 @@ const folder = mkdtempSync(join(tmpdir(), 'vecauthz-admin-'))
 const svids: Record<string, Svid> = {}
 let root: Authority
 let port: AdminPort
+let options: AdminOptions
 let server: Svid
 let policy: Policy = policyOf(TEXT)
 let trust: TrustBundles | undefined
@@ -70,21 +72,19 @@ beforeAll(async () => {
     act: 'test.act',
     handle: async () => ({ status: 200, body: {} })
   })
-  port = await startAdminPort(
-    { key: server.keyPem, cert: server.pem },
-    {
-      host: '127.0.0.1',
-      port: 0,
-      operators: ['spiffe://demo.vecauthz.test/ops/*'],
-      routes: [...approvalRoutes(createApprovalDesk(parts)), fails, acts],
-      trust: () => trust,
-      policy: () => policy,
-      now: () => Date.now() + skewMs,
-      record: (act) => record(operatorActLine(act)),
-      onRefused: (_, because) => refused.push(because),
-      onFault: (cause) => faults.push(cause)
-    }
-  )
+  options = {
+    host: '127.0.0.1',
+    port: 0,
+    operators: ['spiffe://demo.vecauthz.test/ops/*'],
+    routes: [...approvalRoutes(createApprovalDesk(parts)), fails, acts],
+    trust: () => trust,
+    policy: () => policy,
+    now: () => Date.now() + skewMs,
+    record: (act) => record(operatorActLine(act)),
+    onRefused: (_, because) => refused.push(because),
+    onFault: (cause) => faults.push(cause)
+  }
+  port = await startAdminPort({ key: server.keyPem, cert: server.pem }, options)
 })
 
 afterAll(async () => {
@@ -255,13 +255,22 @@ function raw(options: {
   body?: string
   type?: string | undefined
   agent?: Agent
+  port?: number
 }): Promise<{ status: number; text: string }> {
-  const { who = 'alice', method = 'POST', path = '/v1/grants', body, type = 'application/json', agent = false } = options
+  const {
+    who = 'alice',
+    method = 'POST',
+    path = '/v1/grants',
+    body,
+    type = 'application/json',
+    agent = false,
+    port: at = port.port
+  } = options
   const pem = svids[who]
   const headers = body === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) }
   return new Promise((resolve, reject) => {
     const tls = { cert: pem?.pem, key: pem?.keyPem, rejectUnauthorized: false }
-    const call = request({ host: '127.0.0.1', port: port.port, method, path, headers, agent, ...tls }, (response) => {
+    const call = request({ host: '127.0.0.1', port: at, method, path, headers, agent, ...tls }, (response) => {
       let text = ''
       response.on('data', (chunk) => {
         text += chunk
@@ -326,6 +335,20 @@ describe('the port', () => {
     await expect(raw({ method: 'GET', path: '/v1/grants' })).rejects.toThrow()
     skewMs = 0
     expect((await raw({ method: 'GET', path: '/v1/grants' })).status).toBe(200)
+  })
+
+  it('whoever opens many connections and finishes no request keeps nobody else out, and is cut off', async () => {
+    const other = await startAdminPort({ key: server.keyPem, cert: server.pem }, { ...options, connectionMs: 1_500 })
+    refused.length = 0
+    const at = { host: '127.0.0.1', port: other.port, cert: svids['nobody']?.pem, key: svids['nobody']?.keyPem, rejectUnauthorized: false }
+    const open = Array.from({ length: 18 }, () => {
+      const socket = connect(at, () => socket.write('POST /v1/acts HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{'))
+      return new Promise((resolve) => socket.on('error', resolve).on('close', resolve))
+    })
+    await expect.poll(() => refused.length).toBe(2)
+    expect((await raw({ method: 'GET', path: '/v1/grants', port: other.port })).status).toBe(200)
+    await Promise.all(open)
+    await other.close()
   })
 
   it('a connection that stays open is judged at each request', async () => {
