@@ -105,8 +105,8 @@ export type Acted =
 
 /** What people and callers do about requests; `state/approvals.ts` implements it, the admin port offers it. */
 export interface ApprovalDesk {
-  /** The oldest first. `more`: there are others, too many to show. */
-  readonly list: (now: number) => Promise<ApprovalList | Unavailable>
+  /** The oldest first. `more`: there are others, too many to show. @param of whose; undefined: everybody's */
+  readonly list: (now: number, of?: SpiffeId) => Promise<ApprovalList | Unavailable>
   /** @param by never the caller, nor anybody in its chain. @param reason 1 to REASON_CHARACTERS_MAX characters */
   readonly decide: (id: string, verdict: 'approve' | 'refuse', by: SpiffeId, reason: string, now: number) => Promise<Acted>
   /** A grant, ahead of the calls it is for. */

@@ -28,8 +28,8 @@ export function createApprovalDesk(parts: ApprovalParts): ApprovalDesk {
   const { store } = parts
   const approvals = createApprovals(parts)
   return {
-    async list(now) {
-      const all = await store.list(ENTRIES_PREFIX, now, STORE_LIST_MAX)
+    async list(now, of) {
+      const all = await store.list(of === undefined ? ENTRIES_PREFIX : callerPrefix(of.text), now, STORE_LIST_MAX)
       if (all.kind === 'unavailable') return all
       const entries = all.entries.flatMap(({ value }) => keptOf(value) ?? []).map(shown)
       return { kind: 'entries', more: all.more, entries: entries.sort((one, other) => one.askedAt - other.askedAt) }

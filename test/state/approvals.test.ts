@@ -289,6 +289,7 @@ describe('bounds and faults', () => {
     expect((await use(nth(0), '', AT)).kind).toBe('required')
     expect((await use({ ...DROP, caller: idOf('support').text }, '', AT)).kind).toBe('required')
     expect(await list(AT)).toMatchObject({ kind: 'entries', more: false, entries: { length: REQUESTS_PER_CALLER_MAX + 1 } })
+    expect(await list(AT, idOf('support'))).toMatchObject({ entries: [{ caller: idOf('support').text }] })
     expect((await use(nth(REQUESTS_PER_CALLER_MAX), '', AT + REQUEST_MS)).kind).toBe('required')
   })
 
