@@ -19,6 +19,8 @@ export interface SequenceModel {
   readonly names: Map<string, number>
   /** Row: from; column: to. */
   readonly counts: Uint32Array
+  /** Sums of its rows, then of its columns. */
+  readonly sums: Uint32Array
   events: number
   /** Surprises of events that were scored before they were learnt. */
   readonly surprises: Uint32Array

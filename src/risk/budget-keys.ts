@@ -6,83 +6,71 @@ import type { Caller } from '../core/caller.ts'
 import { key } from '../core/keys.ts'
 import type { Operation, ResolvedTarget } from '../core/vector-call.ts'
 
-interface CallerKeys {
+interface Keys {
+  readonly id: string
   readonly bytes: string
   readonly operations: Map<Operation, string>
-  readonly tenants: Map<string, TenantKeys>
-}
-
-interface TenantKeys {
-  readonly tenant: string
-  /** By database, namespace and name. */
-  readonly collections: Map<string, Map<string, Map<string, string>>>
-  count: number
+  /** By database, namespace and name; of the tenant before. */
+  readonly collections: Map<string, string>
+  tenant: string
+  tenantKey: string
+  /** The last one: an agent stays in one for a while. */
+  database: string
+  namespace: string
+  name: string
+  collectionKey: string
 }
 
 /** A caller that calls for more than this is composed for again. */
 const KEPT_MAX = 256
 
 // By the verified caller's object, which identity remembers as long as its evidence is good: forgotten with it.
-const kept = new WeakMap<Caller, CallerKeys>()
+const kept = new WeakMap<Caller, Keys>()
 
-function keysOf(caller: Caller): CallerKeys {
+export function keysOf(caller: Caller): Keys {
   const found = kept.get(caller)
   if (found !== undefined) return found
-  const made = { bytes: key('bytes', caller.id.text), operations: new Map(), tenants: new Map() }
+  const { text: id } = caller.id
+  const none = { tenant: '', tenantKey: '', database: '', namespace: '', name: '', collectionKey: '' }
+  const made = { id, bytes: key('bytes', id), operations: new Map(), collections: new Map(), ...none }
   kept.set(caller, made)
   return made
 }
 
-export function bytesKey(caller: Caller): string {
-  return keysOf(caller).bytes
-}
-
-export function operationKey(caller: Caller, operation: Operation): string {
-  const { operations } = keysOf(caller)
-  const found = operations.get(operation)
+export function operationKey(keys: Keys, operation: Operation): string {
+  const found = keys.operations.get(operation)
   if (found !== undefined) return found
-  const made = key('operation', caller.id.text, operation)
-  operations.set(operation, made)
+  const made = key('operation', keys.id, operation)
+  keys.operations.set(operation, made)
   return made
 }
 
-export function tenantKey(caller: Caller, tenant: string): string {
-  return tenantKeys(caller, tenant).tenant
+export function tenantKey(keys: Keys, tenant: string): string {
+  if (keys.tenant !== tenant || keys.tenantKey === '') setTenant(keys, tenant)
+  return keys.tenantKey
 }
 
-function tenantKeys(caller: Caller, tenant: string): TenantKeys {
-  const { tenants } = keysOf(caller)
-  const found = tenants.get(tenant)
-  if (found !== undefined) return found
-  if (tenants.size >= KEPT_MAX) tenants.clear()
-  const made = { tenant: key('tenant', tenant), collections: new Map(), count: 0 }
-  tenants.set(tenant, made)
-  return made
+function setTenant(keys: Keys, tenant: string): void {
+  keys.tenant = tenant
+  keys.tenantKey = key('tenant', tenant)
+  keys.collections.clear()
+  keys.collectionKey = ''
 }
 
 /** undefined for a target that is no single collection. */
-export function collectionKey(
-  caller: Caller,
-  database: string,
-  { tenant, namespace = '', collection }: ResolvedTarget
-): string | undefined {
+export function collectionKey(keys: Keys, database: string, { tenant, namespace = '', collection }: ResolvedTarget): string | undefined {
   if (collection.kind !== 'name') return undefined
-  const keys = tenantKeys(caller, tenant)
-  const found = keys.collections.get(database)?.get(namespace)?.get(collection.name)
-  if (found !== undefined) return found
-  if (keys.count++ >= KEPT_MAX) {
-    keys.collections.clear()
-    keys.count = 1
+  if (keys.tenant !== tenant || keys.tenantKey === '') setTenant(keys, tenant)
+  const { name } = collection
+  const isLast = keys.collectionKey !== '' && keys.name === name && keys.database === database && keys.namespace === namespace
+  if (isLast) return keys.collectionKey
+  const where = key(database, namespace, name)
+  let made = keys.collections.get(where)
+  if (made === undefined) {
+    if (keys.collections.size >= KEPT_MAX) keys.collections.clear()
+    made = key('collection', tenant, database, namespace, name)
+    keys.collections.set(where, made)
   }
-  const made = key('collection', tenant, database, namespace, collection.name)
-  within(within(keys.collections, database), namespace).set(collection.name, made)
-  return made
-}
-
-function within<T>(map: Map<string, Map<string, T>>, name: string): Map<string, T> {
-  const found = map.get(name)
-  if (found !== undefined) return found
-  const made = new Map<string, T>()
-  map.set(name, made)
+  Object.assign(keys, { database, namespace, name, collectionKey: made })
   return made
 }

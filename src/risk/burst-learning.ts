@@ -37,6 +37,8 @@ export interface BurstTally {
   bursts: number
   cost: number
   ms: number
+  /** Pause that ends a burst. */
+  gapMs: number
   /** What was worked out last, and from how many bursts. */
   learnt: { readonly bursts: number; readonly written: BudgetDocument; readonly budget: BudgetDocument } | undefined
 }
@@ -52,7 +54,15 @@ export interface BurstRun {
 }
 
 export function newBurstTally(): BurstTally {
-  return { sizes: new Uint32Array(ROWS * STEPS), pauses: new Uint32Array(STEPS), bursts: 0, cost: 0, ms: 0, learnt: undefined }
+  return {
+    sizes: new Uint32Array(ROWS * STEPS),
+    pauses: new Uint32Array(STEPS),
+    bursts: 0,
+    cost: 0,
+    ms: 0,
+    gapMs: GAP_MIN_MS,
+    learnt: undefined
+  }
 }
 
 export function newBurstRun(): BurstRun {
@@ -65,7 +75,7 @@ export function learnFrom(tally: BurstTally, run: BurstRun, now: number, cost: n
   if (run.counted >= BURSTS_PER_WORKLOAD) return
   const at = Math.max(now, run.lastAt)
   const pause = at - run.lastAt
-  if (pause > gapOf(tally)) finishBurst(tally, run, at)
+  if (pause > tally.gapMs) finishBurst(tally, run, at)
   else count(tally.pauses, 0, pause)
   run.lastAt = at
   run.cost += cost
@@ -90,10 +100,10 @@ function finishBurst(tally: BurstTally, run: BurstRun, now: number): void {
   }
   run.startedAt = now
   run.cost = 0
+  tally.gapMs = gapOf(tally.pauses)
 }
 
-/** Pause that ends a burst, ms. */
-function gapOf({ pauses }: BurstTally): number {
+function gapOf(pauses: Uint32Array): number {
   return Math.max(GAP_MIN_MS, GAP_FACTOR * quantile(pauses, 0, 0.5))
 }
 
@@ -115,12 +125,14 @@ export function learntBudget(tally: BurstTally | undefined, written: BudgetDocum
 
 /** What two replicas saw. */
 export function mergedTallies(a: BurstTally, b: BurstTally): BurstTally {
+  const pauses = a.pauses.map((count, at) => count + (b.pauses[at] as number))
   return {
     sizes: a.sizes.map((count, at) => count + (b.sizes[at] as number)),
-    pauses: a.pauses.map((count, at) => count + (b.pauses[at] as number)),
+    pauses,
     bursts: a.bursts + b.bursts,
     cost: a.cost + b.cost,
     ms: a.ms + b.ms,
+    gapMs: gapOf(pauses),
     learnt: undefined
   }
 }

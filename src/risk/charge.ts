@@ -8,7 +8,7 @@ import type { DenyReason } from '../core/deny-reason.ts'
 import type { Charge, Memory } from '../core/memory.ts'
 import type { BudgetDocument } from '../core/policy-document.ts'
 import type { FurtherBudgets, Pace } from '../core/risk-rules.ts'
-import { bytesKey, collectionKey, operationKey, tenantKey } from './budget-keys.ts'
+import { collectionKey, keysOf, operationKey, tenantKey } from './budget-keys.ts'
 import { costOf, SMALL_BODY_BYTES } from './price.ts'
 import { admit, type RateFacts, rateFacts } from './rate.ts'
 
@@ -94,20 +94,21 @@ function spend(grant: AnyGrant, budget: BudgetDocument, now: number, memory: Mem
 type Asked = (of: string, pace: Pace, price: number, where: string, share: number) => Charge | undefined
 
 function askFurther(grant: AnyGrant, further: FurtherBudgets, cost: number, terms: Terms, asked: Asked): Charge | undefined {
-  const { caller, call } = grant
+  const { call } = grant
+  const keys = keysOf(grant.caller)
   // One body, however long, can be sent with a full budget: what may not be sent at all is another limit's matter.
   if (terms.bytes > SMALL_BODY_BYTES) {
-    const refused = asked('bytes', further.bytes, Math.min(terms.bytes, further.bytes.burst), bytesKey(caller), terms.share)
+    const refused = asked('bytes', further.bytes, Math.min(terms.bytes, further.bytes.burst), keys.bytes, terms.share)
     if (refused !== undefined) return refused
   }
   const kind = further.operations?.[call.operation]
   if (kind !== undefined) {
-    const refused = asked(call.operation, kind, cost, operationKey(caller, call.operation), terms.share)
+    const refused = asked(call.operation, kind, cost, operationKey(keys, call.operation), terms.share)
     if (refused !== undefined) return refused
   }
   if (grant.kind !== 'tenant') return undefined
   if (further.tenant !== undefined) {
-    const refused = asked('tenant', further.tenant, cost, tenantKey(caller, grant.tenant), 1)
+    const refused = asked('tenant', further.tenant, cost, tenantKey(keys, grant.tenant), 1)
     if (refused !== undefined) return refused
   }
   return further.collection === undefined ? undefined : askCollections(grant, further.collection, cost, terms, asked)
@@ -121,10 +122,11 @@ function askCollections(
   { database }: Terms,
   asked: Asked
 ): Charge | undefined {
-  const { caller, targets } = grant
+  const { targets } = grant
+  const keys = keysOf(grant.caller)
   const seen = targets.length > 1 ? new Set<string>() : undefined
   for (const target of targets) {
-    const where = collectionKey(caller, database, target)
+    const where = collectionKey(keys, database, target)
     if (where === undefined || seen?.has(where)) continue
     seen?.add(where)
     const refused = asked('collection', pace, cost, where, 1)

@@ -26,6 +26,7 @@ export function newSequenceModel(): SequenceModel {
     frozen: false,
     names: new Map(),
     counts: new Uint32Array(SEQUENCE_STATES * SEQUENCE_STATES),
+    sums: new Uint32Array(2 * SEQUENCE_STATES),
     events: 0,
     surprises: new Uint32Array(SURPRISE_BINS),
     scored: 0,
@@ -58,45 +59,42 @@ export function stateOf(model: SequenceModel, event: string, learning: boolean):
 }
 
 /** Smoothed: what never happened has a small chance, and more of one where little is known. */
-export function probabilityOf({ counts, events }: SequenceModel, from: number, to: number): number {
-  const [inRow, inColumn] = [rowSum(counts, from), columnSum(counts, to)]
-  const anywhere = (inColumn + 0.5) / (events + 0.5 * SEQUENCE_STATES)
-  return ((counts[from * SEQUENCE_STATES + to] as number) + BACK_OFF * anywhere) / (inRow + BACK_OFF)
+export function probabilityOf({ counts, sums, events }: SequenceModel, from: number, to: number): number {
+  const anywhere = ((sums[SEQUENCE_STATES + to] as number) + 0.5) / (events + 0.5 * SEQUENCE_STATES)
+  return ((counts[from * SEQUENCE_STATES + to] as number) + BACK_OFF * anywhere) / ((sums[from] as number) + BACK_OFF)
 }
 
-function rowSum(counts: Uint32Array, row: number): number {
-  let sum = 0
-  for (let at = row * SEQUENCE_STATES, end = at + SEQUENCE_STATES; at < end; at++) sum += counts[at] as number
-  return sum
-}
-
-function columnSum(counts: Uint32Array, column: number): number {
-  let sum = 0
-  for (let at = column; at < counts.length; at += SEQUENCE_STATES) sum += counts[at] as number
-  return sum
-}
-
-/** Conformal upper-tail p-value of a surprise among those of events that were not yet learnt. */
-export function surpriseP({ surprises, scored }: SequenceModel, probability: number): number {
+/** Conformal upper-tail p-values among the surprises of events that were not yet learnt, for each bin. */
+export function surprisePs({ surprises, scored }: SequenceModel): Float64Array {
+  const ps = new Float64Array(SURPRISE_BINS)
   let atLeast = 0
-  for (let bin = binOf(probability); bin < SURPRISE_BINS; bin++) atLeast += surprises[bin] as number
-  return tailP(atLeast, scored)
+  for (let bin = SURPRISE_BINS - 1; bin >= 0; bin--) {
+    atLeast += surprises[bin] as number
+    ps[bin] = tailP(atLeast, scored)
+  }
+  return ps
 }
 
-function binOf(probability: number): number {
+export function surpriseBin(probability: number): number {
   return Math.min(SURPRISE_BINS - 1, Math.max(0, Math.floor(-Math.log(probability) / SURPRISE_BIN)))
 }
 
 /** Counts a transition, after it was scored. */
 export function countTransition(model: SequenceModel, from: number, to: number, probability: number): void {
   if (model.events >= BURN_IN) {
-    const bin = binOf(probability)
+    const bin = surpriseBin(probability)
     model.surprises[bin] = (model.surprises[bin] as number) + 1
     model.scored++
   }
-  const at = from * SEQUENCE_STATES + to
-  model.counts[at] = (model.counts[at] as number) + 1
+  addCount(model, from, to, 1)
   model.events++
+}
+
+function addCount({ counts, sums }: SequenceModel, from: number, to: number, count: number): void {
+  const at = from * SEQUENCE_STATES + to
+  counts[at] = (counts[at] as number) + count
+  sums[from] = (sums[from] as number) + count
+  sums[SEQUENCE_STATES + to] = (sums[SEQUENCE_STATES + to] as number) + count
 }
 
 /** What two replicas learnt. Names that only one knows get a number, as long as there is one. */
@@ -105,6 +103,7 @@ export function mergedModels(a: SequenceModel, b: SequenceModel): SequenceModel 
     frozen: a.frozen && b.frozen,
     names: new Map(a.names),
     counts: a.counts.slice(),
+    sums: a.sums.slice(),
     events: a.events + b.events,
     surprises: a.surprises.map((count, bin) => count + (b.surprises[bin] as number)),
     scored: a.scored + b.scored,
@@ -117,9 +116,7 @@ export function mergedModels(a: SequenceModel, b: SequenceModel): SequenceModel 
   for (const [name, number] of b.names) place[number] = stateOf(merged, name, true)
   for (const [at, count] of b.counts.entries()) {
     if (count === 0) continue
-    const from = place[Math.floor(at / SEQUENCE_STATES)] as number
-    const to = from * SEQUENCE_STATES + (place[at % SEQUENCE_STATES] as number)
-    merged.counts[to] = (merged.counts[to] as number) + count
+    addCount(merged, place[Math.floor(at / SEQUENCE_STATES)] as number, place[at % SEQUENCE_STATES] as number, count)
   }
   return merged
 }

@@ -4,12 +4,19 @@
  */
 import type { DriftThresholds } from '../core/drift.ts'
 import { BURST_QUERIES_MAX, BURSTS_MIN } from '../core/drift.ts'
-import { SEQUENCE_BETS, SEQUENCE_START, type SequenceModel, type SequenceState, type SequenceVerdict } from '../core/sequence.ts'
+import {
+  SEQUENCE_BETS,
+  SEQUENCE_START,
+  type SequenceModel,
+  type SequenceState,
+  type SequenceVerdict,
+  SURPRISE_BINS
+} from '../core/sequence.ts'
 import type { Evidence } from '../core/standing.ts'
 import type { Alarm } from '../core/standings.ts'
 import { tailBets } from './drift-bets.ts'
 import { BLOCK_BURSTS, RATES } from './drift-lundberg.ts'
-import { countTransition, probabilityOf, stateOf, surpriseP } from './sequence-model.ts'
+import { countTransition, probabilityOf, stateOf, surpriseBin, surprisePs } from './sequence-model.ts'
 
 /** Pause that ends a burst, ms: longer than an agent's own waiting for a model's answer. */
 const GAP_MS = 30_000
@@ -41,17 +48,26 @@ export function newSequenceState(): SequenceState {
 export interface ReadySequence {
   readonly model: SequenceModel
   readonly cold: boolean
+  /** Enough was ranked for p-values. */
+  readonly ranks: boolean
+  /** By bin of surprise: its p-value, and the logarithms of the bets on that. */
+  readonly ps: Float64Array
+  readonly bets: Float64Array
   /** Power of each bet; 0: no power made the type's own bursts fair. */
   readonly rates: Float64Array
 }
 
 export function readySequence(model: SequenceModel): ReadySequence {
-  const cold = model.scored < SCORED_MIN || model.bursts < BURSTS_MIN
+  const ranks = model.scored >= SCORED_MIN
+  const cold = !ranks || model.bursts < BURSTS_MIN
+  const ps = surprisePs(model)
+  const bets = new Float64Array(SURPRISE_BINS * SEQUENCE_BETS)
+  for (const [bin, p] of ps.entries()) bets.set(tailBets(p), bin * SEQUENCE_BETS)
   const cap = model.bursts / (model.bursts + BURSTS_HALF)
   const rates = Float64Array.from({ length: SEQUENCE_BETS }, (_, bet) =>
     cold ? 0 : (RATES.find((rate, index) => rate <= cap && isFair(model, (bet * RATES.length + index) * SUMS)) ?? 0)
   )
-  return { model, cold, rates }
+  return { model, cold, ranks, ps, bets, rates }
 }
 
 function isFair({ fairness, bursts, blocks }: SequenceModel, at: number): boolean {
@@ -73,17 +89,16 @@ export function observeSequence(ready: ReadySequence, its: SequenceState, event:
   its.events++
   const to = stateOf(model, event, learns)
   const probability = probabilityOf(model, its.state, to)
-  const p = model.scored < SCORED_MIN ? 1 : surpriseP(model, probability)
-  if (model.scored >= SCORED_MIN) {
-    const bets = tailBets(p)
+  const bin = surpriseBin(probability)
+  if (ready.ranks)
     for (let bet = 0; bet < SEQUENCE_BETS; bet++) {
-      its.burstSums[bet] = (its.burstSums[bet] as number) + (bets[bet] as number)
-      its.logs[bet] = (its.logs[bet] as number) + (rates[bet] as number) * (bets[bet] as number)
+      const log = ready.bets[bin * SEQUENCE_BETS + bet] as number
+      its.burstSums[bet] = (its.burstSums[bet] as number) + log
+      its.logs[bet] = (its.logs[bet] as number) + (rates[bet] as number) * log
     }
-  }
   if (learns) countTransition(model, its.state, to, probability)
   its.state = to
-  return { p: cold ? 1 : p, probability, evidence: cold ? 0 : sequenceEvidence(ready, its), cold }
+  return { p: cold ? 1 : (ready.ps[bin] as number), probability, evidence: cold ? 0 : sequenceEvidence(ready, its), cold }
 }
 
 /** Mean of the bets that have a power. */
@@ -97,8 +112,8 @@ function evidenceOf({ base, logs }: SequenceState, bet: number): number {
   return Math.min(EVIDENCE_MAX, (base[bet] as number) * Math.exp(Math.min(300, logs[bet] as number)))
 }
 
-function beginBurst({ model, rates }: ReadySequence, its: SequenceState, learns: boolean): void {
-  if (learns && its.events > 0 && model.scored >= SCORED_MIN) teach(model, its)
+function beginBurst({ model, rates, ranks }: ReadySequence, its: SequenceState, learns: boolean): void {
+  if (learns && its.events > 0 && ranks) teach(model, its)
   for (let bet = 0; bet < SEQUENCE_BETS; bet++) {
     its.base[bet] = (rates[bet] as number) > 0 ? evidenceOf(its, bet) + 1 : 1
     its.logs[bet] = 0

@@ -11,7 +11,7 @@ export interface MemoryBounds {
 }
 
 export function createMemory(bounds: MemoryBounds = { budgets: BUDGETS_MAX, repeats: CHECK_REPEATS_MAX }): Memory {
-  const budgets = new Map<string, number>()
+  const budgets = new Map<string, { tat: number }>()
   // Two generations instead of a timer per check: an entry lives between one and two periods.
   let young = new Map<string, Charge>()
   let old = new Map<string, Charge>()
@@ -24,11 +24,16 @@ export function createMemory(bounds: MemoryBounds = { budgets: BUDGETS_MAX, repe
     turned = now
   }
   return {
-    budgetOf: (name) => budgets.get(name),
+    budgetOf: (name) => budgets.get(name)?.tat,
     keepBudget(name, tat, now) {
-      if (!budgets.has(name) && budgets.size >= bounds.budgets) dropRefilled(budgets, now)
-      if (!budgets.has(name) && budgets.size >= bounds.budgets) return false
-      budgets.set(name, tat)
+      const kept = budgets.get(name)
+      if (kept !== undefined) {
+        kept.tat = tat
+        return true
+      }
+      if (budgets.size >= bounds.budgets) dropRefilled(budgets, now)
+      if (budgets.size >= bounds.budgets) return false
+      budgets.set(name, { tat })
       return true
     },
     repeatOf(check, now) {
@@ -43,6 +48,6 @@ export function createMemory(bounds: MemoryBounds = { budgets: BUDGETS_MAX, repe
 }
 
 /** A budget whose time has passed is full again: forgetting it changes nothing. */
-function dropRefilled(budgets: Map<string, number>, now: number): void {
-  for (const [name, tat] of budgets) if (tat <= now) budgets.delete(name)
+function dropRefilled(budgets: Map<string, { tat: number }>, now: number): void {
+  for (const [name, { tat }] of budgets) if (tat <= now) budgets.delete(name)
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Grant, ProbeGrant } from '../../src/core/decision.ts'
 import { BYTES_PACE, type FurtherBudgets, type Pace } from '../../src/core/risk-rules.ts'
 import type { Operation, Shape } from '../../src/core/vector-call.ts'
-import { bytesKey, collectionKey, operationKey, tenantKey } from '../../src/risk/budget-keys.ts'
+import { collectionKey, keysOf, operationKey, tenantKey } from '../../src/risk/budget-keys.ts'
 import { charge, chargeRefusal, overdrawn, rateLeft, type Terms } from '../../src/risk/charge.ts'
 import { costOf } from '../../src/risk/price.ts'
 import { admit, rateFacts } from '../../src/risk/rate.ts'
@@ -117,19 +117,19 @@ describe('budgets beside the workload’s own', () => {
   it('names of budgets never meet, and are the same for the same', () => {
     const names = CALLERS.flatMap((who) => [
       ...['acme', 'globex'].flatMap((tenant) => [
-        tenantKey(who, tenant),
-        ...['a', 'b'].flatMap((name) => ['main', 'second'].map((database) => collectionKey(who, database, targetOf(tenant, name)))),
-        collectionKey(who, 'main', targetOf(tenant, 'a', 'other'))
+        tenantKey(keysOf(who), tenant),
+        ...['a', 'b'].flatMap((name) => ['main', 'second'].map((database) => collectionKey(keysOf(who), database, targetOf(tenant, name)))),
+        collectionKey(keysOf(who), 'main', targetOf(tenant, 'a', 'other'))
       ]),
-      bytesKey(who),
-      operationKey(who, 'search'),
-      operationKey(who, 'read')
+      keysOf(who).bytes,
+      operationKey(keysOf(who), 'search'),
+      operationKey(keysOf(who), 'read')
     ])
     const shared = 2 * (1 + 4 + 1)
     expect(new Set(names).size).toBe(shared + 2 * 3)
-    for (let at = 0; at < 1000; at++) collectionKey(caller, 'main', targetOf('acme', `c${at}`))
-    expect(collectionKey(caller, 'main', targetOf('acme', 'a'))).toBe(collectionKey(other, 'main', targetOf('acme', 'a')))
-    expect(collectionKey(caller, 'main', { tenant: 'acme', namespace: '', collection: { kind: 'every' } })).toBeUndefined()
+    for (let at = 0; at < 1000; at++) collectionKey(keysOf(caller), 'main', targetOf('acme', `c${at}`))
+    expect(collectionKey(keysOf(caller), 'main', targetOf('acme', 'a'))).toBe(collectionKey(keysOf(other), 'main', targetOf('acme', 'a')))
+    expect(collectionKey(keysOf(caller), 'main', { tenant: 'acme', namespace: '', collection: { kind: 'every' } })).toBeUndefined()
   })
 })
 
