@@ -50,12 +50,12 @@ function* rulesOf(drafts: ReadonlyMap<string, Draft>): Generator<void, DatabaseR
   }
   const ofOneName = [...drafts.values()].flatMap(({ named, pattern }) => (pattern === undefined ? named : []))
   const all = [...drafts.values()].flatMap(({ named }) => named)
-  return {
-    exact: new Map(exact),
-    templates: templatesOf(templates, (one) => one.pattern),
-    looks: looksOf(ofOneName),
-    anything: permissionsOf(all)
-  }
+  yield
+  const looks = yield* looksOf(ofOneName)
+  yield
+  const anything = yield* permissionsOf(all)
+  yield
+  return { exact: new Map(exact), templates: templatesOf(templates, (one) => one.pattern), looks, anything }
 }
 
 function compileEntry(

@@ -36,8 +36,7 @@ export function* compileSteps(
   place: (path: DocumentPath) => string
 ): Generator<void, Compiled> {
   const work = workOf(document, known, place)
-  checkRepeats(work)
-  yield
+  yield* checkRepeats(work)
   const workloads = yield* compileWorkloads(work)
   const databases = yield* compileCollections(work, (allow, path) => compileRule(work, allow, path))
   const revoked = compileRevoked(work)
@@ -69,9 +68,10 @@ function workOf(document: PolicyDocument, known: KnownServer, place: (path: Docu
   }
 }
 
-function checkRepeats(work: Work): void {
+function* checkRepeats(work: Work): Generator<void, void> {
   const { tenants, trust_domains, workloads, attestation_classes = [] } = work.document
-  const repeats = (values: readonly string[], path: (at: number) => DocumentPath, what: string) => {
+  const repeats = function* (values: readonly string[], path: (at: number) => DocumentPath, what: string): Generator<void, void> {
+    yield
     const seen = new Set<string>()
     for (const [at, value] of values.entries()) {
       if (seen.has(value)) fault(work, path(at), `${what} "${value}" stands here a second time`, 'Keep one of the two.')
@@ -79,11 +79,11 @@ function checkRepeats(work: Work): void {
     }
   }
   const ids = tenants.map((one) => one.id)
-  repeats(ids, (at) => ['tenants', at, 'id'], 'Tenant')
-  repeats(trust_domains, (at) => ['trust_domains', at], 'Trust domain')
+  yield* repeats(ids, (at) => ['tenants', at, 'id'], 'Tenant')
+  yield* repeats(trust_domains, (at) => ['trust_domains', at], 'Trust domain')
   const spiffeIds = workloads.map((one) => one.spiffe_id)
-  repeats(spiffeIds, (at) => ['workloads', at, 'spiffe_id'], 'Workload')
-  repeats(attestation_classes, (at) => ['attestation_classes', at], 'Class')
+  yield* repeats(spiffeIds, (at) => ['workloads', at, 'spiffe_id'], 'Workload')
+  yield* repeats(attestation_classes, (at) => ['attestation_classes', at], 'Class')
 }
 
 function compileSubjects(work: Work): Map<string, SubjectIssuer> {

@@ -4,6 +4,9 @@
  */
 import type { NamePattern } from './names.ts'
 
+/** Names that are looked at between two yields: some tenths of a millisecond. */
+const STEP = 500
+
 /** One name or pattern of an entry. */
 export interface Described {
   readonly pattern: NamePattern
@@ -20,7 +23,7 @@ export function* clashesOf<D extends Described>(all: readonly D[], tenants: Read
   const ending = new Map<string, D[]>()
   for (const one of all) append(ending, one.pattern.before, one)
   yield
-  const going = goingOn(all)
+  const going = yield* goingOn(all)
   yield
   for (const one of all) {
     const other = clashWith(one, ending, going, tenants, sorted)
@@ -49,11 +52,12 @@ function clashWith<D extends Described>(
 }
 
 /** What begins with the text of a prefix, for each prefix there is: it meets all of that, so one of each description says enough. */
-function goingOn<D extends Described>(all: readonly D[]): ReadonlyMap<string, readonly D[]> {
+function* goingOn<D extends Described>(all: readonly D[]): Generator<void, ReadonlyMap<string, readonly D[]>> {
   const prefixes = new Set(all.filter((one) => isPrefix(one.pattern)).map((one) => one.pattern.before))
   const lengths = [...new Set([...prefixes].map((one) => one.length))]
   const going = new Map<string, D[]>()
-  for (const one of all) {
+  for (const [at, one] of all.entries()) {
+    if (at % STEP === 0) yield
     for (const length of lengths) {
       const text = one.pattern.before.slice(0, length)
       if (text.length < length || !prefixes.has(text)) continue
