@@ -86,7 +86,7 @@ export interface Baseline {
   readonly norms: Float32Array
   /** Lower end and width of the bins of each score: two numbers a score. */
   readonly ranges: Float32Array
-  /** Distance within which a query may join a probationary neighbourhood: 95th percentile of the distance to the nearest centroid. */
+  /** Distance within which a query may join a probationary neighbourhood: 95th percentile of the distance of held-back queries to the nearest centroid. */
   readonly joinDistance: number
   readonly counts: BaselineCounts
 }

@@ -58,7 +58,7 @@ export function freeze(draft: DriftDraft, options: FreezeOptions): Baseline {
     throw new RangeError(
       `${material.queries} queries in ${material.bursts.length} bursts are too few: ${DRAFT_QUERIES_MIN} in ${FOLDS} at least`
     )
-  crossFit(draft, material, count, background.points, options)
+  const distances = crossFit(draft, material, count, background.points, options)
   const ranges = rangesOf(material)
   const all = Array.from({ length: material.queries }, (_, row) => row)
   const fit = fitCodebook(material, all, count, background.points, seed + FOLDS, kernel)
@@ -78,13 +78,17 @@ export function freeze(draft: DriftDraft, options: FreezeOptions): Baseline {
     centroids: fit.centroids,
     norms: fit.norms,
     ranges,
-    joinDistance: fit.joinDistance,
+    joinDistance: distances[Math.floor(JOIN_SHARE * distances.length)] ?? 0,
     counts
   }
 }
 
-/** Scores of each query come from a codebook, and where there are such from a space, that have not seen its burst. */
-function crossFit(draft: DriftDraft, material: Material, count: number, background: Points, options: FreezeOptions): void {
+/**
+ * Scores of each query come from a codebook, and where there are such from a space, that have not seen its burst. Returns the
+ * distances to the nearest centroid in ascending order.
+ */
+function crossFit(draft: DriftDraft, material: Material, count: number, background: Points, options: FreezeOptions): number[] {
+  const distances: number[] = []
   const { space, kernel, seed } = options
   const known = draft.heldOf === space.space.version
   const fresh = foldsOf(material.bursts)
@@ -101,10 +105,12 @@ function crossFit(draft: DriftDraft, material: Material, count: number, backgrou
     const from = others.length === 0 ? rows(true) : others
     const { codebook, norms } = fitCodebook(part, from, count, carried(background, space.space, own.space), seed + fold, kernel)
     for (const row of rows(true)) {
-      scoreRow(part, row, codebook, norms, kernel)
+      const at = NORM_FLOATS * scoreRow(part, row, codebook, norms, kernel)
+      distances.push((part.scores[row * SCORES.length] as number) * (norms[at + 1] as number) + (norms[at] as number))
       copyRow(part, material, row)
     }
   }
+  return distances.sort((a, b) => a - b)
 }
 
 function copyRow(from: Material, to: Material, row: number): void {
@@ -118,7 +124,6 @@ interface Fit {
   readonly codebook: Codebook
   readonly norms: Float32Array
   readonly members: Uint32Array
-  readonly joinDistance: number
 }
 
 function fitCodebook(material: Material, rows: readonly number[], count: number, background: Points, seed: number, kernel: Kernel): Fit {
@@ -136,9 +141,7 @@ function fitCodebook(material: Material, rows: readonly number[], count: number,
   })
   const members = new Uint32Array(codebook.centroids)
   for (const centroid of nearest) members[centroid] = (members[centroid] as number) + 1
-  const distances = rows.map((_, at) => scores[at * NOVELTY_SCORES] as number).sort((a, b) => a - b)
-  const joinDistance = distances[Math.min(rows.length - 1, Math.floor(JOIN_SHARE * rows.length))] ?? 0
-  return { centroids, codebook, norms: normsOf(scores, nearest, members), members, joinDistance }
+  return { centroids, codebook, norms: normsOf(scores, nearest, members), members }
 }
 
 /** Mean and standard deviation of each score around each centroid, shrunk to the pooled ones. */
