@@ -247,8 +247,9 @@ export interface DriftVerdict {
 export interface Outlier {
   readonly row: Int8Array
   readonly scale: number
-  /** Distance to the nearest centroid of the baseline. */
-  readonly distance: number
+  /** Closeness to the nearest centroid of the background, NaN without one. */
+  readonly background: number
+  readonly residual: number
 }
 
 /** What is being learnt, before anybody approved it: folded vectors in bytes, with time and workload. 400 bytes a query. */
@@ -292,8 +293,9 @@ export interface ProbationaryNeighbourhood {
   /** Sum of the unit sketches in it: its direction. */
   readonly sum: Float32Array
   queries: number
-  /** Sum of their distances to the nearest centroid of the baseline. */
-  distances: number
+  /** Sums, and sums of squares, of the distance with which each but the first joined, of `Outlier.background` and of `residual`. */
+  readonly sums: Float64Array
+  readonly squares: Float64Array
   readonly firstAt: number
   lastAt: number
   /** Workloads and how many of the queries are theirs. */

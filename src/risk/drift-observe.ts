@@ -88,7 +88,7 @@ function judge(ready: ReadyBaseline, state: DriftState, call: DriftCall, vector:
     for (let bet = 0; bet < BETS; bet++) evidence.logs[bet] = (evidence.logs[bet] as number) + (logs[bet] as number)
     contribute(ready, state, at, found.centroid, found.trouble)
     if (found.trouble === undefined && (scores[0] as number) > ready.outlierZ)
-      tally.outliers.push({ row: row.slice(), scale: found.scale, distance: found.distance })
+      tally.outliers.push({ row: row.slice(), scale: found.scale, background: found.background, residual: found.residual })
   }
   if (state.unsent !== undefined) noteUnsent(state.unsent, fresh, evidence.epoch, at, logs)
   weigh(ready, state, tally)
@@ -98,14 +98,15 @@ function judge(ready: ReadyBaseline, state: DriftState, call: DriftCall, vector:
 interface Found {
   centroid: number
   cell: number
-  distance: number
   scale: number
+  background: number
+  residual: number
   repeat: boolean
   trouble: QueryTrouble | undefined
 }
 
 /** What `look` saw of the query. */
-const found: Found = { centroid: -1, cell: -1, distance: 0, scale: 0, repeat: false, trouble: undefined }
+const found: Found = { centroid: -1, cell: -1, scale: 0, background: 0, residual: 0, repeat: false, trouble: undefined }
 
 /** Leaves the slots of the query in `slots`, and its sketch in `row`. */
 function look({ space, kernel, codebook, baseline }: ReadyBaseline, { rings }: DriftState, call: DriftCall, vector: Float32Array): void {
@@ -113,12 +114,13 @@ function look({ space, kernel, codebook, baseline }: ReadyBaseline, { rings }: D
   if (typeof residual !== 'number') {
     // It cannot be compared, so it counts as farther than everything, and as close to nothing.
     slots.fill(BEYOND, 0, NOVELTY_SCORES).fill(-1, NOVELTY_SCORES)
-    Object.assign(found, { centroid: -1, cell: -1, distance: 2, scale: 0, repeat: false, trouble: residual })
+    Object.assign(found, { centroid: -1, cell: -1, scale: 0, repeat: false, trouble: residual })
     return
   }
   found.trouble = undefined
   found.centroid = novelty(codebook, residual, kernel, scores)
-  found.distance = scores[0] as number
+  found.background = codebook.all > codebook.centroids ? (scores[1] as number) + 1 - (scores[0] as number) : Number.NaN
+  found.residual = residual
   found.cell = cellOf(found.centroid, kernel.sketch)
   found.scale = quantise(kernel.sketch, row)
   digestOfSketch(kernel.sketch, residual, vector, call.rest ?? 0, space.space.seed, digest)

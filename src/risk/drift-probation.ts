@@ -12,6 +12,7 @@ import {
   type ProbationaryNeighbourhood,
   SKETCH_DIMENSIONS
 } from '../core/drift.ts'
+import { NOVELTY_SCORES } from './drift-bets.ts'
 import { NORM_FLOATS } from './drift-score.ts'
 import { quantise } from './drift-sketch.ts'
 
@@ -34,10 +35,19 @@ export function newProbation(baseline: Baseline): Probation {
  */
 export function propose(probation: Probation, baseline: Baseline, workload: string, outliers: readonly Outlier[], at: number): void {
   for (const outlier of outliers) {
-    const joined = probation.neighbourhoods.find((one) => distanceOf(one, outlier) <= baseline.joinDistance)
+    const joined = probation.neighbourhoods.find((one) => distanceOf(one, outlier) <= reachOf(baseline.joinDistance, one.queries))
     if (joined !== undefined) join(joined, workload, outlier, at)
     else open(probation, workload, outlier, at)
   }
+}
+
+/**
+ * How far from the mean direction of so many members another one may be, when each may be `distance` from the true centre: the mean
+ * of a few is itself off the centre.
+ */
+function reachOf(distance: number, members: number): number {
+  const square = (1 - distance) ** 2
+  return 1 - (members * square) / Math.sqrt(members + members * (members - 1) * square)
 }
 
 function distanceOf({ sum }: ProbationaryNeighbourhood, { row, scale }: Outlier): number {
@@ -49,11 +59,19 @@ function distanceOf({ sum }: ProbationaryNeighbourhood, { row, scale }: Outlier)
   return square > 0 ? 1 - (product * scale) / Math.sqrt(square) : 2
 }
 
+function note({ sums, squares }: ProbationaryNeighbourhood, values: readonly number[]): void {
+  values.forEach((value, at) => {
+    sums[at] = (sums[at] as number) + value
+    squares[at] = (squares[at] as number) + value * value
+  })
+}
+
 function join(one: ProbationaryNeighbourhood, workload: string, outlier: Outlier, at: number): void {
+  const distance = distanceOf(one, outlier)
   for (let part = 0; part < SKETCH_DIMENSIONS; part++)
     one.sum[part] = (one.sum[part] as number) + (outlier.row[part] as number) * outlier.scale
   one.queries++
-  one.distances += outlier.distance
+  note(one, [distance, outlier.background, outlier.residual])
   one.lastAt = Math.max(one.lastAt, at)
   const supported = one.supporters.get(workload)
   if (supported !== undefined || one.supporters.size < SUPPORTERS_MAX) one.supporters.set(workload, (supported ?? 0) + 1)
@@ -73,7 +91,17 @@ function open(probation: Probation, workload: string, outlier: Outlier, at: numb
     neighbourhoods.splice(neighbourhoods.indexOf(least), 1)
   }
   const sum = Float32Array.from(outlier.row, (byte) => byte * outlier.scale)
-  neighbourhoods.push({ sum, queries: 1, distances: outlier.distance, firstAt: at, lastAt: at, supporters: new Map([[workload, 1]]) })
+  const one: ProbationaryNeighbourhood = {
+    sum,
+    queries: 1,
+    sums: new Float64Array(NOVELTY_SCORES),
+    squares: new Float64Array(NOVELTY_SCORES),
+    firstAt: at,
+    lastAt: at,
+    supporters: new Map([[workload, 1]])
+  }
+  note(one, [0, outlier.background, outlier.residual])
+  neighbourhoods.push(one)
 }
 
 /** Ready for a person's look: several workloads, several queries, none of them the voice of most. Most supported first. */
@@ -102,12 +130,29 @@ export function adopt(baseline: Baseline, probation: Probation, one: Probationar
     rows: Int8Array.from([...baseline.centroids.rows, ...row]),
     scales: Float32Array.from([...baseline.centroids.scales, scale])
   }
-  const norms = Float32Array.from([...baseline.norms, ...meanNorms(baseline)])
+  const norms = Float32Array.from([...baseline.norms, ...normsOfNew(baseline, one)])
   const counts = { ...baseline.counts, centroids: Uint32Array.from([...baseline.counts.centroids, one.queries]) }
   return { ...baseline, version, frozenAt: at, centroids, norms, counts }
 }
 
-/** Nothing is known about the spread of a new neighbourhood: that of the others stands in, weighted by their queries. */
+/**
+ * What is usual around the new centroid: the mean of its few members, whom a person vouched for, and their spread or that of the
+ * other centroids, whichever is wider.
+ */
+function normsOfNew(baseline: Baseline, { sums, squares, queries }: ProbationaryNeighbourhood): number[] {
+  const pooled = meanNorms(baseline)
+  const meanOf = (score: number, n: number) => (sums[score] as number) / n
+  const spreadOf = (score: number, n: number) => Math.sqrt(Math.max(0, (squares[score] as number) / n - meanOf(score, n) ** 2))
+  // The first member had nothing to join.
+  const joined = Math.max(1, queries - 1)
+  const [distance, distanceSpread] = [meanOf(0, joined), spreadOf(0, joined)]
+  const relative = Number.isNaN(sums[1]) ? distance : meanOf(1, queries) - 1 + distance
+  const relativeSpread = Number.isNaN(sums[1]) ? distanceSpread : Math.hypot(spreadOf(1, queries), distanceSpread)
+  const wider = (own: number, at: number) => Math.max(own, pooled[at] as number)
+  return [distance, wider(distanceSpread, 1), relative, wider(relativeSpread, 3), meanOf(2, queries), wider(spreadOf(2, queries), 5)]
+}
+
+/** Norms of the centroids, weighted by their queries. */
 function meanNorms({ norms, counts }: Baseline): number[] {
   const total = Math.max(
     1,

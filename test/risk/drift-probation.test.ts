@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest'
+import { DRIFT_THRESHOLDS, type DriftCall, type Outlier } from '../../src/core/drift.ts'
+import { backgroundOf } from '../../src/risk/drift-freeze.ts'
+import { newDriftState, observe } from '../../src/risk/drift-observe.ts'
+import { adopt, candidatesOf, newProbation, propose } from '../../src/risk/drift-probation.ts'
+import { prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
+import { startKernel } from '../../src/risk/kernel-wasm.ts'
+import { callsOf, learntFrom, worldOf } from './drift-material.ts'
+
+const kernel = startKernel()
+const world = worldOf(96, 3)
+const { readies, space } = learntFrom(world, 60, kernel)
+const ready = readies[0] as ReadyBaseline
+const { baseline } = ready
+const background = backgroundOf(
+  readies.slice(1).map((other) => ({ ...other.baseline, version: other.baseline.version.replace('v', 'alone') })),
+  kernel
+)
+
+/** A topic that no department has had. */
+const topic = worldOf(96, 1, 99).topics[0]?.[0] as Float32Array
+const around = (count: number, seed: number, from = 0): DriftCall[] => callsOf({ ...world, topics: [[topic]] }, 0, count, seed, from)
+
+function outliersOf(calls: readonly DriftCall[], of = ready): Outlier[] {
+  const state = newDriftState()
+  return calls.flatMap((call) => [...observe(of, state, call, DRIFT_THRESHOLDS).verdict.outliers])
+}
+
+describe('new neighbourhoods', () => {
+  it('are proposed when three workloads came there, none of them with most of the queries', () => {
+    const probation = newProbation(baseline)
+    const outliers = outliersOf(around(6, 1)).slice(0, 12)
+    expect(outliers.length).toBe(12)
+    outliers.slice(0, 8).forEach((outlier, at) => {
+      propose(probation, baseline, `workload-${at % 2}`, [outlier], at)
+    })
+    expect(candidatesOf(probation)).toEqual([])
+    outliers.slice(8).forEach((outlier, at) => {
+      propose(probation, baseline, 'workload-2', [outlier], 8 + at)
+    })
+    const [candidate] = candidatesOf(probation)
+    expect(candidate?.supporters.size).toBe(3)
+    expect(candidate?.queries).toBeGreaterThanOrEqual(6)
+  })
+
+  it('are not proposed when one workload has more than 60 % of them, however many there are', () => {
+    const probation = newProbation(baseline)
+    outliersOf(around(20, 2)).forEach((outlier, at) => {
+      propose(probation, baseline, at < 4 ? `workload-${at % 2}` : 'pushy', [outlier], at)
+    })
+    expect(candidatesOf(probation)).toEqual([])
+  })
+
+  it('stay few: the weakest give way', () => {
+    const probation = newProbation(baseline)
+    const [one] = outliersOf(around(3, 3)) as [Outlier]
+    for (let at = 0; at < 40; at++) {
+      const row = new Int8Array(64)
+      row[at] = 127
+      propose(probation, baseline, 'noise', [{ row, scale: 1 / 127, background: 0, residual: 0 }], at)
+      propose(probation, baseline, `workload-${at % 3}`, [one], at)
+    }
+    expect(probation.neighbourhoods.length).toBe(16)
+    expect(candidatesOf(probation)).toHaveLength(1)
+  })
+
+  it('once approved no longer alarm, and everything else still does', () => {
+    const probation = newProbation(baseline)
+    outliersOf(around(12, 4)).forEach((outlier, at) => {
+      propose(probation, baseline, `workload-${at % 4}`, [outlier], at)
+    })
+    const [candidate] = candidatesOf(probation)
+    if (candidate === undefined) throw new Error('nothing was proposed')
+    const after = prepare(adopt(baseline, probation, candidate, 'v-0+1', 5), space, { ...background, version: baseline.background }, kernel)
+    const noveltyOf = (of: ReadyBaseline, calls: readonly DriftCall[]) => {
+      const state = newDriftState()
+      return Math.max(...calls.map((call) => observe(of, state, call, DRIFT_THRESHOLDS).verdict.novelty))
+    }
+    const [fresh, foreign] = [around(4, 5), callsOf(world, 2, 6, 6).map((call, at) => ({ ...call, at }))]
+    expect(noveltyOf(ready, fresh)).toBeGreaterThan(300)
+    expect(noveltyOf(after, fresh)).toBeLessThan(30)
+    expect(noveltyOf(after, foreign)).toBeGreaterThan(300)
+    expect(after.baseline.counts.bursts).toBe(baseline.counts.bursts)
+  })
+
+  it('are adopted by the version they were proposed for only, and while there is room', () => {
+    const probation = newProbation(baseline)
+    const [one] = outliersOf(around(3, 3)) as [Outlier]
+    propose(probation, baseline, 'workload', [one], 0)
+    const [neighbourhood] = probation.neighbourhoods
+    if (neighbourhood === undefined) throw new Error('nothing on probation')
+    expect(() => adopt({ ...baseline, version: 'other' }, probation, neighbourhood, 'next', 0)).toThrow(/proposal is for/)
+    let grown = baseline
+    for (let at = 0; grown.centroids.scales.length < 80; at++)
+      grown = adopt(grown, { ...probation, version: grown.version }, neighbourhood, `next-${at}`, at)
+    expect(() => adopt(grown, { ...probation, version: grown.version }, neighbourhood, 'last', 0)).toThrow(/no more fit/)
+  })
+})
