@@ -39,7 +39,7 @@ export interface TableParts {
 }
 
 /** Looked at more often, a record is served for the same time. */
-const SERVE_STEP_MS = 250
+const SERVE_STEP_MS = 1_000
 /** After no room was found; ms. */
 const LOOK_AGAIN_MS = 1_000
 /** What ended so long ago is let go: no replica, no replay comes back after that. */

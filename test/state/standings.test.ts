@@ -118,7 +118,7 @@ describe('standings of one process', () => {
     }
     clock.pass(599_999)
     expect(seen(standings)).toBe('quarantine')
-    clock.pass(300)
+    clock.pass(1_000)
     expect(seen(standings)).toBe('slowed')
     clock.pass(60_000)
     expect(seen(standings)).toBe('normal')
