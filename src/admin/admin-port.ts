@@ -50,18 +50,23 @@ const CONNECTION_MS = 30_000
 /** People and their tools: a few connections each. */
 const CONNECTIONS_MAX = 128
 const CONNECTIONS_PER_PEER_MAX = 16
+/** Each request costs a judgement of its peer and up to two audit lines, in the process that decides. */
+const REQUESTS_PER_PEER_MAX = 100
+const PACE_MS = 10_000
 const HEADER_BYTES_MAX = 16 * 1024
 
 export async function startAdminPort(own: { readonly key: string; readonly cert: string }, options: AdminOptions): Promise<AdminPort> {
   const isOperator = operatorsOf(options.operators)
+  const open: Open = new Map()
+  const inPace = createPace(options.now)
   const http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+    if (!inPace(open.get(request.socket as TLSSocket) ?? '')) return send(response, TOO_MANY)
     answer(request, response, options, isOperator).catch((cause) => {
       options.onFault(cause)
       send(response, problem(500, 'Internal', 'This server failed; its log says more.'))
     })
   })
   http.setTimeout(REQUEST_MS)
-  const open: Open = new Map()
   const context = (pem: typeof own) => ({ key: pem.key, cert: pem.cert, minVersion: 'TLSv1.3' as const })
   const asking = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'], handshakeTimeout: HANDSHAKE_MS }
   const tls = createTlsServer({ ...context(own), ...asking }, (socket) => admit(socket, http, open, options))
@@ -133,6 +138,22 @@ function judge(socket: TLSSocket, { trust, policy, now }: AdminOptions): PeerVer
     return { ok: false, because: `trust domain ${peer.id.trustDomain} is not in the policy's trust_domains` }
   const listed = revoked.serials.has(peer.serial) || findId(revoked.ids, peer.id) !== undefined
   return listed ? { ok: false, because: `${peer.id.text} is on the policy's revoked list` } : peer
+}
+
+const TOO_MANY = problem(429, 'Too many requests', `One identity may ask ${REQUESTS_PER_PEER_MAX} times in ${PACE_MS / 1000} s.`)
+
+/** Counts in windows, so that nothing of one outlives it. */
+function createPace(now: () => number): (id: string) => boolean {
+  const asked = new Map<string, number>()
+  let window = Number.NaN
+  return (id) => {
+    const current = Math.floor(now() / PACE_MS)
+    if (current !== window) asked.clear()
+    window = current
+    const count = (asked.get(id) ?? 0) + 1
+    asked.set(id, count)
+    return count <= REQUESTS_PER_PEER_MAX
+  }
 }
 
 async function answer(

@@ -351,6 +351,22 @@ describe('the port', () => {
     await other.close()
   })
 
+  it('one identity asks so often, and no more; others go on', async () => {
+    const at = Date.now()
+    const other = await startAdminPort({ key: server.keyPem, cert: server.pem }, { ...options, now: () => at + skewMs })
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const ask = async (who: string, its?: Agent) =>
+      (await raw({ method: 'GET', path: '/v1/other', who, port: other.port, ...(its === undefined ? {} : { agent: its }) })).status
+    const statuses = new Set<number>()
+    for (let nth = 0; nth < 100; nth++) statuses.add(await ask('nobody', agent))
+    expect([...statuses, await ask('nobody', agent), await ask('alice')]).toEqual([404, 429, 404])
+    skewMs = 10_000
+    expect(await ask('nobody', agent)).toBe(404)
+    skewMs = 0
+    agent.destroy()
+    await other.close()
+  })
+
   it('a connection that stays open is judged at each request', async () => {
     const before = policy
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
