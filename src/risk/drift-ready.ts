@@ -24,8 +24,17 @@ const OUTLIER_SHARE = 0.05
 
 export const NO_BACKGROUND: Background = { version: '', points: { rows: new Int8Array(0), scales: new Float32Array(0) } }
 
-/** @throws RangeError when baseline, space and background do not belong together: their numbers would mean nothing */
-export function prepare(baseline: Baseline, space: ReadySpace, background: Background, kernel: Kernel): ReadyBaseline {
+/**
+ * @param rates powers of the bets; others than the learnt ones only to show what the burst correction is worth
+ * @throws RangeError when baseline, space and background do not belong together: their numbers would mean nothing
+ */
+export function prepare(
+  baseline: Baseline,
+  space: ReadySpace,
+  background: Background,
+  kernel: Kernel,
+  rates: Float64Array = ratesOf(baseline.counts)
+): ReadyBaseline {
   if (baseline.space !== space.space.version)
     throw new RangeError(`baseline ${baseline.version} is of space ${baseline.space}, not ${space.space.version}`)
   if (baseline.background !== background.version)
@@ -33,7 +42,6 @@ export function prepare(baseline: Baseline, space: ReadySpace, background: Backg
       `baseline ${baseline.version} was calibrated with background "${baseline.background}", not "${background.version}"`
     )
   const pValues = slotPValues(baseline.counts)
-  const rates = ratesOf(baseline.counts)
   return {
     baseline,
     space,
