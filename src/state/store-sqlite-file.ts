@@ -118,6 +118,8 @@ function makeFile(file: string): void {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
   }
+  // Whoever can write it can approve; a group may, since volumes are mounted so.
+  if ((statSync(file).mode & 0o002) !== 0) throw new Error('every user of this host may write the file')
 }
 
 /** Who sets up a file with others does not get SQLite's own waiting, which could wait for itself. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -78,6 +78,15 @@ describe('the file of a store', () => {
     const file = fresh()
     await open(file).store.putOnce('a', '1', T + 10, T)
     for (const path of [file, `${file}-wal`, `${file}-shm`]) expect(statSync(path).mode & 0o777).toBe(0o600)
+  })
+
+  it("that anybody may write is nobody's word", async () => {
+    const file = fresh()
+    await open(file).store.putOnce('a', '1', T + 10, T)
+    chmodSync(file, 0o602)
+    const { store, events } = open(file)
+    expect((await store.get('a', T)).kind).toBe('unavailable')
+    expect(events[0]).toContain('every user of this host may write the file')
   })
 
   it('that is deleted or replaced is left, and the new one remembers from now', async () => {
