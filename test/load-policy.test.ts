@@ -19,7 +19,8 @@ function fileOf(text: string): string {
   return file
 }
 
-describe('loading aside', () => {
+// Each load starts a worker, which takes a while where the machine is busy.
+describe('loading aside', { timeout: 30_000 }, () => {
   it('gives what loading at once gives', async () => {
     const watched = [60, 300].map((seconds) => ({ metric: 'request_rate', window_seconds: seconds, threshold: 5, action: 'flag' }))
     const asked = { approvals: { actions: ['drop'], approvers: ['spiffe://demo.vecauthz.test/people/ada'] }, monitoring: watched }

@@ -107,7 +107,8 @@ describe('the archive', () => {
   })
 })
 
-describe('loading aside', () => {
+// Each load starts a worker, which takes a while where the machine is busy.
+describe('loading aside', { timeout: 30_000 }, () => {
   const write = (name: string, text: string) => {
     writeFileSync(join(root, name), text)
     return join(root, name)
