@@ -2,7 +2,7 @@
  * Drift: whether a workload's similarity queries stay where its agent type's have been. Plain data, so that it can be stored, shared
  * and compared; `risk/drift-*.ts` computes on it.
  *
- * The numbers behind the bounds here are those of the study that the method was taken from (docs/drift.md).
+ * The numbers behind the bounds here are those of the study that the method was taken from (docs/risk-drift.md).
  */
 
 /** Dimensions of a sketch: 64 keep 64 % of the variance of a common 384-dimensional model; the rest is judged by its energy alone. */
@@ -275,29 +275,4 @@ export interface DriftDraft {
   readonly names: string[]
   /** Queries that were not kept: other dimensions, no direction, no room. */
   skipped: number
-}
-
-/** Queries of a draft: enough for 64 neighbourhoods, and 1.6 MB. */
-export const DRAFT_QUERIES_MAX = 4096
-export const DRAFT_WORKLOADS_MAX = 1024
-/** Fewest queries of a baseline: eight for one neighbourhood, of which a quarter is held back at a time. */
-export const DRAFT_QUERIES_MIN = 16
-
-/** New neighbourhoods that nobody approved yet, of one version of a baseline. */
-export interface Probation {
-  readonly version: string
-  readonly neighbourhoods: ProbationaryNeighbourhood[]
-}
-
-export interface ProbationaryNeighbourhood {
-  /** Sum of the unit sketches in it: its direction. */
-  readonly sum: Float32Array
-  queries: number
-  /** Sums, and sums of squares, of the distance with which each but the first joined, of `Outlier.background` and of `residual`. */
-  readonly sums: Float64Array
-  readonly squares: Float64Array
-  readonly firstAt: number
-  lastAt: number
-  /** Workloads and how many of the queries are theirs. */
-  readonly supporters: Map<string, number>
 }

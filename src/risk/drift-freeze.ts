@@ -4,13 +4,13 @@ import {
   type Background,
   type Baseline,
   CENTROIDS_MAX,
-  DRAFT_QUERIES_MIN,
   type DriftDraft,
   HISTOGRAM_BINS,
   type Points,
   SCORES,
   SKETCH_DIMENSIONS
 } from '../core/drift.ts'
+import { DRAFT_QUERIES_MIN } from '../core/drift-learning.ts'
 import { betTable, NOVELTY_SCORES, slotPValues } from './drift-bets.ts'
 import {
   compareBursts,

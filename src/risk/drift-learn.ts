@@ -1,16 +1,15 @@
-/** Learning before approval: queries are noted as they come, and become bursts when somebody asks (docs/drift.md, 2.8). */
+/** Learning before approval: queries are noted as they come, and become bursts when somebody asks (docs/risk-drift.md, Learning). */
 import {
   type BaselineKey,
   BURST_QUERIES_MAX,
   BURSTS_MIN,
   COHERENCE_BURSTS_MIN,
-  DRAFT_QUERIES_MAX,
-  DRAFT_WORKLOADS_MAX,
   type DriftCall,
   type DriftDraft,
   FOLDED_DIMENSIONS,
   type VectorForm
 } from '../core/drift.ts'
+import { DRAFT_QUERIES_MAX, DRAFT_WORKLOADS_MAX } from '../core/drift-learning.ts'
 import { queriesOf } from './drift-queries.ts'
 import { digestOf } from './drift-rings.ts'
 import { foldSigns, foldVector, quantise } from './drift-sketch.ts'

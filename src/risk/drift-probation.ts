@@ -1,17 +1,9 @@
 /**
  * New neighbourhoods on probation. What lies outside the baseline is never learnt by itself; it is gathered, with who supports it,
- * and a person approves it or not (docs/drift.md, 2.8).
+ * and a person approves it or not (docs/risk-drift.md, Learning).
  */
-import {
-  ADOPTED_MAX,
-  type Baseline,
-  CENTROIDS_MAX,
-  type Outlier,
-  type Points,
-  type Probation,
-  type ProbationaryNeighbourhood,
-  SKETCH_DIMENSIONS
-} from '../core/drift.ts'
+import { ADOPTED_MAX, type Baseline, CENTROIDS_MAX, type Outlier, type Points, SKETCH_DIMENSIONS } from '../core/drift.ts'
+import type { Probation, ProbationaryNeighbourhood } from '../core/drift-learning.ts'
 import { NOVELTY_SCORES } from './drift-bets.ts'
 import { NORM_FLOATS } from './drift-score.ts'
 import { quantise } from './drift-sketch.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { DRAFT_QUERIES_MAX, type DriftCall, SKETCH_DIMENSIONS } from '../../src/core/drift.ts'
+import { type DriftCall, SKETCH_DIMENSIONS } from '../../src/core/drift.ts'
+import { DRAFT_QUERIES_MAX } from '../../src/core/drift-learning.ts'
 import { burstsOf, learn, mergeDrafts, newDraft, progressOf } from '../../src/risk/drift-learn.ts'
 import { hashSparse, queriesOf } from '../../src/risk/drift-queries.ts'
 import { foldSigns, readySpace, sketch } from '../../src/risk/drift-sketch.ts'
