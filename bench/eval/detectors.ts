@@ -1,5 +1,5 @@
 /** The product's own detector, learnt and asked as the server does it, and the same with a part taken out. */
-import { BETS_PER_CHANNEL, DRIFT_THRESHOLDS, type DriftThresholds, NOVELTY_BETS } from '../../src/core/drift.ts'
+import { type Background, BETS_PER_CHANNEL, DRIFT_THRESHOLDS, type DriftThresholds, NOVELTY_BETS } from '../../src/core/drift.ts'
 import { betTable, temper } from '../../src/risk/drift-bets.ts'
 import { backgroundOf, freeze } from '../../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../../src/risk/drift-learn.ts'
@@ -22,6 +22,7 @@ export interface Detector {
 /** What the agent type of a department has learnt. */
 export interface Learnt {
   readonly whole: Detector
+  readonly background: Background
   readonly without: Readonly<Record<Ablation, Detector>>
 }
 
@@ -46,6 +47,7 @@ export function learnWorld(split: Split, kernel: Kernel): LearntWorld {
       draft.key.agentType,
       {
         whole,
+        background,
         without: {
           'no burst correction': untempered(whole),
           'no background': { ready: withoutBackground, thresholds: DRIFT_THRESHOLDS },

@@ -45,7 +45,7 @@ export interface Outcome {
 
 export type Outcomes = ReadonlyMap<string, Outcome>
 
-function newOutcome(): Outcome {
+export function newOutcome(): Outcome {
   return {
     queries: 0,
     streams: 0,
@@ -132,7 +132,7 @@ function outcomeOf(outcomes: Outcomes, name: string): Outcome {
   return outcomes.get(name) as Outcome
 }
 
-function countNormal(outcome: Outcome, trace: ReturnType<typeof replay>): void {
+export function countNormal(outcome: Outcome, trace: ReturnType<typeof replay>): void {
   const found = episodes(trace.alarms)
   outcome.queries += trace.alarms.length
   outcome.streams++
@@ -142,7 +142,7 @@ function countNormal(outcome: Outcome, trace: ReturnType<typeof replay>): void {
   outcome.quarantinedStreams += trace.quarantined.includes(1) ? 1 : 0
 }
 
-function countAttack(outcome: Outcome, attack: Attack, { foreign, from }: Stream, alarms: Uint8Array): void {
+export function countAttack(outcome: Outcome, attack: Attack, { foreign, from }: Stream, alarms: Uint8Array): void {
   if (alarms[from - 1] === 1) {
     outcome.alreadyAlarmed[attack]++
     return
