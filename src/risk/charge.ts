@@ -114,7 +114,7 @@ function askFurther(grant: AnyGrant, further: FurtherBudgets, cost: number, term
   return further.collection === undefined ? undefined : askCollections(grant, further.collection, cost, terms, asked)
 }
 
-/** Each collection pays the whole price once, however often the call names it. */
+/** Each collection pays the whole price, and once however often the call names it: nothing is kept before all are asked. */
 function askCollections(
   grant: Extract<AnyGrant, { kind: 'tenant' }>,
   pace: Pace,
@@ -124,11 +124,9 @@ function askCollections(
 ): Charge | undefined {
   const { targets } = grant
   const keys = keysOf(grant.caller)
-  const seen = targets.length > 1 ? new Set<string>() : undefined
   for (const target of targets) {
     const where = collectionKey(keys, database, target)
-    if (where === undefined || seen?.has(where)) continue
-    seen?.add(where)
+    if (where === undefined) continue
     const refused = asked('collection', pace, cost, where, 1)
     if (refused !== undefined) return refused
   }

@@ -68,6 +68,12 @@ describe('a standing', () => {
     expect(record).toMatchObject({ horizon: { a: 100 }, terms: [] })
   })
 
+  it('an end that another has not heard of stays an end, in whatever order they meet', () => {
+    const both = withTerm(withTerm(newRecord(SCOPE), 'a', term('slowed')), 'a', term('quarantine'))
+    const ended = withEnd(both, (one) => one.level === 'quarantine', byHand())
+    expect([standingOf(merged(ended, both)), standingOf(merged(both, ended))]).toEqual(['slowed', 'slowed'])
+  })
+
   it('keeps evidence bounded', () => {
     const figures = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`f${at}`, at]))
     const decisionIds = Array.from({ length: 40 }, (_, at) => `d${at}`)
@@ -98,7 +104,7 @@ const process = fc.nat(2)
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('raise' as const), at: process, level: levels, since: fc.nat(1000) }),
   fc.record({ do: fc.constant('end' as const), at: process, level: levels }),
-  fc.record({ do: fc.constant('serve' as const), at: process, ms: fc.nat(HOUR) }),
+  fc.record({ do: fc.constant('serve' as const), at: process, ms: fc.nat(HOUR / 10) }),
   fc.record({ do: fc.constant('hear' as const), at: process, from: process }),
   fc.record({ do: fc.constant('replay' as const), at: process, back: fc.nat(20) })
 )

@@ -67,7 +67,9 @@ describe('the ladder', () => {
     expect(standingOf(served(later, RULES.slowedMs * 0.75))).toBe('slowed')
     expect(later.terms).toHaveLength(1)
     const quarantined = raisedBy(alarm('quarantine'))
-    expect(climb(quarantined, alarm('quarantine'), RULES, moment(T0 + 1))).toBe(quarantined)
+    for (const level of ['slowed', 'step-up', 'quarantine'] as const) {
+      expect(climb(quarantined, alarm(level), RULES, moment(T0 + 1))).toBe(quarantined)
+    }
   })
 
   it('the third step-up within a day is a quarantine, and the third within two days is none', () => {

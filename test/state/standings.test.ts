@@ -234,6 +234,34 @@ describe('standings of several processes', () => {
     expect(seen(next.standings)).toBe('quarantine')
   })
 
+  it('a writer takes nothing back that it has not heard of', async () => {
+    const { clock, store, a, b } = two()
+    await Promise.all([rounds(a.standings), rounds(b.standings)])
+    raise(b.standings, scope(), alarm('quarantine'), RULES, T0)
+    await b.standings.stop()
+    raise(a.standings, scope(), alarm('slowed'), RULES, T0)
+    await a.standings.stop()
+    const next = processOf(clock, store.reach(), 'c')
+    await rounds(next.standings)
+    expect(seen(next.standings)).toBe('quarantine')
+  })
+
+  it('a store that was set back to a backup is told again', async () => {
+    const { clock, store, a } = two()
+    await rounds(a.standings)
+    raise(a.standings, scope(), alarm('slowed'), RULES, T0)
+    const before = standingText(a.standings.of(scope()) as StandingRecord) as string
+    raise(a.standings, scope(), alarm('quarantine'), RULES, T0)
+    await rounds(a.standings)
+    store.wipe()
+    const place = scopeKey(scope())
+    await store.its.store.putOnce(key('standing', String(shardNumber(place)), place), before, clock.wall + 3_600_000, clock.wall)
+    for (let at = 0; at < SHARDS + 1; at++) await a.standings.poll()
+    const next = processOf(clock, store.reach(), 'c')
+    await rounds(next.standings)
+    expect(seen(next.standings)).toBe('quarantine')
+  })
+
   it('what cannot be read is no empty record: the process does not get ready on it', async () => {
     const { clock, store } = two()
     const place = scopeKey(scope())
