@@ -35,6 +35,8 @@ export interface ListenerOptions {
   /** Hands an accepted connection to the gRPC server. */
   readonly accept: (socket: TLSSocket) => void
   readonly onRefused: (address: string, because: string) => void
+  /** Connections of one identity, where anybody may ask. */
+  readonly connectionsPerPeerMax?: number
 }
 
 export interface Listener {
@@ -51,6 +53,8 @@ export interface Listener {
 const HANDSHAKE_MS = 5_000
 /** Each worker thread of each Envoy keeps one or two. */
 const CONNECTIONS_MAX = 1_024
+/** A hundred replicas of one workload; whoever takes more than that keeps others out. */
+const CONNECTIONS_PER_PEER_MAX = 256
 
 interface Peer {
   readonly chain: readonly Uint8Array[]
@@ -108,9 +112,21 @@ function admit(socket: TLSSocket, peers: Map<string, Peer>, options: ListenerOpt
     socket.destroy()
     return
   }
+  if (isCrowd(judged.peer, peers, options)) {
+    options.onRefused(address, `${judged.peer.id} has as many connections as one identity may have`)
+    socket.destroy()
+    return
+  }
   peers.set(address, judged.peer)
   socket.once('close', () => peers.delete(address))
   options.accept(socket)
+}
+
+function isCrowd({ id }: Peer, peers: ReadonlyMap<string, Peer>, options: ListenerOptions): boolean {
+  if (options.envoys !== undefined) return false
+  let own = 0
+  for (const other of peers.values()) if (other.id === id) own++
+  return own >= (options.connectionsPerPeerMax ?? CONNECTIONS_PER_PEER_MAX)
 }
 
 /** Whatever node makes of a strange certificate, it must end this connection and not the process. */
