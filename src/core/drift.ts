@@ -2,7 +2,7 @@
  * Drift: whether a workload's similarity queries stay where its agent type's have been. Plain data, so that it can be stored, shared
  * and compared; `risk/drift-*.ts` computes on it.
  *
- * The numbers behind the bounds here are those of the study that the method was taken from (docs/risk-drift.md).
+ * The numbers behind the bounds here are those of the study that the method was taken from (docs/drift.md).
  */
 
 /** Dimensions of a sketch: 64 keep 64 % of the variance of a common 384-dimensional model; the rest is judged by its energy alone. */

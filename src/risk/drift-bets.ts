@@ -1,6 +1,6 @@
 /**
  * From scores to bets. A calibration histogram turns a score into a conformal p-value; a bet turns that into a factor of evidence
- * whose mean is at most one as long as the workload behaves like its baseline (docs/risk-drift.md, Novelty and Coherence).
+ * whose mean is at most one as long as the workload behaves like its baseline (docs/drift.md, Novelty and Coherence).
  *
  * A p-value depends on the score's bin only, so all bets are worked out once per baseline, and a query costs look-ups.
  */

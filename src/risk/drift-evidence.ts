@@ -1,5 +1,5 @@
 /**
- * Evidence as a Shiryaev-Roberts e-detector over bursts: R = (R + [burst starts]) × bet^r for each bet (docs/risk-drift.md, Evidence).
+ * Evidence as a Shiryaev-Roberts e-detector over bursts: R = (R + [burst starts]) × bet^r for each bet (docs/drift.md, Evidence).
  *
  * Inside a burst logarithms are added, which replicas can do in any order; only the step from burst to burst is in order.
  */

@@ -1,4 +1,4 @@
-/** Learning before approval: queries are noted as they come, and become bursts when somebody asks (docs/risk-drift.md, Learning). */
+/** Learning before approval: queries are noted as they come, and become bursts when somebody asks (docs/drift.md, Learning). */
 import {
   type BaselineKey,
   BURST_QUERIES_MAX,

@@ -1,6 +1,6 @@
 /**
  * The burst correction. Queries inside a burst hang together, so bets that trust each of them win too much; to the power of r, the
- * Lundberg (adjustment) coefficient of the random walk of burst sums, whole bursts are fair bets (docs/risk-drift.md, Evidence).
+ * Lundberg (adjustment) coefficient of the random walk of burst sums, whole bursts are fair bets (docs/drift.md, Evidence).
  */
 import { type BaselineCounts, BETS, BETS_PER_CHANNEL, COHERENCE_BURSTS_MIN, NOVELTY_BETS } from '../core/drift.ts'
 

@@ -1,4 +1,4 @@
-/** Near-duplicates: whether the nearest of all earlier queries is as good as the same (docs/risk-drift.md, Coherence). */
+/** Near-duplicates: whether the nearest of all earlier queries is as good as the same (docs/drift.md, Coherence). */
 import { NEAR_HIT, NEAR_MISS } from './drift-bets.ts'
 import type { Distances } from './drift-rings.ts'
 

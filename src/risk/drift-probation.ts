@@ -1,6 +1,6 @@
 /**
  * New neighbourhoods on probation. What lies outside the baseline is never learnt by itself; it is gathered, with who supports it,
- * and a person approves it or not (docs/risk-drift.md, Learning).
+ * and a person approves it or not (docs/drift.md, Learning).
  */
 import { ADOPTED_MAX, type Baseline, CENTROIDS_MAX, type Outlier, type Points, SKETCH_DIMENSIONS } from '../core/drift.ts'
 import type { Probation, ProbationaryNeighbourhood } from '../core/drift-learning.ts'

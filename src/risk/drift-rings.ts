@@ -1,4 +1,4 @@
-/** The last sketches of a workload: how close a query is to those of its burst and of earlier ones (docs/risk-drift.md, Coherence). */
+/** The last sketches of a workload: how close a query is to those of its burst and of earlier ones (docs/drift.md, Coherence). */
 import { RING, type Rings, SKETCH_DIMENSIONS } from '../core/drift.ts'
 import { scramble } from './drift-sketch.ts'
 import { type Kernel, RING_ROWS } from './kernel.ts'

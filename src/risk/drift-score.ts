@@ -1,4 +1,4 @@
-/** How far a sketch is from a baseline: three scores, and the neighbourhood it is in (docs/risk-drift.md, Novelty). */
+/** How far a sketch is from a baseline: three scores, and the neighbourhood it is in (docs/drift.md, Novelty). */
 import { type Points, SKETCH_DIMENSIONS } from '../core/drift.ts'
 import { NOVELTY_SCORES } from './drift-bets.ts'
 import { pointsFloats } from './drift-sketch.ts'

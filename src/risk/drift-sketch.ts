@@ -1,4 +1,4 @@
-/** From a vector to its sketch: direction in 64 dimensions, and the share of its energy that they do not hold (docs/risk-drift.md, Sketch). */
+/** From a vector to its sketch: direction in 64 dimensions, and the share of its energy that they do not hold (docs/drift.md, Sketch). */
 import { type DriftSpace, FOLDED_DIMENSIONS, type Points, type QueryTrouble, SKETCH_DIMENSIONS, type VectorForm } from '../core/drift.ts'
 import { type Kernel, type SpaceBlock, SQUARE_FLOATS, spaceBlock } from './kernel.ts'
 

@@ -1,4 +1,4 @@
-/** What evidence asks for (docs/risk-drift.md, Tiers): thresholds, one score, and the named causes. */
+/** What evidence asks for (docs/drift.md, Tiers): thresholds, one score, and the named causes. */
 import {
   BETS_PER_CHANNEL,
   CHANNELS,

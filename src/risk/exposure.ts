@@ -1,6 +1,6 @@
 /**
  * The exposure budget: whoever reads a collection systematically may look normal in every query, but cannot do it cheaply. A query
- * costs what it may show, and less where the workload has been today (docs/risk-drift.md, Exposure). Deterministic; no score enters it.
+ * costs what it may show, and less where the workload has been today (docs/drift.md, Exposure). Deterministic; no score enters it.
  */
 import { ADOPTED_MAX, CENTROIDS_MAX } from '../core/drift.ts'
 import type { Exposure, ExposureQuery, Spent } from '../core/exposure.ts'
