@@ -1,5 +1,6 @@
 /** `vecauthz serve`: wires the parts, keeps what they need current, and takes them down in order. */
 import { randomUUID } from 'node:crypto'
+import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { AdminPort } from './admin/admin-port.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
@@ -7,6 +8,8 @@ import { createMetrics, type MetricsPage } from './admin/metrics.ts'
 import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
 import { splitAddress } from './config/address.ts'
+import { archivePolicy } from './config/policy-archive.ts'
+import type { PolicyText } from './config/policy-files.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Caller } from './core/caller.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
@@ -40,6 +43,8 @@ export interface Serving {
 const DRAIN_NOTICE_MS = 1_000
 const DRAIN_GRACE_MS = 5_000
 const FIRST_SVID_MS = 30_000
+/** Envoy's first health check comes as soon as it is up: what is ready a little later than that waits for the second one. */
+const READINESS_MS = 100
 /** Issuers of end users' tokens are other people's machines. */
 const SUBJECT_LEEWAY_MS = 30_000
 /** grpc-js spreads connection ages by a tenth; 0.4 with that is still below half of the lifetime. */
@@ -50,13 +55,14 @@ export interface Loaded {
   readonly settingsFile: string
   readonly policy: Policy
   readonly policyFile: string
+  readonly policyTexts: readonly PolicyText[]
 }
 
 /** The environment of this process, which only main.ts reads. */
 export type Environment = (name: string) => string | undefined
 
 export async function serve(
-  { settings, settingsFile, policy: firstPolicy, policyFile }: Loaded,
+  { settings, settingsFile, policy: firstPolicy, policyFile, policyTexts }: Loaded,
   log: Logger,
   environment: Environment
 ): Promise<Serving> {
@@ -70,7 +76,9 @@ export async function serve(
   const sink = await openSink(settings.audit.file, (cause) => log.error({ fault: cause.message }, 'audit: cannot write'))
   const credentials = openCredentials(settings, { settingsFile, environment, log })
   credentials.want(firstPolicy.tenants)
-  const policy = watchPolicy(firstPolicy, policyFile, settings, log, ({ tenants }) => credentials.want(tenants))
+  const archive = archiveOf(settings, settingsFile, firstPolicy, policyTexts)
+  const onNew = ({ tenants }: Policy) => credentials.want(tenants)
+  const policy = watchPolicy(firstPolicy, { path: policyFile, settings, archive, log, onNew })
   const databases = serveDatabases(settings, credentials.headersFor)
   const state = openState(settings, { settingsFile, policy: () => policy.inForce().policy, sink, log })
   const metrics = metricsOf(evidence, settings, credentials)
@@ -113,6 +121,14 @@ export async function serve(
     adminPort: admin?.port,
     drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, admin, state, stopReadiness, policy, log })
   }
+}
+
+/** The folder where every policy that comes into force is kept. Without a place for it nothing starts: what was decided could not be explained. */
+function archiveOf({ policy_archive }: Settings, settingsFile: string, first: Policy, texts: readonly PolicyText[]): string | undefined {
+  if (policy_archive === undefined) return undefined
+  const archive = resolve(dirname(settingsFile), policy_archive)
+  archivePolicy(archive, first.revision, texts)
+  return archive
 }
 
 function deciderOf(settings: Settings, parts: Pick<Edges, 'world' | 'vouch' | 'credentials' | 'record' | 'onFault'>): Decider {
@@ -229,7 +245,7 @@ function metricsOf(
 
 function keepReadiness(server: AuthzServer, readiness: () => string | undefined): () => void {
   server.setReady(readiness() === undefined)
-  const timer = setInterval(() => server.setReady(readiness() === undefined), 500)
+  const timer = setInterval(() => server.setReady(readiness() === undefined), READINESS_MS)
   timer.unref()
   return () => {
     clearInterval(timer)
