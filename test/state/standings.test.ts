@@ -43,11 +43,11 @@ class Clock {
 /** A real store that can be out of reach for one of its users, and lose everything. */
 function shared(clock: Clock) {
   const its = { store: createMemoryStore({ begun: T0 }) }
-  const link = { up: true }
+  const link = { up: true, isFull: false }
   const reach = (): Store => {
     const away = { kind: 'unavailable', because: 'no answer' } as const
     return {
-      putOnce: (...all) => (link.up ? its.store.putOnce(...all) : away),
+      putOnce: (...all) => (link.isFull ? { kind: 'full' } : link.up ? its.store.putOnce(...all) : away),
       get: (...all) => (link.up ? its.store.get(...all) : away),
       replace: (...all) => (link.up ? its.store.replace(...all) : 'unavailable'),
       list: (...all) => (link.up ? its.store.list(...all) : away),
@@ -244,6 +244,18 @@ describe('standings of several processes', () => {
     const next = processOf(clock, store.reach(), 'c')
     await rounds(next.standings)
     expect(seen(next.standings)).toBe('quarantine')
+  })
+
+  it('a process that can read and cannot write hears of others, and forgets nothing of its own', async () => {
+    const { store, a, b } = two()
+    await Promise.all([rounds(a.standings), rounds(b.standings)])
+    raise(a.standings, scope(), alarm('slowed'), RULES, T0)
+    await a.standings.poll()
+    store.link.isFull = true
+    raise(b.standings, scope(), alarm('quarantine'), RULES, T0)
+    await b.standings.poll()
+    expect([seen(b.standings), b.standings.staleMs(), b.troubles]).toEqual(['quarantine', 0, ['the store is full']])
+    expect(Object.keys(Object.groupBy(b.standings.of(scope())?.terms ?? [], ({ dot }) => dot.run))).toEqual(['a', 'b'])
   })
 
   it('a store that was set back to a backup is told again', async () => {
