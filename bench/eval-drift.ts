@@ -23,7 +23,7 @@ const HELP = `npm run eval:drift -- [--data DIR]... [--shared DIR] [--streams N]
 const MANUALS = join(import.meta.dirname, 'data/manuals')
 const SHARED = join(import.meta.dirname, '../../shared/drift-dataset')
 const SHARED_SETS = ['packages', 'clinc150']
-const [STREAMS, WORLDS, ATTACKS, RIVAL_WORLDS] = [1000, 10, 200, 2]
+const [STREAMS, WORLDS, ATTACKS, RIVALS] = [1000, 10, 200, 20]
 /** A data set that has nothing of no department borrows from another one. */
 const BORROWED = 1000
 
@@ -64,7 +64,7 @@ function readArguments() {
     streams: wholeNumber('streams', values.streams, quick ? 40 : STREAMS),
     worlds: quick ? 1 : WORLDS,
     attacks: quick ? 1 : ATTACKS,
-    rivalWorlds: quick ? 0 : RIVAL_WORLDS
+    rivals: quick ? 0 : RIVALS
   }
   return { plan, data, shared }
 }

@@ -1,6 +1,5 @@
 /** The product's own detector, learnt and asked as the server does it, and the same with a part taken out. */
 import { type Background, BETS_PER_CHANNEL, DRIFT_THRESHOLDS, type DriftThresholds, NOVELTY_BETS } from '../../src/core/drift.ts'
-import { betTable, temper } from '../../src/risk/drift-bets.ts'
 import { backgroundOf, freeze } from '../../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../../src/risk/drift-learn.ts'
 import { newDriftState, observe } from '../../src/risk/drift-observe.ts'
@@ -16,13 +15,13 @@ export type Ablation = (typeof ABLATIONS)[number]
 
 export interface Detector {
   readonly ready: ReadyBaseline
+  readonly background: Background
   readonly thresholds: DriftThresholds
 }
 
 /** What the agent type of a department has learnt. */
 export interface Learnt {
   readonly whole: Detector
-  readonly background: Background
   readonly without: Readonly<Record<Ablation, Detector>>
 }
 
@@ -41,16 +40,18 @@ export function learnWorld(split: Split, kernel: Kernel): LearntWorld {
     const others = alone.filter((_, other) => other !== at)
     const background = backgroundOf(others, kernel)
     const own = freeze(draft, { ...options, background, version: draft.key.agentType })
-    const whole = { ready: prepare(own, space, background, kernel), thresholds: DRIFT_THRESHOLDS }
-    const withoutBackground = prepare(alone[at] as typeof own, space, NO_BACKGROUND, kernel)
+    const whole = { ready: prepare(own, space, background, kernel), background, thresholds: DRIFT_THRESHOLDS }
     return [
       draft.key.agentType,
       {
         whole,
-        background,
         without: {
           'no burst correction': untempered(whole),
-          'no background': { ready: withoutBackground, thresholds: DRIFT_THRESHOLDS },
+          'no background': {
+            ready: prepare(alone[at] as typeof own, space, NO_BACKGROUND, kernel),
+            background: NO_BACKGROUND,
+            thresholds: DRIFT_THRESHOLDS
+          },
           'no residual energy': withoutResidual(whole)
         }
       }
@@ -75,8 +76,9 @@ function draftOf(split: Split, department: string) {
 }
 
 /** With other powers of the bets. */
-export function withRates({ ready, thresholds }: Detector, rates: Float64Array): Detector {
-  return { ready: { ...ready, rates, bets: temper(betTable(ready.baseline.counts, ready.pValues), rates) }, thresholds }
+export function withRates(detector: Detector, rates: Float64Array): Detector {
+  const { ready, background } = detector
+  return { ...detector, ready: prepare(ready.baseline, ready.space, background, ready.kernel, rates) }
 }
 
 /** Every query trusted by itself. */

@@ -16,8 +16,8 @@ export interface Plan {
   /** Normal streams in all, and runs of each attack; at least one for each world and department. */
   readonly streams: number
   readonly attacks: number
-  /** Worlds in which the rivals play too, one normal stream and attack for each department. */
-  readonly rivalWorlds: number
+  /** Normal streams and runs of each attack that the rivals play, one for each department of as many worlds as that takes. */
+  readonly rivals: number
 }
 
 export const PRODUCT = 'vecauthz'
@@ -75,7 +75,7 @@ export function evaluate(
     for (const [department, agent] of learnt.agents) {
       const scene: Scene = { split, department, others: nearestFirst(split, department), space: learnt.space.space, unknown }
       playDetectors(outcomes, scene, agent, runs)
-      if (world < plan.rivalWorlds) playRivals(outcomes, scene, learnt, kernel)
+      if (world < plan.rivals / data.departments.size) playRivals(outcomes, scene, learnt, kernel)
     }
     progress(`${data.name}: world ${world + 1} of ${plan.worlds}`)
   }

@@ -40,7 +40,9 @@ import { startKernel } from '../../src/risk/kernel-wasm.ts'
 
 const SEED = 1
 /** Of each department. */
-const [NORMAL_STREAMS, ATTACK_RUNS] = [40, 6]
+const [NORMAL_STREAMS, ATTACK_RUNS] = [27, 6]
+/** On a machine that has other things to do. */
+const PATIENCE_MS = 60_000
 /** Longest time, ms, for which a replica keeps what it saw to itself; it is sooner after eight queries. */
 const SYNC_MS = 250
 
@@ -54,7 +56,7 @@ beforeAll(() => {
   data = readDataSet(join(import.meta.dirname, '../../bench/data/manuals'))
   split = splitOf(data, SEED)
   world = learnWorld(split, kernel)
-})
+}, PATIENCE_MS)
 
 const sceneOf = (department: string): Scene => ({
   split,
@@ -91,13 +93,13 @@ function measure(
 const whole = (agent: Learnt) => agent.whole
 const untempered = (agent: Learnt) => agent.without['no burst correction']
 
-describe('quality', () => {
+describe('quality', { timeout: PATIENCE_MS }, () => {
   let product: Outcome
   let rough: Outcome
   beforeAll(() => {
     product = measure(whole, ['far', 'probe', 'hide'])
     rough = measure(untempered)
-  })
+  }, PATIENCE_MS)
   const short = (outcome: Outcome) =>
     shortcomings(
       'manuals',
@@ -109,7 +111,7 @@ describe('quality', () => {
     )
 
   it('1: normal streams see at most two step-ups in 10,000 queries, one by novelty, and no quarantine', () => {
-    expect(product.queries).toBeGreaterThan(20_000)
+    expect(product.queries).toBeGreaterThan(15_000)
     expect(per10000(product.alarmEpisodes, product)).toBeLessThanOrEqual(2)
     expect(per10000(product.novelEpisodes, product)).toBeLessThanOrEqual(1)
     expect(product.quarantinedStreams).toBe(0)
@@ -209,7 +211,7 @@ describe('6: p-values', () => {
     const learnt = normalStream(split, 'dev-python', 140, 3)
     const draft = emptyDraft(ready)
     for (const [at, vector] of learnt.vectors.entries()) learn(draft, 'workload', { vectors: [vector], at: learnt.times[at] as number })
-    const { pValues } = prepare(calibrate(ready, draft), ready.space, agent.background, kernel)
+    const { pValues } = prepare(calibrate(ready, draft), ready.space, agent.whole.background, kernel)
     const known = learnt.vectors.map((vector) => referenceScores(vector, agent))
     const asked = [...learnt.vectors.slice(0, 40), ...attackOn('dev-python', 'far').vectors.slice(-40)]
     const { ranges } = ready.baseline
@@ -228,7 +230,7 @@ describe('6: p-values', () => {
 })
 
 /** The three standardised scores of novelty, from the formulas and nothing else. */
-function referenceScores(vector: Float32Array, { whole: { ready }, background }: Learnt): number[] {
+function referenceScores(vector: Float32Array, { whole: { ready, background } }: Learnt): number[] {
   const { mean, projection } = ready.space.space
   const length = Math.hypot(...vector)
   const centred = Array.from(vector, (value, at) => value / length - (mean[at] as number))
