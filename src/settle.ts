@@ -57,7 +57,9 @@ function approve(its: Case, grant: AnyGrant, judged: DenyReason | undefined, ser
     const reason = refused !== undefined && said.kind === 'required' ? { ...refused, requestId: said.id } : refused
     account.approval = said
     if (reason === undefined) return pass(grant, judged, served)
-    return inShadow(its, grant) && isShadowed(reason.kind) ? pass(grant, judged ?? reason, served) : deny(reason)
+    if (!inShadow(its, grant)) return deny(reason)
+    // Somebody's yes or no would both let it pass, so that neither can be had stops nothing: 32 requests would be all that shadow takes.
+    return pass(grant, judged ?? { ...reason, kind: 'approval-required' }, served)
   }
   return answer instanceof Promise ? answer.then(go) : go(answer)
 }

@@ -150,6 +150,13 @@ describe('in shadow', () => {
     const answer = await ask(drop(), undefined, shadow)
     expect([answer.reason, answer.record.judged_reason]).toEqual(['allow', 'approval-required'])
   })
+
+  it('so do more of them than one caller may ask for, which enforcing does not', async () => {
+    const shadow = { ...world, policy: policyOf(`mode: shadow\n${TEXT}`) }
+    for (let nth = 0; nth < 33; nth++) expect((await ask(drop(`scratch-${nth}`), undefined, shadow)).reason).toBe('allow')
+    expect((await ask(drop('scratch-33'))).reason).toBe('state-unavailable')
+    expect((await ask(drop('scratch-33'), undefined, shadow)).record.judged_reason).toBe('approval-required')
+  })
 })
 
 describe('rules', () => {
