@@ -10,6 +10,7 @@ import { backgroundOf, freeze } from '../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../src/risk/drift-learn.ts'
 import { newDriftState, observe } from '../src/risk/drift-observe.ts'
 import { prepare, readyBytes } from '../src/risk/drift-ready.ts'
+import { newRings } from '../src/risk/drift-rings.ts'
 import { readySpace } from '../src/risk/drift-sketch.ts'
 import { fitSpace } from '../src/risk/drift-space.ts'
 import { newExposure, spend } from '../src/risk/exposure.ts'
@@ -67,12 +68,20 @@ function measure(dimensions: number, kernel: Kernel): number {
     return (user + system) / QUERIES
   })
   const microseconds = median(costs)
+  const state = newDriftState(true)
+  const single = calls.map((call) => {
+    const started = performance.now()
+    observe(ready, state, call, DRIFT_THRESHOLDS)
+    return (performance.now() - started) * 1000
+  })
+  const p99 = single.sort((a, b) => a - b)[Math.floor(0.99 * QUERIES)] ?? 0
   say(
-    `  ${kernel.kind.padEnd(6)} ${String(dimensions).padStart(5)} dimensions: ${microseconds.toFixed(1).padStart(5)} µs a query; ` +
+    `  ${kernel.kind.padEnd(6)} ${String(dimensions).padStart(5)} dimensions: ${microseconds.toFixed(1).padStart(5)} µs a query, p99 ${p99.toFixed(0)} µs; ` +
       `freezing ${ready.baseline.counts.queries} queries ${freezeMs.toFixed(0)} ms`
   )
   if (dimensions === 1536 && kernel.kind === 'simd') {
-    const { rings, evidence } = newDriftState()
+    const { evidence } = newDriftState()
+    const rings = newRings()
     const local = rings.rows.byteLength + rings.scales.byteLength + rings.digests.byteLength
     say(
       `  state: baseline ${baselineBytes(ready.baseline)} B (exported ${exportBaseline(ready.baseline).length} characters, ready ${readyBytes(ready)} B); ` +

@@ -165,8 +165,8 @@ export interface DriftState {
   readonly evidence: Evidence
   /** Not yet given to other replicas; undefined where there are none. */
   unsent: EvidenceSegment[] | undefined
-  /** Local: losing them only delays coherence. */
-  readonly rings: Rings
+  /** Most of the state, and local: where there are many workloads, those of idle ones may be let go, which only delays coherence. */
+  rings: Rings | undefined
   /** Heaviest queries of the evidence, heaviest first. */
   top: Contribution[]
 }

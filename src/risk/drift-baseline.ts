@@ -119,6 +119,11 @@ function readBaseline(value: unknown): Baseline {
   }
   const { norms, ranges, counts } = baseline
   if (![...factors, ...norms, ...ranges, ...counts.lundberg].every(Number.isFinite)) fail('the baseline holds what is no number')
+  factors.forEach((factor, at) => {
+    const row = baseline.centroids.rows.subarray(at * SKETCH_DIMENSIONS, (at + 1) * SKETCH_DIMENSIONS)
+    const length = factor * Math.hypot(...row)
+    if (Math.abs(length - 1) > 1e-3 && length !== 0) fail('a centroid of the baseline is not of unit length')
+  })
   // Every second one divides.
   if ([...norms, ...ranges].some((number, at) => at % 2 === 1 && !(number > 0))) fail('a deviation or width of the baseline is not above 0')
   if ([...factors, ...counts.lundberg].some((number) => number < 0)) fail('a scale or sum of the baseline is below 0')

@@ -13,6 +13,7 @@ import {
   NOVELTY_BETS,
   type Outlier,
   type QueryTrouble,
+  type Rings,
   SKETCH_DIMENSIONS
 } from '../core/drift.ts'
 import { addBets, BEYOND, NOVELTY_SCORES, SLOTS, slotOf } from './drift-bets.ts'
@@ -31,7 +32,7 @@ const SIGNS = 4
 
 /** @param shared whether other replicas will ask for what this one saw (`takeUnsent`) */
 export function newDriftState(shared = false): DriftState {
-  return { space: '', evidence: newEvidence(), unsent: shared ? [] : undefined, rings: newRings(), top: [] }
+  return { space: '', evidence: newEvidence(), unsent: shared ? [] : undefined, rings: undefined, top: [] }
 }
 
 /** Scratch of one query: a call is judged without a pause, so one set serves all. */
@@ -57,20 +58,20 @@ export function observe(
   call: DriftCall,
   thresholds: DriftThresholds
 ): { readonly state: DriftState; readonly verdict: DriftVerdict } {
-  if (state.space !== ready.baseline.space) {
-    Object.assign(state.rings, newRings())
-    state.space = ready.baseline.space
-  }
+  // Sketches of another space mean nothing in this one.
+  const rings = state.space === ready.baseline.space ? (state.rings ?? newRings()) : newRings()
+  state.rings = rings
+  state.space = ready.baseline.space
   const vectors = queriesOf(call)
   const tally: Tally = { novelty: 0, coherence: 0, repeats: 0, cells: new Int16Array(vectors.length), outliers: [] }
-  for (let at = 0; at < vectors.length; at++) tally.cells[at] = judge(ready, state, call, vectors[at] as Float32Array, tally)
+  for (let at = 0; at < vectors.length; at++) tally.cells[at] = judge(ready, state, rings, call, vectors[at] as Float32Array, tally)
   if (vectors.length === 0) weigh(ready, state, tally)
   return { state, verdict: verdictOf(ready, state, call, tally, thresholds) }
 }
 
 /** One query. Returns its neighbourhood cell, -1 for none. */
-function judge(ready: ReadyBaseline, state: DriftState, call: DriftCall, vector: Float32Array, tally: Tally): number {
-  const { evidence, rings } = state
+function judge(ready: ReadyBaseline, state: DriftState, rings: Rings, call: DriftCall, vector: Float32Array, tally: Tally): number {
+  const { evidence } = state
   const { at } = call
   const fresh = startsBurst(evidence, at, ready.gapMs)
   if (fresh) {
@@ -81,7 +82,7 @@ function judge(ready: ReadyBaseline, state: DriftState, call: DriftCall, vector:
   evidence.queries++
   evidence.lastAt = Math.max(evidence.lastAt, at)
   logs.fill(0)
-  look(ready, state, call, vector)
+  look(ready, rings, call, vector)
   if (found.repeat) tally.repeats++
   else {
     addBets(ready.bets, slots, logs)
@@ -109,7 +110,7 @@ interface Found {
 const found: Found = { centroid: -1, cell: -1, scale: 0, background: 0, residual: 0, repeat: false, trouble: undefined }
 
 /** Leaves the slots of the query in `slots`, and its sketch in `row`. */
-function look({ space, kernel, codebook, baseline }: ReadyBaseline, { rings }: DriftState, call: DriftCall, vector: Float32Array): void {
+function look({ space, kernel, codebook, baseline }: ReadyBaseline, rings: Rings, call: DriftCall, vector: Float32Array): void {
   const residual = sketch(vector, call.form ?? 'dense', space, kernel)
   if (typeof residual !== 'number') {
     // It cannot be compared, so it counts as farther than everything, and as close to nothing.

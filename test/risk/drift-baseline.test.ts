@@ -1,12 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Baseline, DriftDraft } from '../../src/core/drift.ts'
+import type { Baseline, DriftCall, DriftDraft } from '../../src/core/drift.ts'
 import { DRIFT_THRESHOLDS } from '../../src/core/drift.ts'
 import { baselineBytes, exportBaseline, importBaseline, judgingBaseline, mergeBaselines } from '../../src/risk/drift-baseline.ts'
 import { backgroundOf, calibrate, freeze } from '../../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../../src/risk/drift-learn.ts'
 import { newDriftState, observe } from '../../src/risk/drift-observe.ts'
-import { prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
+import { NO_BACKGROUND, prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
+import { readySpace } from '../../src/risk/drift-sketch.ts'
+import { fitSpace } from '../../src/risk/drift-space.ts'
 import { startKernel } from '../../src/risk/kernel-wasm.ts'
 import { callsOf, learntFrom, worldOf } from './drift-material.ts'
 
@@ -38,6 +40,21 @@ describe('a baseline', () => {
     const tiny = newDraft(baseline.key, { form: 'dense', dimensions: 96, seed: 5 })
     for (const call of callsOf(world, 0, 2, 1).slice(0, 9)) learn(tiny, 'one', call)
     expect(() => freeze(tiny, { space, version: 'v', frozenAt: 0, seed: 3, kernel })).toThrow(/too few/)
+  })
+
+  it('is a baseline also of one query again and again, and what it says stays a number', () => {
+    const [{ vectors }] = callsOf(world, 0, 1, 1) as [DriftCall]
+    for (const restOf of [() => 0, (at: number) => at]) {
+      const draft = newDraft(baseline.key, { form: 'dense', dimensions: 96, seed: 5 })
+      for (let at = 0; at < 200; at++) learn(draft, 'one', { vectors, rest: restOf(at), at: at * 400 + Math.floor(at / 10) * 300_000 })
+      const own = readySpace(fitSpace([draft], 'own'))
+      const narrow = prepare(freeze(draft, { space: own, version: 'v', frozenAt: 0, seed: 1, kernel }), own, NO_BACKGROUND, kernel)
+      const state = newDriftState()
+      for (const call of callsOf(world, 0, 20, 2)) {
+        const { novelty, coherence, score, top } = observe(narrow, state, call, DRIFT_THRESHOLDS).verdict
+        expect([novelty, coherence, score, ...top.flatMap(({ z, p }) => [...z, ...p])].every(Number.isFinite)).toBe(true)
+      }
+    }
   })
 
   it('is not changed by being observed, a drip of foreign queries included', () => {
@@ -119,6 +136,11 @@ describe('export and import', () => {
       name: 'numbers that are none',
       value: { ...plain, ranges: btoa('\u00ff'.repeat(baseline.ranges.byteLength)) },
       because: /no number/
+    },
+    {
+      name: 'centroids of other lengths',
+      value: { ...plain, centroids: { ...plain.centroids, rows: btoa('\u007f'.repeat(baseline.centroids.rows.length)) } },
+      because: /unit length/
     },
     { name: 'half a burst', value: { ...plain, counts: { ...plain.counts, bursts: 0.5 } }, because: /whole number/ },
     {

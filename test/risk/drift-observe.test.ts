@@ -84,6 +84,14 @@ describe('observe', () => {
     expect([...state.evidence.logs]).not.toEqual(before)
   })
 
+  it('a workload whose sketches were let go keeps its evidence', () => {
+    const state = newDriftState()
+    const before = run(foreign(12, LATER), state).at(-1)
+    state.rings = undefined
+    expect(run([{ vectors: [], unseen: 1, at: LATER + 6000 }], state)[0]?.novelty).toBe(before?.novelty)
+    expect(run(foreign(1, LATER + 6001), state)[0]?.repeats).toBe(0)
+  })
+
   it('a cleared workload starts again, and is found again', () => {
     const state = newDriftState()
     expect(run(foreign(20, LATER), state).at(-1)?.tier).not.toBe('normal')
