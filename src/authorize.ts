@@ -119,13 +119,16 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision 
       settle(judged, accept(grantShadow(caller, call, undefined, [])), workload, served)
     )
   account.tenant = tenant.value
-  const token = tokenFault(account.token, tenant.value, its)
+  // What egress judged is held against what is judged here, once that is known.
+  const token = tokenFault(account.token, tenant.value, its, account.token?.judged)
   if (token !== undefined) return deny(token.reason)
   const purpose = account.token?.purpose ?? inbound.headers.get(PURPOSE_HEADER)
   const circumstances = { workload, purpose, now: its.now, unasked: world.role.kind === 'egress' }
   const grant = (targets: Resolved) => {
     const granted = targets.ok ? grantFor(caller, call, tenant.value, targets.value, database, policy, circumstances) : targets
     if (targets.ok) account.targets = targets.value
+    const fault = granted.ok ? tokenFault(account.token, tenant.value, its, granted.value.judged?.kind) : undefined
+    if (fault !== undefined) return deny(fault.reason)
     if (granted.ok) return settle(its, granted, workload, served)
     const shadow = (judged: Case) =>
       settle(judged, accept(grantShadow(caller, call, tenant.value, targets.ok ? targets.value : [])), workload, served)

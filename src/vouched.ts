@@ -1,6 +1,6 @@
 /** Role `index`: the policy token of a call, and what it must have in common with what is found here. */
 import type { Caller } from './core/caller.ts'
-import { type Refused, type Result, refuse } from './core/deny-reason.ts'
+import { type DenyKind, type Refused, type Result, refuse } from './core/deny-reason.ts'
 import type { PolicyToken } from './core/policy-token.ts'
 import { admitPolicyToken } from './identity/policy-token-use.ts'
 import { PURPOSE_HEADER } from './policy/grant.ts'
@@ -33,12 +33,20 @@ function revokedToken({ issuer, issuerSerial, tokenId }: PolicyToken, { revoked 
   return revoked.tokenIds.has(tokenId) ? "the jti of the policy token is on the policy's revoked list" : undefined
 }
 
-/** Why a token does not fit what was found: another tenant, or a denial at egress that is in shadow there and not here. */
-export function tokenFault(token: PolicyToken | undefined, tenant: string | undefined, { policy }: Case): Refused | undefined {
+/**
+ * Why a token does not fit what was found: another tenant, or a denial at egress that is in shadow there and not here.
+ * @param here what a rule in shadow judged here
+ */
+export function tokenFault(
+  token: PolicyToken | undefined,
+  tenant: string | undefined,
+  { policy }: Case,
+  here?: DenyKind
+): Refused | undefined {
   if (token === undefined) return undefined
   const { judged } = token
   const shadow = policy.shadow || (tenant !== undefined && policy.shadowTenants.has(tenant))
-  if (judged !== undefined && !shadow)
+  if (judged !== undefined && !shadow && judged !== here)
     return refuse(judged, 'the vecauthz that issued the policy token judged so, in shadow; here it is enforced')
   if (token.tenant === tenant) return undefined
   // Egress could not prove a tenant: what was found here is still one that its issuer may vouch for.

@@ -181,6 +181,24 @@ describe('shadow across the pair', () => {
     expect(await outcome(mixed.through(await mixed.issue('/acme/support'), search()))).toBe('allow')
   })
 
+  it('a rule in shadow at both ends passes what both judge alike, and no more', async () => {
+    const rule = PAIR_POLICY.replace('      - tenants: [acme, globex]\n', '      - tenants: [acme, globex]\n        mode: shadow\n')
+    const large = search({ body: QUERY.replace('5', '21') })
+    const both = await pairOf({ egressPolicy: rule, indexPolicy: rule })
+    const who = await both.issue('/acme/support')
+    expect((await both.through(who, large)).metadata).toMatchObject({ verdict: 'allow', judged_reason: 'call-too-large' })
+    expect((await both.through(who, search())).metadata.judged).toBeUndefined()
+    const one = await pairOf({ egressPolicy: rule })
+    expect(await outcome(one.through(await one.issue('/acme/support'), large))).toBe('call-too-large')
+    const wider = await pairOf({ egressPolicy: rule, indexPolicy: rule.replace('top_k: 20', 'top_k: 50') })
+    expect(await outcome(wider.through(await wider.issue('/acme/support'), large))).toBe('call-too-large')
+    const purposes = rule
+      .replace('        mode: shadow\n', '        mode: shadow\n        purposes: [inference]\n')
+      .replace('top_k: 20', 'top_k: 50')
+    const unlike = await pairOf({ egressPolicy: rule, indexPolicy: purposes })
+    expect(await outcome(unlike.through(await unlike.issue('/acme/support'), large))).toBe('call-too-large')
+  })
+
   it('a token of somebody whom no policy knows is used once, too, and its end user is proved or refused', async () => {
     const both = await pairOf({ egressPolicy: SHADOW, indexPolicy: SHADOW })
     const who = await both.issue('/acme/nobody')
