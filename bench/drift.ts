@@ -6,6 +6,7 @@
 import { cpus } from 'node:os'
 import { DRIFT_THRESHOLDS, type DriftCall } from '../src/core/drift.ts'
 import { baselineBytes, exportBaseline } from '../src/risk/drift-baseline.ts'
+import { diceOf } from '../src/risk/drift-cluster.ts'
 import { backgroundOf, freeze } from '../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../src/risk/drift-learn.ts'
 import { newDriftState, observe } from '../src/risk/drift-observe.ts'
@@ -16,7 +17,6 @@ import { fitSpace } from '../src/risk/drift-space.ts'
 import { newExposure, spend } from '../src/risk/exposure.ts'
 import { type Kernel, plainKernel } from '../src/risk/kernel.ts'
 import { startKernel } from '../src/risk/kernel-wasm.ts'
-import { numbersFrom } from '../test/risk/drift-material.ts'
 import { median } from './load.ts'
 
 const TARGET_MICROSECONDS = 10
@@ -28,7 +28,8 @@ const say = (line: string) => process.stdout.write(`${line}\n`)
 
 /** Queries near one of some topics, in bursts of eight. */
 function callsOf(dimensions: number, seed: number): DriftCall[] {
-  const next = numbersFrom(seed)
+  const dice = diceOf(seed)
+  const next = () => 2 * dice() - 1
   const vector = (near?: Float32Array) => Float32Array.from({ length: dimensions }, (_, at) => next() + 2 * (near?.[at] ?? 0))
   const topics = Array.from({ length: TOPICS }, () => vector())
   return Array.from({ length: QUERIES }, (_, at) => ({
@@ -56,12 +57,14 @@ function readyFor(dimensions: number, kernel: Kernel) {
 function measure(dimensions: number, kernel: Kernel): number {
   const { ready, freezeMs } = readyFor(dimensions, kernel)
   const calls = callsOf(dimensions, 1)
+  let alarms = 0
   const costs = Array.from({ length: ROUNDS }, () => {
     const state = newDriftState(true)
     const exposure = newExposure()
     const started = process.cpuUsage()
     for (const call of calls) {
-      const { cells, unseen } = observe(ready, state, call, DRIFT_THRESHOLDS).verdict
+      const { cells, unseen, tier } = observe(ready, state, call, DRIFT_THRESHOLDS).verdict
+      if (tier !== 'normal') alarms++
       spend(exposure, { cells, unseen, topK: 5, vectorsOut: false }, 1e9, call.at)
     }
     const { user, system } = process.cpuUsage(started)
@@ -77,7 +80,7 @@ function measure(dimensions: number, kernel: Kernel): number {
   const p99 = single.sort((a, b) => a - b)[Math.floor(0.99 * QUERIES)] ?? 0
   say(
     `  ${kernel.kind.padEnd(6)} ${String(dimensions).padStart(5)} dimensions: ${microseconds.toFixed(1).padStart(5)} µs a query, p99 ${p99.toFixed(0)} µs; ` +
-      `freezing ${ready.baseline.counts.queries} queries ${freezeMs.toFixed(0)} ms`
+      `${Math.round((100 * alarms) / QUERIES / ROUNDS)} % with causes named; freezing ${ready.baseline.counts.queries} queries ${freezeMs.toFixed(0)} ms`
   )
   if (dimensions === 1536 && kernel.kind === 'simd') {
     const { evidence } = newDriftState()

@@ -10,6 +10,7 @@ import {
   type VectorForm
 } from '../core/drift.ts'
 import { DRAFT_QUERIES_MAX, DRAFT_WORKLOADS_MAX } from '../core/drift-learning.ts'
+import { diceOf, shuffled } from './drift-cluster.ts'
 import { queriesOf } from './drift-queries.ts'
 import { digestOf } from './drift-rings.ts'
 import { foldSigns, foldVector, quantise } from './drift-sketch.ts'
@@ -158,9 +159,9 @@ export function burstsOf({ times, workloads, queries }: DriftDraft): Bursts {
 /** Parts of the data that are held back in turn. */
 export const FOLDS = 4
 
-/** The fold of each burst, in turn: what happens at one time of day or in one workload only is in each of them. */
+/** The fold of each burst, at random: in turn, an agent that goes round its tasks would have a task in one fold only. */
 export function foldsOf(bursts: Bursts['bursts']): Uint8Array {
-  return Uint8Array.from(bursts, (_, at) => at % FOLDS)
+  return Uint8Array.from(shuffled(bursts.length, diceOf(bursts.length)), (place) => place % FOLDS)
 }
 
 /** Most pauses of bursty agents are inside a burst, so the median is one of those. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type DriftCall, SKETCH_DIMENSIONS } from '../../src/core/drift.ts'
 import { DRAFT_QUERIES_MAX } from '../../src/core/drift-learning.ts'
-import { burstsOf, learn, mergeDrafts, newDraft, progressOf } from '../../src/risk/drift-learn.ts'
+import { burstsOf, FOLDS, foldsOf, learn, mergeDrafts, newDraft, progressOf } from '../../src/risk/drift-learn.ts'
 import { hashSparse, queriesOf } from '../../src/risk/drift-queries.ts'
 import { foldSigns, readySpace, sketch } from '../../src/risk/drift-sketch.ts'
 import { fitSpace } from '../../src/risk/drift-space.ts'
@@ -73,6 +73,12 @@ describe('learning', () => {
     for (let at = 0; at < 20; at++) learn(draft, 'one', { vectors: [vector], at: at * 9000 + Math.floor(at / 10) * 600_000 })
     expect(burstsOf(draft)).toMatchObject({ gapMs: 72_000 })
     expect(burstsOf(draft).bursts).toHaveLength(2)
+  })
+
+  it('holds back a quarter at a time, and of every task some, also where an agent goes round its tasks', () => {
+    const folds = foldsOf(Array.from({ length: 96 }, () => ({ workload: 0, rows: [] })))
+    for (let fold = 0; fold < FOLDS; fold++) expect(folds.filter((one) => one === fold).length).toBe(24)
+    for (let task = 0; task < 12; task++) expect(new Set(folds.filter((_, at) => at % 12 === task)).size).toBeGreaterThan(1)
   })
 
   it('two replicas learn together what one would have learnt', () => {
