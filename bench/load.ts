@@ -34,16 +34,22 @@ export async function cpuPerCheck(
   message: (at: number) => Buffer,
   expect: (answer: Buffer) => void
 ): Promise<number> {
+  return withSession(target, tls, async (session) => {
+    await run(session, checks, message, expect) // warm-up, not counted: the compiler takes some 10 000 calls
+    const before = cpuMicros(target.pid)
+    await run(session, checks, message, expect)
+    return (cpuMicros(target.pid) - before) / checks
+  })
+}
+
+export async function withSession<T>(target: Target, tls: Tls | undefined, use: (session: ClientHttp2Session) => Promise<T>): Promise<T> {
   const session =
     tls === undefined
       ? connect(`http://127.0.0.1:${target.port}`)
       : connect(`https://127.0.0.1:${target.port}`, { ...tls, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined })
   try {
     await new Promise((resolve, reject) => session.once('connect', resolve).once('error', reject))
-    await run(session, checks, message, expect) // warm-up, not counted: the compiler takes some 10 000 calls
-    const before = cpuMicros(target.pid)
-    await run(session, checks, message, expect)
-    return (cpuMicros(target.pid) - before) / checks
+    return await use(session)
   } finally {
     session.destroy()
   }

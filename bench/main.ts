@@ -8,16 +8,17 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { CheckResponse } from '@envoyproxy/protos/auth'
-import { GATEWAY_ENVOY, GATEWAY_SERVER, SUPPORT, TRUST_DOMAIN } from '../demo/identities.ts'
+import { GATEWAY_ENVOY, GATEWAY_SERVER, INDEX_ENVOY, SUPPORT, TRUST_DOMAIN } from '../demo/identities.ts'
+import { type Pair, startPair } from '../demo/pair.ts'
 import { type Stack, startStack } from '../demo/stack.ts'
 import { collectionPath } from '../demo/step.ts'
 import { measureLatency } from './latency.ts'
-import { cpuPerCheck, median, type Target, type Tls } from './load.ts'
-import { searchMessages } from './messages.ts'
+import { ask, cpuPerCheck, median, type Target, type Tls, withSession } from './load.ts'
+import { BODIES, searchMessages } from './messages.ts'
 import { measureOpa } from './opa.ts'
 
 /** Most that a decision of a role may cost, × a bare grpc-js server. */
-const RATIO_MAX = { gateway: 1.6 }
+const RATIO_MAX = { gateway: 1.6, egress: 2, index: 2.7 }
 /** Sizes of the question; the larger one is the reference that the aims were set with: 1536 dimensions, some 18 kB of JSON. */
 const DIMENSIONS = [384, 1536]
 /** What the others are measured against. */
@@ -37,14 +38,16 @@ async function main(): Promise<number> {
     document.budget = { per_second: 100_000, burst: 1_000_000 }
   }
   const stack = await startStack({ folder: FOLDER, say: () => undefined, policy })
+  const pair = await startPair(stack, { say: () => undefined })
   const bare = await startBare(stack)
   try {
-    const faults = await measureDecisions(stack, bare)
+    const faults = await measureDecisions(stack, pair, bare)
     await measureLatency(stack, say)
     for (const fault of faults) say(fault)
     return faults.length === 0 ? 0 : 1
   } finally {
     for (const one of Object.values(bare)) one.stop()
+    await pair.stop()
     await stack.stop()
   }
 }
@@ -82,32 +85,53 @@ interface Lane {
   readonly server: Target
   /** Of the Envoy that asks. */
   readonly tls: Tls
-  readonly message: (at: number) => Buffer
+  /** Asked for before each round, since policy tokens end. */
+  readonly messages: () => Promise<(at: number) => Buffer>
   readonly expect: (answer: Buffer) => void
   /** Most that it may cost; undefined for what is only shown. */
   readonly limit?: number
 }
 
 /** A sentence for each lane over its limit. */
-async function measureDecisions(stack: Stack, bare: { grpc: Target; http2: Target }): Promise<string[]> {
+async function measureDecisions(stack: Stack, pair: Pair, bare: { grpc: Target; http2: Target }): Promise<string[]> {
   const tls = { ...stack.credentials(GATEWAY_ENVOY, 3_600_000), ca: stack.issuer.bundlePem(TRUST_DOMAIN) }
   const agent = stack.credentials(SUPPORT, 3_600_000)
   const target = collectionPath('acme', stack.collections['acme'] ?? '', 'query')
   const faults: string[] = []
   say('\nCPU of the server process per check, microseconds')
   for (const dimensions of DIMENSIONS) {
-    const message = searchMessages({ certPem: agent.cert, principal: SUPPORT, target, dimensions })
-    const ofBare = { tls, message, expect: () => undefined }
+    const search = { certPem: agent.cert, principal: SUPPORT, target, dimensions }
+    const message = searchMessages(search)
+    const same = () => Promise.resolve(message)
+    const ofBare = { tls, messages: same, expect: () => undefined }
+    const own = { ...agent, ca: tls.ca }
+    const plain = searchMessages({ ...search, certPem: undefined })
+    const indexTls = { ...stack.credentials(INDEX_ENVOY, 3_600_000), ca: tls.ca }
+    const vouched = async () => searchMessages(search, await tokensFor(pair.egress, own, plain))
     const lanes: readonly Lane[] = [
       { name: 'http2', server: bare.http2, ...ofBare },
       { name: BASE, server: bare.grpc, ...ofBare },
-      { name: 'gateway', server: stack.server, tls, message, expect: mustAllow, limit: RATIO_MAX.gateway }
+      { name: 'gateway', server: stack.server, tls, messages: same, expect: mustAllow, limit: RATIO_MAX.gateway },
+      { name: 'egress', server: pair.egress, tls: own, messages: async () => plain, expect: mustAllow, limit: RATIO_MAX.egress },
+      { name: 'index', server: pair.indexes[0], tls: indexTls, messages: vouched, expect: mustAllow, limit: RATIO_MAX.index }
     ]
     const results = await measureLanes(lanes)
-    for (const lane of lanes) faults.push(...showLane(lane, dimensions, results))
+    for (const lane of lanes) faults.push(...showLane(lane, `${dimensions} dims, ${message(0).length} B`, results))
     await showOpa(dimensions, message, median(results.get('gateway') ?? []))
   }
   return faults
+}
+
+/** A policy token for each body, from the egress server itself. */
+async function tokensFor(egress: Target, tls: Tls, message: (at: number) => Buffer): Promise<string[]> {
+  return withSession(egress, tls, async (session) => {
+    const tokens: string[] = []
+    for (let at = 0; at < BODIES; at++) {
+      const { okResponse } = CheckResponse.decode(await ask(session, message(at)))
+      tokens.push(okResponse?.headers.find(({ header }) => header?.key === 'x-vecauthz-policy-token')?.header?.value ?? '')
+    }
+    return tokens
+  })
 }
 
 /** Microseconds of each round, by the name of the lane. */
@@ -116,23 +140,23 @@ async function measureLanes(lanes: readonly Lane[]): Promise<ReadonlyMap<string,
   // In turn within each round, so that a slow moment of the machine falls on all of them.
   // The round before the first is not counted: the compiler is still at work on servers that just started.
   for (let round = -1; round < ROUNDS; round++) {
-    for (const { name, server, tls, message, expect } of lanes) {
-      const micros = await cpuPerCheck(server, tls, CHECKS, message, expect)
+    for (const { name, server, tls, messages, expect } of lanes) {
+      const micros = await cpuPerCheck(server, tls, CHECKS, await messages(), expect)
       if (round >= 0) results.get(name)?.push(micros)
     }
   }
   return results
 }
 
-function showLane({ name, message, limit }: Lane, dimensions: number, results: ReadonlyMap<string, readonly number[]>): string[] {
+function showLane({ name, limit }: Lane, size: string, results: ReadonlyMap<string, readonly number[]>): string[] {
   const [values = [], base = []] = [results.get(name), results.get(BASE)]
   const numbers = `${median(values).toFixed(1).padStart(6)} (${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)})`
   // Pairs of one round, so that a machine that drifts moves both.
   const ratio = median(values.map((one, round) => one / (base[round] ?? Number.NaN)))
   const most = limit === undefined ? '' : `, at most ${limit.toFixed(1)}`
-  say(`  ${dimensions} dims, ${message(0).length} B  ${name.padEnd(8)} ${numbers}  ${ratio.toFixed(2)} × bare grpc-js${most}`)
+  say(`  ${size}  ${name.padEnd(8)} ${numbers}  ${ratio.toFixed(2)} × bare grpc-js${most}`)
   if (limit === undefined || ratio <= limit) return []
-  return [`TOO SLOW: ${name}, ${dimensions} dims, costs ${ratio.toFixed(2)} × the bare server, at most ${limit} is allowed`]
+  return [`TOO SLOW: ${name}, ${size}, costs ${ratio.toFixed(2)} × the bare server, at most ${limit} is allowed`]
 }
 
 async function showOpa(dimensions: number, message: (at: number) => Buffer, gateway: number): Promise<void> {

@@ -7,15 +7,20 @@ import { HOST } from '../demo/identities.ts'
 const ID = '0000000000000000000'
 
 export interface SearchMessage {
-  readonly certPem: string
+  /** Of the TLS peer; undefined at egress, where a message says nothing of one. */
+  readonly certPem: string | undefined
   readonly principal: string
   readonly target: string
   readonly dimensions: number
 }
 
+/** Bodies in turn. */
+export const BODIES = 16
+
 /** Gives the n-th message: several different vectors in turn, and a stream id of its own, so that no repeat is ever seen. */
-export function searchMessages(search: SearchMessage): (at: number) => Buffer {
-  const templates = Array.from({ length: 16 }, (_, seed) => template(search, seed))
+/** @param tokens a policy token for each body, for the role `index` */
+export function searchMessages(search: SearchMessage, tokens: readonly string[] = []): (at: number) => Buffer {
+  const templates = Array.from({ length: BODIES }, (_, seed) => template(search, seed, tokens[seed]))
   const base = Math.floor(Math.random() * 1e9)
   return (at) => {
     const one = templates[at % templates.length] as { bytes: Buffer; idAt: number }
@@ -25,9 +30,9 @@ export function searchMessages(search: SearchMessage): (at: number) => Buffer {
   }
 }
 
-function template(search: SearchMessage, seed: number): { bytes: Buffer; idAt: number } {
-  const leaf = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/.exec(search.certPem)?.[0] ?? ''
-  const hash = createHash('sha256').update(new X509Certificate(leaf).raw).digest('hex')
+function template(search: SearchMessage, seed: number, token: string | undefined): { bytes: Buffer; idAt: number } {
+  const { certPem, principal } = search
+  const leaf = certPem === undefined ? '' : (/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/.exec(certPem)?.[0] ?? '')
   const body = Buffer.from(
     JSON.stringify({ query_embeddings: [vector(search.dimensions, seed)], n_results: 10, include: ['documents', 'metadatas', 'distances'] })
   )
@@ -44,7 +49,8 @@ function template(search: SearchMessage, seed: number): { bytes: Buffer; idAt: n
     ['content-length', String(body.length)],
     ['x-request-id', '1c4ae2b9-6a5e-4b6b-9c4e-0b8f3f1d2a77'],
     ['x-forwarded-proto', 'https'],
-    ['x-forwarded-client-cert', `By=spiffe://demo.vecauthz.test/envoy/gateway;Hash=${hash};Chain="${encodeURIComponent(search.certPem)}"`],
+    ...(certPem === undefined ? [] : [['x-forwarded-client-cert', xfccOf(certPem, leaf)] as [string, string]]),
+    ...(token === undefined ? [] : [['x-vecauthz-policy-token', token] as [string, string]]),
     ['x-envoy-auth-partial-body', 'false']
   ]
   const http = {
@@ -58,9 +64,14 @@ function template(search: SearchMessage, seed: number): { bytes: Buffer; idAt: n
     rawBody: body,
     headerMap: { headers: headers.map(([key, value]) => ({ key, rawValue: Buffer.from(value) })) }
   }
-  const source = { principal: search.principal, certificate: encodeURIComponent(leaf) }
+  const source = { principal: certPem === undefined ? '' : principal, certificate: encodeURIComponent(leaf) }
   const bytes = Buffer.from(CheckRequest.encode(CheckRequest.fromPartial({ attributes: { source, request: { http } } })).finish())
   return { bytes, idAt: bytes.indexOf(ID) }
+}
+
+function xfccOf(certPem: string, leaf: string): string {
+  const hash = createHash('sha256').update(new X509Certificate(leaf).raw).digest('hex')
+  return `By=spiffe://demo.vecauthz.test/envoy/gateway;Hash=${hash};Chain="${encodeURIComponent(certPem)}"`
 }
 
 /** A unit vector with the digits that embedding models print. */
