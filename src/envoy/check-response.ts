@@ -10,6 +10,9 @@ const OVERWRITE = 2 // HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 /** Stands for the decision id (a UUID) in an encoded answer. No tenant, SPIFFE ID or revision can hold a tilde. */
 const PLACEHOLDER = '~'.repeat(36)
 
+/** Stands for a policy token in an encoded answer, as long as that is: no part of a JWS in compact form has a bar. */
+const TOKEN_PLACEHOLDER = '|'
+
 /** What else an allow depends on. */
 export interface AllowKind {
   readonly tenant: string
@@ -19,42 +22,54 @@ export interface AllowKind {
   readonly place: string | undefined
   /** The very object: another one is another credential, or a younger token. */
   readonly credential: object | undefined
+  /** Role egress: characters of the policy token; 0 without one. Those of one caller for one tenant are equally long, but for their operation. */
+  readonly tokenChars: number
 }
 
 interface Template extends AllowKind {
   readonly bytes: Buffer
   readonly places: readonly number[]
+  readonly tokenAt: number
 }
 
 /** Templates of one caller: it acts for few tenants on few collections; an old policy's and those with old tokens are pushed out. */
 const TEMPLATES_MAX = 16
 
-type Build = (decisionId: string) => { readonly answer: AllowAnswer; readonly metadata: Metadata }
+/** What differs from one allow to the next of its kind. */
+export interface AllowParts {
+  readonly decisionId: string
+  readonly token: string | undefined
+}
+
+type Build = (parts: AllowParts) => { readonly answer: AllowAnswer; readonly metadata: Metadata }
 
 /**
- * Encodes allows from templates. All but the decision id is the same for a caller under one policy, so it is encoded once and
+ * Encodes allows from templates. All but the decision id and the policy token is the same for a caller under one policy, so it is encoded once and
  * copied: an allow costs a copy and a few writes instead of some forty small messages. Templates go with their caller.
  */
-export function createAllowEncoder(): (caller: object, kind: AllowKind, decisionId: string, build: Build) => Buffer {
+export function createAllowEncoder(): (caller: object, kind: AllowKind, parts: AllowParts, build: Build) => Buffer {
   const known = new WeakMap<object, Template[]>()
-  return (caller, kind, decisionId, build) => {
-    if (decisionId.length !== PLACEHOLDER.length) return encodeBuilt(build(decisionId))
+  return (caller, kind, parts, build) => {
+    const { decisionId, token } = parts
+    if (decisionId.length !== PLACEHOLDER.length || kind.tokenChars !== (token?.length ?? 0)) return encodeBuilt(build(parts))
     const own = known.get(caller) ?? []
     let template = own.find((one) => isSame(one, kind))
     if (template === undefined) {
-      const bytes = encodeBuilt(build(PLACEHOLDER))
-      template = { ...kind, bytes, places: placesOf(bytes) }
+      const bars = token === undefined ? undefined : TOKEN_PLACEHOLDER.repeat(token.length)
+      const bytes = encodeBuilt(build({ decisionId: PLACEHOLDER, token: bars }))
+      template = { ...kind, bytes, places: placesOf(bytes), tokenAt: bars === undefined ? -1 : bytes.indexOf(bars) }
       known.set(caller, [template, ...own.slice(0, TEMPLATES_MAX - 1)])
     }
     const copy = Buffer.from(template.bytes)
     for (const at of template.places) copy.write(decisionId, at, 'latin1')
+    if (token !== undefined) copy.write(token, template.tokenAt, 'latin1')
     return copy
   }
 }
 
 function isSame(one: AllowKind, other: AllowKind): boolean {
   const sameCall = one.tenant === other.tenant && one.database === other.database && one.place === other.place
-  return sameCall && one.revision === other.revision && one.credential === other.credential
+  return sameCall && one.revision === other.revision && one.credential === other.credential && one.tokenChars === other.tokenChars
 }
 
 function encodeBuilt({ answer, metadata }: ReturnType<Build>): Buffer {

@@ -11,7 +11,7 @@ import { otherProxyHeaders, placeOf } from '../verdict/client-headers.ts'
 import type { Credentials, NativeCredential } from '../verdict/native-credential.ts'
 import type { Account, World } from '../world.ts'
 import { readCheckRequest } from './check-request.ts'
-import { createAllowEncoder, encodeVerdict } from './check-response.ts'
+import { type AllowParts, createAllowEncoder, encodeVerdict } from './check-response.ts'
 
 /** All that an audit record may be made of; it chooses fields, it never scrubs. */
 export interface Decided {
@@ -219,17 +219,20 @@ function answer(
     return encodeVerdict(denyAnswer(decision, decisionId, grpcCaller), metadataOf(decision, decisionId, revision))
   }
   const { grant } = decision
-  if (token !== undefined) return encodeVerdict(egressAnswer(grant, decisionId, token), metadataOf(decision, decisionId, revision))
-  const remove = otherProxyHeaders(inbound?.headers ?? new Map())
-  const build = (id: string) => ({
-    answer: allowAnswer(grant, id, account.dialect?.credentialHeaders ?? [], { set: nativeHeaders(place, credential), remove }),
+  const remove = token === undefined ? otherProxyHeaders(inbound?.headers ?? new Map()) : []
+  const native = { set: nativeHeaders(place, credential), remove }
+  const parts = { decisionId, token }
+  const build = ({ decisionId: id, token: vouched }: AllowParts) => ({
+    answer:
+      vouched === undefined ? allowAnswer(grant, id, account.dialect?.credentialHeaders ?? [], native) : egressAnswer(grant, id, vouched),
     metadata: metadataOf(decision, id, revision)
   })
   // Of these there are few, and no template.
   if (remove.length > 0 || grant.kind === 'shadow' || decision.judged !== undefined)
-    return encodeVerdict(build(decisionId).answer, metadataOf(decision, decisionId, revision))
+    return encodeVerdict(build(parts).answer, metadataOf(decision, decisionId, revision))
   const tenant = tenantOfGrant(grant) ?? ''
-  return encodeAllow(grant.caller, { tenant, revision, database: account.database ?? '', place, credential }, decisionId, build)
+  const kind = { tenant, revision, database: account.database ?? '', place, credential, tokenChars: token?.length ?? 0 }
+  return encodeAllow(grant.caller, kind, parts, build)
 }
 
 function nativeHeaders(place: string | undefined, credential: NativeCredential | undefined): readonly HeaderPair[] {

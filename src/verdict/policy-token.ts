@@ -18,6 +18,8 @@ export interface PolicyTokenSigner {
   readonly issuer: string
   readonly key: KeyObject
   readonly hash: 'sha256' | 'sha384'
+  /** Of an ECDSA key: bytes of one of the two numbers of its signatures; 0 for RSA. */
+  readonly numberBytes: number
   /** The encoded header: the same for every token of one SVID. */
   readonly header: string
 }
@@ -39,17 +41,19 @@ export function policyTokenSigner({ id, certificates, key }: SigningSvid): Polic
   const header = base64url({ alg: algorithm.alg, typ: POLICY_TOKEN_TYPE, x5c })
   if (header.length > POLICY_TOKEN_CHARS_MAX - CLAIMS_CHARS)
     return { ok: false, because: `The certificates of our SVID are too long for a policy token (${header.length} characters).` }
-  return { ok: true, signer: { issuer: id.text, key, hash: algorithm.hash, header } }
+  return { ok: true, signer: { issuer: id.text, key, hash: algorithm.hash, numberBytes: algorithm.numberBytes, header } }
 }
 
-function algorithmOf(key: KeyObject): { readonly alg: string; readonly hash: PolicyTokenSigner['hash'] } | undefined {
+function algorithmOf(
+  key: KeyObject
+): { readonly alg: string; readonly hash: PolicyTokenSigner['hash']; readonly numberBytes: number } | undefined {
   switch (kindOf(key)) {
     case 'prime256v1':
-      return { alg: 'ES256', hash: 'sha256' }
+      return { alg: 'ES256', hash: 'sha256', numberBytes: 32 }
     case 'secp384r1':
-      return { alg: 'ES384', hash: 'sha384' }
+      return { alg: 'ES384', hash: 'sha384', numberBytes: 48 }
     case 'rsa':
-      return { alg: 'RS256', hash: 'sha256' }
+      return { alg: 'RS256', hash: 'sha256', numberBytes: 0 }
     default:
       return undefined
   }
@@ -95,9 +99,27 @@ export function mintPolicyToken(grant: AnyGrant, signer: PolicyTokenSigner, fact
     exp: iat + POLICY_TOKEN_SECONDS_MAX
   }
   const input = `${signer.header}.${base64url(claims)}`
-  // Of ECDSA, the two numbers side by side (RFC 7518 §3.4).
-  const signature = sign(signer.hash, Buffer.from(input), { key: signer.key, dsaEncoding: 'ieee-p1363' })
-  return `${input}.${signature.toString('base64url')}`
+  const signature = sign(signer.hash, Buffer.from(input, 'latin1'), signer.key)
+  return `${input}.${(signer.numberBytes === 0 ? signature : twoNumbers(signature, signer.numberBytes)).toString('base64url')}`
+}
+
+/**
+ * An Ecdsa-Sig-Value of OpenSSL (DER, RFC 3279 §2.2.3) as JWS has it: its two numbers side by side, equally long (RFC 7518 §3.4). Node
+ * can do this too, and takes as long for it as for the signature.
+ * @param bytes of each number; below 128 in all, so that no length takes two bytes
+ */
+function twoNumbers(der: Buffer, bytes: number): Buffer {
+  const both = Buffer.alloc(2 * bytes)
+  const lengthOfR = der[3] ?? 0
+  place(der, 4, lengthOfR, both, bytes)
+  place(der, 6 + lengthOfR, der[5 + lengthOfR] ?? 0, both, 2 * bytes)
+  return both
+}
+
+/** A number of `length` bytes at `at`, perhaps with a zero before it, so that it ends before `end`. */
+function place(der: Buffer, at: number, length: number, into: Buffer, end: number): void {
+  const start = der[at] === 0 ? at + 1 : at
+  der.copy(into, end - (at + length - start), start, at + length)
 }
 
 function base64url(value: object): string {

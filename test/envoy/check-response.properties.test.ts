@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AnyGrant, Decision } from '../../src/core/decision.ts'
 import { DENIALS, type DenyKind, type DenyReason } from '../../src/core/deny-reason.ts'
-import { createAllowEncoder, encodeVerdict } from '../../src/envoy/check-response.ts'
+import { type AllowParts, createAllowEncoder, encodeVerdict } from '../../src/envoy/check-response.ts'
 import { allowAnswer, denyAnswer, egressAnswer, metadataOf } from '../../src/verdict/answer.ts'
 import { runs } from '../fuzz/runs.ts'
 import { callerOf, callOf, targetOf } from '../support/grants.ts'
@@ -88,20 +88,43 @@ describe('every answer that can be built', () => {
     expect(KNOWN_CODES.has(0)).toBe(false)
   })
 
+  const token = fc.stringMatching(/^[A-Za-z0-9_-]{1,90}\.[A-Za-z0-9_-]{1,30}\.[A-Za-z0-9_-]{86}$/)
+
   it('so for an allow that is copied from the one before', () => {
     const encode = createAllowEncoder()
     fc.assert(
-      fc.property(grant, fc.oneof(fc.uuid(), text), fc.constantFrom('a', 'b'), headers, (one, id, revision, set) => {
-        const decision: Decision = { verdict: 'allow', grant: one }
-        const kind = { tenant: 'acme', revision, database: 'demo', place: undefined, credential: undefined }
-        const build = (shownId: string) => ({
-          answer: allowAnswer(one, shownId, [], { set, remove: [] }),
-          metadata: metadataOf(decision, shownId, revision)
-        })
-        const bytes = encode(caller, kind, id, build)
-        expectSays(bytes, decision)
-        expect(CheckResponse.decode(bytes).dynamicMetadata).toMatchObject({ policy_revision: revision })
-      }),
+      fc.property(
+        grant,
+        fc.oneof(fc.uuid(), text),
+        fc.constantFrom('a', 'b'),
+        headers,
+        fc.option(token),
+        (one, id, revision, set, vouched) => {
+          const decision: Decision = { verdict: 'allow', grant: one }
+          const parts = { decisionId: id, token: vouched ?? undefined }
+          const kind = {
+            tenant: 'acme',
+            revision,
+            database: 'demo',
+            place: undefined,
+            credential: undefined,
+            tokenChars: vouched?.length ?? 0
+          }
+          const build = (shown: AllowParts) => ({
+            answer:
+              shown.token === undefined
+                ? allowAnswer(one, shown.decisionId, [], { set, remove: [] })
+                : egressAnswer(one, shown.decisionId, shown.token),
+            metadata: metadataOf(decision, shown.decisionId, revision)
+          })
+          const bytes = encode(caller, kind, parts, build)
+          expectSays(bytes, decision)
+          const sent = CheckResponse.decode(bytes).okResponse?.headers.map(({ header }) => [header?.key, header?.value])
+          expect(sent).toContainEqual(['x-vecauthz-decision', id])
+          if (vouched !== null) expect(sent).toContainEqual(['x-vecauthz-policy-token', vouched])
+          expect(CheckResponse.decode(bytes).dynamicMetadata).toMatchObject({ policy_revision: revision })
+        }
+      ),
       runs(300)
     )
   })

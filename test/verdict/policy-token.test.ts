@@ -1,3 +1,4 @@
+import { createPublicKey, verify } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { Grant, ProbeGrant } from '../../src/core/decision.ts'
 import { verifyPolicyToken } from '../../src/identity/policy-token.ts'
@@ -47,6 +48,7 @@ function signerOf(svid: Pick<Svid, 'chain' | 'key'>) {
   if (!made.ok) throw new Error(made.because)
   return made.signer
 }
+const publicOf = ({ key }: Pick<Svid, 'key'>) => createPublicKey(key)
 const jsonOf = (token: string, part: 0 | 1): unknown => JSON.parse(Buffer.from(token.split('.')[part] ?? '', 'base64url').toString())
 
 describe('minting a policy token', () => {
@@ -58,6 +60,26 @@ describe('minting a policy token', () => {
     const token = mintPolicyToken(grant, signerOf(svid), facts())
     expect(jsonOf(token, 0)).toMatchObject({ alg, typ: 'vecauthz-policy+jwt' })
     expect(verifyPolicyToken(token, CHECK, createPolicyIssuerCache())).toMatchObject({ ok: true, token: { tenant: 'acme', act: 'search' } })
+  })
+
+  it.each([
+    ['ES256', egress],
+    ['ES384', egress384]
+  ] as const)('its two numbers by %s are in their places, also the short ones', (_, svid) => {
+    const signer = signerOf(svid)
+    let short = 0
+    for (let at = 0; at < 700; at++) {
+      const token = mintPolicyToken(grant, signer, facts())
+      const cut = token.lastIndexOf('.')
+      const signature = Buffer.from(token.slice(cut + 1), 'base64url')
+      const half = signature.length / 2
+      if (signature[0] === 0 || signature[half] === 0) short++
+      expect(verify(signer.hash, Buffer.from(token.slice(0, cut)), { key: publicOf(svid), dsaEncoding: 'ieee-p1363' }, signature)).toBe(
+        true
+      )
+    }
+    // One in 128 has a number that begins with a zero byte: none among 700 would be a chance of 1 in 240.
+    expect(short).toBeGreaterThan(0)
   })
 
   it('says what was granted, to whom, and for thirty seconds', () => {
