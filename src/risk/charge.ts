@@ -7,10 +7,11 @@ import type { AnyGrant } from '../core/decision.ts'
 import type { DenyReason } from '../core/deny-reason.ts'
 import type { Charge, Memory } from '../core/memory.ts'
 import type { BudgetDocument } from '../core/policy-document.ts'
+import type { RateFacts } from '../core/risk.ts'
 import type { FurtherBudgets, Pace } from '../core/risk-rules.ts'
 import { collectionKey, keysOf, operationKey, tenantKey } from './budget-keys.ts'
 import { costOf, SMALL_BODY_BYTES } from './price.ts'
-import { admit, type RateFacts, rateFacts } from './rate.ts'
+import { admit, rateFacts } from './rate.ts'
 
 interface Unpaid {
   readonly ok: false

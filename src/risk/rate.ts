@@ -4,6 +4,7 @@
  *
  * In any window of t seconds the admitted cost is at most burst + perSecond × t.
  */
+import type { RateFacts } from '../core/risk.ts'
 import type { Pace } from '../core/risk-rules.ts'
 
 export type Admission =
@@ -29,17 +30,6 @@ export function admit(tat: number | undefined, now: number, cost: number, budget
   // A microsecond of slack, so that rounding of `burst` whole calls does not refuse the last of them.
   if (early <= 0.001 || start === now) return { kind: 'admitted', tat: next }
   return { kind: 'wait', retryAfterMs: Math.ceil(Math.min(early, start - now)) }
-}
-
-/** What is left of a budget, for the headers of draft-ietf-httpapi-ratelimit-headers (`q`, `w`, `r`, `t`). */
-export interface RateFacts {
-  /** Quota of a window: the burst. */
-  readonly limit: number
-  /** Seconds in which an empty budget fills. */
-  readonly windowSeconds: number
-  readonly remaining: number
-  /** Seconds until all of it is there again. */
-  readonly resetSeconds: number
 }
 
 export function rateFacts(tat: number | undefined, now: number, budget: Pace, share = 1): RateFacts {
