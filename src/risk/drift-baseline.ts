@@ -14,6 +14,8 @@ import { NORM_FLOATS } from './drift-score.ts'
 
 /** Text of a baseline of 80 centroids is about 25 kB. */
 const EXPORT_CHARS_MAX = 65_536
+/** A projection is 64 × 384 floats in base64. */
+const TEXT_CHARS_MAX = 262_144
 const NAME_CHARS_MAX = 1024
 
 /**
@@ -150,11 +152,11 @@ function readCounts(value: unknown, centroids: number): BaselineCounts {
   return counts
 }
 
-function fail(because: string): never {
+export function fail(because: string): never {
   throw new RangeError(because)
 }
 
-function readObject<Key extends string>(value: unknown, keys: readonly Key[], name: string): Record<Key, unknown> {
+export function readObject<Key extends string>(value: unknown, keys: readonly Key[], name: string): Record<Key, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return fail(`${name} is not an object`)
   const found = Object.keys(value)
   const missing = keys.find((key) => !found.includes(key))
@@ -163,20 +165,20 @@ function readObject<Key extends string>(value: unknown, keys: readonly Key[], na
   return value as Record<Key, unknown>
 }
 
-function readText(value: unknown, name: string): string {
-  return typeof value === 'string' && value.length <= EXPORT_CHARS_MAX ? value : fail(`${name} is not a text`)
+export function readText(value: unknown, name: string): string {
+  return typeof value === 'string' && value.length <= TEXT_CHARS_MAX ? value : fail(`${name} is not a text`)
 }
 
-function readName(value: unknown, name: string): string {
+export function readName(value: unknown, name: string): string {
   const text = readText(value, name)
   return text.length > 0 && text.length <= NAME_CHARS_MAX ? text : fail(`${name} is empty or too long`)
 }
 
-function readNumber(value: unknown, name: string): number {
+export function readNumber(value: unknown, name: string): number {
   return typeof value === 'number' && value >= 0 ? value : fail(`${name} is not a number from 0 on`)
 }
 
-function readArray(value: unknown, name: string, length: number | undefined, bytesEach: number): ArrayBuffer {
+export function readArray(value: unknown, name: string, length: number | undefined, bytesEach: number): ArrayBuffer {
   const text = readText(value, name)
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) return fail(`${name} is not base64`)
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))
@@ -185,7 +187,7 @@ function readArray(value: unknown, name: string, length: number | undefined, byt
 }
 
 /** Every machine that Node 24 runs on is little-endian. */
-function toBase64(array: Int8Array | Uint32Array | Float32Array): string {
+export function toBase64(array: Int8Array | Uint32Array | Float32Array): string {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
   let text = ''
   for (const byte of bytes) text += String.fromCharCode(byte)
