@@ -12,6 +12,8 @@ export interface Caller {
   readonly evidence: 'x509-svid' | 'jwt-svid'
   /** End of the evidence's validity, milliseconds since the epoch. */
   readonly notAfter: number
+  /** `notBefore` of the certificate, milliseconds since the epoch; undefined for a JWT-SVID, of which a workload gets a new one for every call. */
+  readonly issuedAt: number | undefined
   /** Serial number of the leaf, lower-case hex; of a JWT-SVID's carrier, where a certificate came with it. */
   readonly serial: string | undefined
   /** `jti` of a JWT-SVID. */
@@ -40,6 +42,10 @@ export interface Subject {
   readonly expiresAt: number
   readonly tokenId: string | undefined
   readonly provenAt: number
+  /** `auth_time`, when the user last authenticated, milliseconds since the epoch; undefined where the token does not say. */
+  readonly authTime: number | undefined
+  /** `acr`: how. */
+  readonly acr: string | undefined
 }
 
 /** Who may vouch for end users, as the policy says it. */

@@ -83,6 +83,7 @@ function identifyToken(
       id,
       evidence: 'jwt-svid',
       notAfter: expiresAt,
+      issuedAt: undefined,
       serial: peer?.serial,
       tokenId,
       carrier,

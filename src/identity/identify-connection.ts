@@ -43,7 +43,8 @@ export function identifyConnection(
   if (!judged.ok) return refuse(judged.kind, `${judged.rule}: ${judged.detail}`)
   const { id, serial, leaf, notBefore, notAfter } = judged
   const none = { tokenId: undefined, carrier: undefined, subject: undefined }
-  const caller = { id, evidence: 'x509-svid', notAfter: leaf.notAfter, serial, provenAt: now, ...none } as unknown as Caller
+  const dates = { notAfter: leaf.notAfter, issuedAt: leaf.notBefore }
+  const caller = { id, evidence: 'x509-svid', ...dates, serial, provenAt: now, ...none } as unknown as Caller
   cache.proven.set(connection, { caller, from: notBefore, until: notAfter })
   return accept(caller)
 }

@@ -110,9 +110,9 @@ function prove(certificate: string, xfcc: string | undefined, trust: TrustBundle
   if (element?.element.uri.some((uri) => uri !== id.text) === true) {
     return no(refuse('identity-conflict', `P-4: XFCC has a URI that is not ${id.text}, the ID of the certificate`))
   }
-  const { notAfter } = judged.leaf
+  const { notAfter, notBefore: issuedAt } = judged.leaf
   const none = { tokenId: undefined, carrier: undefined, subject: undefined }
-  const caller = { id, evidence: 'x509-svid', notAfter, serial, provenAt: now, ...none } as unknown as Caller
+  const caller = { id, evidence: 'x509-svid', notAfter, issuedAt, serial, provenAt: now, ...none } as unknown as Caller
   return { from: judged.notBefore - CLOCK_SKEW_MS, until: judged.notAfter, verdict: accept(caller) }
 }
 

@@ -16,6 +16,6 @@ interface RecordedProof {
 
 /** @param at when it was proven, milliseconds since the epoch */
 export function recordedCaller({ id, evidence, serial, tokenId, carrier, user }: RecordedProof, at: number): Caller {
-  const subject: Subject | undefined = user && { ...user, actors: [], expiresAt: at, provenAt: at }
-  return { id, evidence, notAfter: at, serial, tokenId, carrier, provenAt: at, subject } as unknown as Caller
+  const subject: Subject | undefined = user && { ...user, actors: [], expiresAt: at, provenAt: at, authTime: undefined, acr: undefined }
+  return { id, evidence, notAfter: at, issuedAt: undefined, serial, tokenId, carrier, provenAt: at, subject } as unknown as Caller
 }

@@ -35,6 +35,8 @@ export interface SubjectClaims {
   readonly tokenId: string | undefined
   readonly tenants: readonly string[]
   readonly actors: readonly string[]
+  readonly authTime: number | undefined
+  readonly acr: string | undefined
 }
 
 /** Printable ASCII, as OpenID Connect Core §2 has it for `sub`. */
@@ -62,7 +64,10 @@ export function readSubjectClaims(claims: JsonObject, issuer: SubjectIssuer, cal
   if (named === undefined || named.length > TENANTS_MAX)
     return fault('U-13', `its ${issuer.tenantClaim} is not a text or an array of texts`)
   const tenants = named.filter((tenant) => issuer.tenants.has(tenant))
-  return { ok: true, id: sub, expiresAt, notBefore, tokenId: jti, tenants, actors: actors.before }
+  // Only an answer to a step-up needs them, and what cannot be read is none.
+  const acr = claims.get('acr')
+  const when = { authTime: instant(claims.get('auth_time')), acr: typeof acr === 'string' ? acr : undefined }
+  return { ok: true, id: sub, expiresAt, notBefore, tokenId: jti, tenants, actors: actors.before, ...when }
 }
 
 function textsOf(value: Json | undefined): readonly string[] | undefined {

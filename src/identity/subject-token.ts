@@ -52,8 +52,8 @@ export function verifySubjectToken(token: string, { issuers, keysOf, caller, now
   // Asked so that a time which is no number refuses.
   if (!(now < claims.expiresAt + leewayMs)) return { ...fault('U-8', 'it has expired'), kind: 'expired' }
   if (!(now >= (claims.notBefore ?? 0) - leewayMs)) return invalid(fault('U-9', 'it is not valid yet'))
-  const { id, actors, tenants, expiresAt, tokenId } = claims
-  return { ok: true, subject: { issuer: issuer.issuer, id, actors, tenants, expiresAt, tokenId, provenAt: now } }
+  const { id, actors, tenants, expiresAt, tokenId, authTime, acr } = claims
+  return { ok: true, subject: { issuer: issuer.issuer, id, actors, tenants, expiresAt, tokenId, provenAt: now, authTime, acr } }
 }
 
 function invalid({ rule, detail }: Fault): SubjectVerdict {

@@ -65,6 +65,7 @@ describe('who is believed', () => {
         id: { trustDomain: 'vec.test', path: '/ns/acme/agent/support', text: ID },
         evidence: 'x509-svid',
         notAfter: NOW + HOUR,
+        issuedAt: expect.any(Number),
         serial: expect.stringMatching(/^[0-9a-f]+$/),
         provenAt: NOW,
         tokenId: undefined,
