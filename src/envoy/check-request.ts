@@ -184,12 +184,19 @@ function readHeader(from: Walk, draft: Draft): boolean {
     if (number === 1) name = headerName(from.bytes, start, end)
     else if (number === 2 || number === 3) {
       if (end - start > XFCC_BYTES_MAX) return fail(draft, 'call-too-large', 'a header is too long')
-      if (end > start) value = shortText(from.bytes, start, end)
+      if (end > start) value = isSecret(name) ? from.bytes.toString('latin1', start, end) : shortText(from.bytes, start, end)
     }
   }
   if (from.broken) return false
   return keepHeader(name, value, draft)
 }
+
+/** What must not be remembered, nor be worth it: a token is another one with each call, and a key is nobody's to keep. */
+function isSecret(name: string | undefined): boolean {
+  return name === undefined || SECRETS.has(name) || name.endsWith('-token')
+}
+
+const SECRETS = new Set(['authorization', 'proxy-authorization', 'cookie', 'api-key', 'x-api-key'])
 
 function keepHeader(name: string | undefined, value: string, draft: Draft): boolean {
   const { headers } = draft
