@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'world.ts': ['core', 'identity', 'databases', 'policy'],
   'vouched.ts': ['core', 'identity', 'policy', 'world.ts'],
   'settle.ts': ['core', 'identity', 'policy', 'risk', 'world.ts'],
+  'risk-stage.ts': ['core', 'risk', 'state'],
   'authorize.ts': ['core', 'identity', 'policy', 'risk', 'settle.ts', 'vouched.ts', 'world.ts'],
   envoy: ['core', 'verdict', 'authorize.ts', 'world.ts'],
   // Commands ask the same rulebooks and the same policy that judge a call, so that their answers are the server's.

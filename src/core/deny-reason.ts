@@ -5,6 +5,8 @@
  * A caller sees the sentence, an optional remedy and the decision id. The facts (`because`) go to the audit record only.
  */
 
+import type { StepUp } from './risk.ts'
+
 export interface DenyRow {
   /** HTTP status of the denial. */
   readonly http: number
@@ -112,6 +114,8 @@ export interface DenyReason {
   readonly remedy?: string
   /** Of what somebody else must say yes to before the call can pass. */
   readonly requestId?: string
+  /** Of the step-up that is open. */
+  readonly stepUp?: StepUp
 }
 
 /** A value, or the first reason why there is none. */

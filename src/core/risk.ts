@@ -3,7 +3,7 @@
  * one role has it, gateway or index; at egress there is none.
  */
 import type { Caller } from './caller.ts'
-import type { AnyGrant } from './decision.ts'
+import type { Grant } from './decision.ts'
 import type { DenyReason } from './deny-reason.ts'
 import type { BudgetDocument } from './policy-document.ts'
 import type { FurtherBudgets, MonitoringRule, RiskRules } from './risk-rules.ts'
@@ -27,6 +27,8 @@ export interface RiskCall {
   /** Names this check and its repeats (Envoy's SVID and `http.id`); empty when it cannot be named, then each one counts. */
   readonly check: string
   readonly decisionId: string
+  /** Nothing is raised and nothing ends; what would be refused is said all the same. */
+  readonly shadow: boolean
   /** ms since the epoch. */
   readonly now: number
 }
@@ -92,10 +94,9 @@ export interface Risk {
   readonly prove: (call: RiskCall) => boolean
   /**
    * Looks at a granted and paid call, adds up and raises. Once however often Envoy asks: a repeat gets the same judgement.
-   * @param bytes length of the body
-   * @param shadow nothing is raised; what would be is in the refusal all the same
+   * @param database its id
    */
-  readonly observe: (grant: AnyGrant, call: RiskCall, database: string, bytes: number, shadow: boolean) => Judgement
+  readonly observe: (grant: Grant, call: RiskCall, database: string, body: Uint8Array | undefined) => Judgement
   /**
    * A denial of a proven identity, which may raise its standing; once however often Envoy asks.
    * @param target what was asked for, in words of its own: the same words are the same thing

@@ -1,27 +1,17 @@
 /** What was learnt and approved, as the decision's risk stage asks for it: look-ups in memory. Types only. */
-import type { BaselineKey, DriftCall, DriftVerdict } from '../core/drift.ts'
+import type { BaselineKey } from '../core/drift.ts'
 import type { BurstTally } from './burst-learning.ts'
-import type { ReadyBaseline } from './drift-ready.ts'
+import type { BaselineBook } from './drift-book.ts'
 import type { Signals } from './monitoring.ts'
 import type { ReadySequence } from './sequence.ts'
 
-/** What an agent type does in a collection. */
-export interface KnownBaseline {
-  /** Its own, or its parent's while it has too few bursts. */
-  readonly ready: ReadyBaseline
-  /** Exposure budget of a day, in records; undefined: none was learnt. */
-  readonly daily: number | undefined
-}
-
 export interface Learnt {
-  /** undefined: nothing is approved yet, so drift is not judged. `collection`: see `collectionName` in risk/places.ts. */
-  readonly baselineOf: (key: BaselineKey) => KnownBaseline | undefined
-  /**
-   * A similarity search of a workload, after it was judged: for drafts, probation and counts.
-   * @param verdict undefined where nothing is approved yet
-   * @param good whether the workload stands normal, before and after it: nobody else teaches
-   */
-  readonly noteQueries: (key: BaselineKey, workload: string, call: DriftCall, verdict: DriftVerdict | undefined, good: boolean) => void
+  /** `BaselineKey.collection` is what `collectionName` in risk/places.ts says. */
+  readonly book: BaselineBook
+  /** Exposure budget of a day, in records; undefined: none is known yet, and nothing is refused for it. */
+  readonly dailyOf: (key: BaselineKey) => number | undefined
+  /** What a workload was shown on a day that is over, in records: what the budget is learnt from. */
+  readonly noteDay: (key: BaselineKey, records: number) => void
   readonly sequenceOf: (agentType: string) => ReadySequence | undefined
   /** Changed in place as calls are admitted; undefined: budgets are not learnt. */
   readonly tallyOf: (agentType: string) => BurstTally | undefined

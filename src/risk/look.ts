@@ -1,0 +1,203 @@
+/** What one granted call shows: how far its queries are from what its agent type searches for, and how much of the data they may see. */
+
+import type { Grant } from '../core/decision.ts'
+import type { DenyReason } from '../core/deny-reason.ts'
+import type { DriftCall, DriftThresholds, DriftVerdict } from '../core/drift.ts'
+import type { ExposureQuery } from '../core/exposure.ts'
+import type { Learning, RiskCall } from '../core/risk.ts'
+import { type Evidence, type Place, subjectKey } from '../core/standing.ts'
+import type { Alarm } from '../core/standings.ts'
+import type { ResolvedTarget, VectorCall } from '../core/vector-call.ts'
+import { collectionKey, keysOf } from './budget-keys.ts'
+import { observe } from './drift-observe.ts'
+import type { ReadyBaseline } from './drift-ready.ts'
+import { exposureCost, exposurePace, spend } from './exposure.ts'
+import { driftAlarm } from './ladder.ts'
+import type { Learnt } from './learnt.ts'
+import { collectionName } from './places.ts'
+import { noteDecision, type PlaceState, placeOf, seedExposure, trackOf, type WorkloadState } from './workload-state.ts'
+
+/** Collections of one call whose baselines are asked; what goes to more counts as unseen. */
+const TARGETS_MAX = 8
+const DAY_MS = 86_400_000
+/** Where no budget is known, what is shown is counted all the same. */
+const UNBOUNDED = Number.MAX_SAFE_INTEGER
+const NO_CELLS = new Int16Array(0)
+/** Bytes at each end of a body in which a filter, limit or offset is looked for. */
+const REST_BYTES = 128
+
+/** What is found out about a call, over its collections. */
+export interface Seen {
+  score: number
+  vectors: 'none' | 'seen' | 'unseen'
+  learning: Learning
+  readonly alarms: Alarm[]
+  /** The exposure budget is spent. */
+  refusal: DenyReason | undefined
+  retryAfterMs: number | undefined
+  /** To be done for workloads that stand normal. */
+  readonly learn: (() => void)[]
+  /** To be done for those, and for one that has just been vouched for. */
+  readonly propose: (() => void)[]
+}
+
+export interface Looking {
+  readonly grant: Grant
+  readonly call: RiskCall
+  readonly database: string
+  readonly body: Uint8Array | undefined
+  readonly learnt: Learnt
+  readonly shared: boolean
+}
+
+/** Changes `state` and `seen` in place. */
+export function look(state: WorkloadState, its: Looking, seen: Seen): void {
+  const { operation, shape } = its.grant.call
+  const isRead = operation === 'read' || operation === 'export'
+  if (operation !== 'search' && !isRead) return
+  const { vectors } = shape
+  // Who reads by id or scrolls shows no vector, and may see something new with each call.
+  const unseen = operation === 'search' ? Math.max(0, shape.queries - vectors.length) : 1
+  const query: DriftCall = { vectors: isRead ? [] : vectors, unseen, rest: restOf(its.body, shape.topK), at: its.call.now }
+  seen.vectors = unseen > 0 || query.vectors.length === 0 ? 'unseen' : 'seen'
+  const { agentType } = its.call
+  if (agentType === undefined) return
+  const { targets } = its.grant
+  for (let at = 0; at < targets.length && at < TARGETS_MAX; at++) lookAt(state, its, agentType, targets[at] as ResolvedTarget, query, seen)
+  if (targets.length > TARGETS_MAX) seen.vectors = 'unseen'
+}
+
+function lookAt(state: WorkloadState, its: Looking, agentType: string, target: ResolvedTarget, query: DriftCall, seen: Seen): void {
+  const { grant, call, database, learnt } = its
+  const { tenant } = grant
+  const name = collectionKey(keysOf(call.caller), database, target)
+  if (name === undefined) return
+  const place = placeOf(state, name, agentType, () => ({
+    key: { tenant, agentType, collection: collectionName(database, target) ?? '' },
+    place: { tenant, agentType, database, collection: target.collection.kind === 'name' ? target.collection.name : '' }
+  }))
+  const { vectors } = query
+  const ready = learnt.book.of(place.key, 'dense', grant.call.shape.dimensions)
+  let cells: Int16Array = NO_CELLS
+  if (ready === undefined) {
+    if (seen.learning === 'none') seen.learning = 'learning'
+    if (vectors.length > 0) seen.learn.push(() => learnt.book.learn(place.key, call.caller.id.text, query))
+  } else {
+    seen.learning = 'judging'
+    const verdict = drift(state, its, place, ready, query, seen)
+    cells = verdict.cells
+    const { outliers } = verdict
+    if (outliers.length > 0) seen.propose.push(() => learnt.book.propose(ready, call.caller.id.text, outliers, query.at))
+  }
+  // Before there are neighbourhoods, each query would count as new ground, and what is needed in a day would be learnt too high.
+  if (ready === undefined && learnt.dailyOf(place.key) === undefined) return
+  expose(state, its, place, cells, (query.unseen ?? 0) + vectors.length - cells.length, seen)
+}
+
+function drift(state: WorkloadState, its: Looking, place: PlaceState, ready: ReadyBaseline, query: DriftCall, seen: Seen): DriftVerdict {
+  const { call, shared } = its
+  const thresholds: DriftThresholds = call.policy.risk.drift
+  const track = trackOf(state, place, ready.baseline, thresholds, shared)
+  const { verdict } = observe(ready, track.drift, query, thresholds)
+  seen.score = Math.max(seen.score, verdict.score)
+  if (verdict.tier === 'normal') return verdict
+  noteDecision(track, call.decisionId)
+  const figures: Record<string, number> = { score: verdict.score, novelty: verdict.novelty, coherence: verdict.coherence }
+  for (const { channel, evidence } of verdict.causes.slice(0, 3)) figures[channel] = evidence
+  const alarm = driftAlarm(verdict, {
+    ...withSubject(place.place, call),
+    decisionIds: [...track.decisions],
+    says: driftSays(verdict),
+    figures
+  })
+  if (alarm !== undefined) seen.alarms.push(alarm)
+  return verdict
+}
+
+function driftSays({ novelty, coherence, causes, top }: DriftVerdict): string {
+  const named = causes.slice(0, 3).map(({ channel, evidence, rate }) => `${channel} ${figure(evidence)} (r ${figure(rate)})`)
+  const heaviest = top.map(({ centroid, z, p, why }) =>
+    why === undefined ? `centroid ${centroid}, z ${z.map(figure).join(' ')}, p ${p.map(figure).join(' ')}` : `a query with ${why}`
+  )
+  return `novelty ${figure(novelty)}, coherence ${figure(coherence)}: ${named.join(', ')}; heaviest: ${heaviest.join('; ')}`
+}
+
+function figure(value: number): string {
+  return String(Number(value.toPrecision(3)))
+}
+
+function expose(state: WorkloadState, its: Looking, place: PlaceState, cells: Int16Array, unseen: number, seen: Seen): void {
+  const { call, learnt } = its
+  const query = exposed(its.grant.call, cells, unseen)
+  const { exposure } = place
+  const daily = learnt.dailyOf(place.key)
+  if (daily !== undefined) seedExposure(state, exposure, daily, call.now)
+  const most = exposurePace(daily ?? UNBOUNDED).burst
+  const cost = exposureCost(exposure, query, call.now)
+  if (cost > most) {
+    // Refused for its size alone: nothing is seen, and trying again is no sign of anything.
+    if (daily !== undefined) seen.refusal ??= tooMuch(cost, most)
+    return
+  }
+  const spent = spend(exposure, query, daily ?? UNBOUNDED, call.now)
+  if (spent.kind === 'admitted') {
+    noteShown(its, place, cost)
+    return
+  }
+  const says = `the exposure budget of ${figure(daily ?? 0)} records a day is spent, for time ${spent.times} within a day`
+  seen.refusal ??= { kind: 'rate-exceeded', because: `${says}; the call may show ${figure(cost)}` }
+  seen.retryAfterMs ??= spent.kind === 'exhausted' ? spent.retryAfterMs : undefined
+  const level = spent.times > 1 ? 'quarantine' : 'slowed'
+  const evidence = {
+    ...withSubject(place.place, call),
+    decisionIds: [call.decisionId],
+    says,
+    figures: { daily: daily ?? 0, cost, times: spent.times }
+  }
+  seen.score = Math.max(seen.score, level === 'quarantine' ? 1 : 0.25)
+  seen.alarms.push({ level, cause: 'exposure', evidence })
+}
+
+function exposed({ operation, shape }: VectorCall, cells: Int16Array, unseen: number): ExposureQuery {
+  const topK = operation === 'search' ? shape.topK : Math.max(shape.topK, shape.records)
+  return { cells, unseen, topK, vectorsOut: shape.vectorsOut }
+}
+
+function tooMuch(cost: number, most: number): DenyReason {
+  const because = `it may show ${figure(cost)} records, and the exposure budget is never above ${figure(most)}`
+  const remedy = `Ask for fewer results, or for no raw vectors: one call can show at most ${Math.floor(most)} records here.`
+  return { kind: 'cost-exceeded', because, remedy }
+}
+
+/** The day's sum is told when the next one begins. */
+function noteShown({ call, learnt }: Looking, place: PlaceState, cost: number): void {
+  const day = Math.floor(call.now / DAY_MS)
+  if (day > place.day) {
+    if (place.shown > 0) learnt.noteDay(place.key, place.shown)
+    place.day = day
+    place.shown = 0
+  }
+  place.shown += cost
+}
+
+/** For the record: for whose data, and who stood behind it. */
+export function withSubject(place: Place | undefined, { caller: { subject } }: RiskCall): Pick<Evidence, 'place' | 'subject'> {
+  return {
+    ...(place === undefined ? {} : { place }),
+    ...(subject === undefined ? {} : { subject: subjectKey(subject.issuer, subject.id) })
+  }
+}
+
+/**
+ * What else decides the answer, as a digest: the ends of the body, where databases' clients write filter, limit and offset. With the same
+ * vector it is an exact repeat. FNV-1a.
+ */
+function restOf(body: Uint8Array | undefined, topK: number): number {
+  let hash = Math.imul(0x811c9dc5 ^ topK, 0x01000193)
+  if (body === undefined) return hash
+  hash = Math.imul(hash ^ body.length, 0x01000193)
+  const head = Math.min(REST_BYTES, body.length)
+  for (let at = 0; at < head; at++) hash = Math.imul(hash ^ (body[at] as number), 0x01000193)
+  for (let at = Math.max(head, body.length - REST_BYTES); at < body.length; at++) hash = Math.imul(hash ^ (body[at] as number), 0x01000193)
+  return hash
+}
