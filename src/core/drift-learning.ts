@@ -3,7 +3,7 @@
 /** Queries of a draft: enough for 64 neighbourhoods, and 1.6 MB. */
 export const DRAFT_QUERIES_MAX = 4096
 export const DRAFT_WORKLOADS_MAX = 1024
-/** Fewest queries of a baseline: eight for one neighbourhood, of which a quarter is held back at a time. */
+/** Fewest queries of a baseline: eight for one neighbourhood, of which some are held back at a time. */
 export const DRAFT_QUERIES_MIN = 16
 
 /** New neighbourhoods that nobody approved yet, of one version of a baseline. */

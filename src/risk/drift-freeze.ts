@@ -41,6 +41,8 @@ export interface FreezeOptions {
   readonly kernel: Kernel
 }
 
+/** Fewer have no fold to hold back. */
+const BURSTS_LEAST = 4
 /** Queries for one neighbourhood. */
 const QUERIES_PER_CENTROID = 8
 /** Pooled values count like so many queries of a centroid. */
@@ -54,9 +56,9 @@ export function freeze(draft: DriftDraft, options: FreezeOptions): Baseline {
   const { space, kernel, seed, version, frozenAt, background = NO_BACKGROUND } = options
   const material = materialOf(draft, space, kernel)
   const count = Math.min(CENTROIDS_MAX, Math.floor(material.queries / QUERIES_PER_CENTROID))
-  if (material.queries < DRAFT_QUERIES_MIN || material.bursts.length < FOLDS)
+  if (material.queries < DRAFT_QUERIES_MIN || material.bursts.length < BURSTS_LEAST)
     throw new RangeError(
-      `${material.queries} queries in ${material.bursts.length} bursts are too few: ${DRAFT_QUERIES_MIN} in ${FOLDS} at least`
+      `${material.queries} queries in ${material.bursts.length} bursts are too few: ${DRAFT_QUERIES_MIN} in ${BURSTS_LEAST} at least`
     )
   const distances = crossFit(draft, material, count, background.points, options)
   const ranges = rangesOf(material)
@@ -95,6 +97,7 @@ function crossFit(draft: DriftDraft, material: Material, count: number, backgrou
   // What was learnt after the space was fitted was held back from all.
   const folds = material.bursts.map(({ rows }, at) => (known ? draft.folds[rows[0] as number] : undefined) ?? (fresh[at] as number))
   for (let fold = 0; fold < FOLDS; fold++) {
+    if (!folds.includes(fold)) continue
     const held = known ? draft.held[fold] : undefined
     const own = held === undefined ? space : readySpace(held)
     const part = materialOf(draft, own, kernel)

@@ -15,6 +15,7 @@ import {
   type Baseline,
   DRIFT_THRESHOLDS,
   type DriftDraft,
+  HISTOGRAM_BINS,
   NOVELTY_BETS,
   type Points,
   SCORES,
@@ -118,11 +119,11 @@ describe('quality', { timeout: PATIENCE_MS }, () => {
     expect(product.alarmedStreams / product.streams).toBeLessThanOrEqual(PROMISED_SHARE)
   })
 
-  it('2: a sudden burst from a far department is found in nine runs of ten, half of them within 20 queries', () => {
+  it('2: a sudden burst from a far department is found in nine runs of ten, half of them within 15 queries', () => {
     const { far } = product.delays
     expect(far).toHaveLength(ATTACK_RUNS * world.agents.size)
     expect(far.filter(Number.isFinite).length / far.length).toBeGreaterThanOrEqual(0.9)
-    expect(middle(far)).toBeLessThanOrEqual(20)
+    expect(middle(far)).toBeLessThanOrEqual(15)
   })
 
   it('3: three times longer bursts, then pauses, cost nothing by novelty', () => {
@@ -223,7 +224,9 @@ describe('6: p-values', () => {
         }
         const p = pValues[score * SLOTS + slotOf(score, value, ranges)] as number
         const bin = ranges[2 * score + 1] as number
-        expect(p, `${SCORES[score]} ${value}`).toBeLessThanOrEqual(exact(value - 1.05 * bin))
+        // What lies beyond all that was learnt first is one bin.
+        const end = (ranges[2 * score] as number) + HISTOGRAM_BINS * bin
+        expect(p, `${SCORES[score]} ${value}`).toBeLessThanOrEqual(exact(Math.min(end, value) - 1.05 * bin))
         expect(p, `${SCORES[score]} ${value}`).toBeGreaterThanOrEqual(exact(value + 1.05 * bin))
       }
   })

@@ -75,9 +75,9 @@ describe('learning', () => {
     expect(burstsOf(draft).bursts).toHaveLength(2)
   })
 
-  it('holds back a quarter at a time, and of every task some, also where an agent goes round its tasks', () => {
+  it('holds back a twelfth at a time, and of every task some, also where an agent goes round its tasks', () => {
     const folds = foldsOf(Array.from({ length: 96 }, () => ({ workload: 0, rows: [] })))
-    for (let fold = 0; fold < FOLDS; fold++) expect(folds.filter((one) => one === fold).length).toBe(24)
+    for (let fold = 0; fold < FOLDS; fold++) expect(folds.filter((one) => one === fold).length).toBe(8)
     for (let task = 0; task < 12; task++) expect(new Set(folds.filter((_, at) => at % 12 === task)).size).toBeGreaterThan(1)
   })
 
