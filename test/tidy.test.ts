@@ -16,6 +16,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   verdict: ['core'],
   spire: ['core'],
   state: ['core'],
+  // What is learnt: arithmetic of risk, over folders of state.
+  learning: ['core', 'risk', 'state'],
   audit: ['core'],
   credentials: ['core'],
   config: ['core'],
