@@ -140,6 +140,40 @@ describe('at the index', () => {
     expect(await outcome(revoked.through(await revoked.issue('/acme/support'), search()))).toBe('identity-revoked')
   })
 
+  it('a token that is revoked by its jti', async () => {
+    let revoked = ''
+    const other = await pairOf({ indexPolicy: () => PAIR_POLICY + revoked })
+    const who = await other.issue('/acme/support')
+    const egress = await other.egress(who, search())
+    expect(await outcome(other.index(who, passed(search(), egress)))).toBe('allow')
+    revoked = `revoked: { token_ids: [${egress.record.decisionId}] }\n`
+    expect(await outcome(other.index(who, passed(search(), egress)))).toBe('identity-revoked')
+    expect(await outcome(other.through(who, search()))).toBe('allow')
+  })
+
+  it('a token for another operation than the index reads, though the request is the same', async () => {
+    const { record } = await pair.egress(svids.support, search())
+    const { decision, inbound } = record
+    if (decision.verdict !== 'allow' || inbound === undefined) throw new Error('refused')
+    const vouchedAs = (operation: 'search' | 'read') => {
+      const grant = { ...decision.grant, call: { ...decision.grant.call, operation } } as typeof decision.grant
+      const facts = {
+        grant,
+        judged: undefined,
+        inbound,
+        meaningHeaders: [],
+        revision: 'f00d',
+        decisionId: crypto.randomUUID(),
+        at: Date.now()
+      }
+      const token = pair.vouch(facts)
+      if (!token.ok) throw new Error(token.reason.because)
+      return search({ headers: [['x-vecauthz-policy-token', token.value]] })
+    }
+    expect(await outcome(pair.index(svids.support, vouchedAs('search')))).toBe('allow')
+    expect(await outcome(pair.index(svids.support, vouchedAs('read')))).toBe('token-mismatch')
+  })
+
   it('what changes something is done once, also under the same check; a read as often as it likes', async () => {
     const once = passed(write(), await pair.egress(svids.indexer, write()))
     expect(await outcome(pair.index(svids.indexer, { ...once, id: 'w1' }))).toBe('allow')

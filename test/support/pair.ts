@@ -3,7 +3,7 @@ import { CheckResponse } from '@envoyproxy/protos/auth'
 import type { SpentTokens } from '../../src/core/policy-token.ts'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import { chroma } from '../../src/databases/chroma.ts'
-import { createDecider, type Decided } from '../../src/envoy/decide.ts'
+import { createDecider, type Decided, type Vouch } from '../../src/envoy/decide.ts'
 import { createPolicyIssuerCache } from '../../src/identity/policy-token-issuer.ts'
 import { voucher } from '../../src/serve-role.ts'
 import { createSpentTokens } from '../../src/state/spent-tokens.ts'
@@ -30,7 +30,7 @@ export interface Answer {
 
 export interface PairOptions {
   readonly egressPolicy?: string
-  readonly indexPolicy?: string
+  readonly indexPolicy?: string | (() => string)
   readonly spent?: SpentTokens
   readonly now?: () => number
   readonly audience?: string
@@ -44,6 +44,8 @@ export interface Pair {
   readonly egress: (who: Svid, parts: CheckParts) => Promise<Answer>
   /** Asked by the Envoy of the index, whose TLS peer is `who`. */
   readonly index: (who: Svid, parts: CheckParts) => Promise<Answer>
+  /** As egress signs, for whatever one likes. */
+  readonly vouch: Vouch
   /** Both, one after the other: the second only if the first lets it pass. */
   readonly through: (who: Svid, parts: CheckParts) => Promise<Answer>
 }
@@ -73,21 +75,24 @@ export async function pairOf(options: PairOptions = {}): Promise<Pair> {
   const spent = options.spent ?? createSpentTokens()
   const indexWorld: World = {
     ...test.world,
-    policy: policyOf(options.indexPolicy ?? PAIR_POLICY),
     role: { kind: 'index', audience: AUDIENCE, leewayMs: 2_000, issuers: createPolicyIssuerCache(), spent },
     ...options.index
   }
   const svid = { id: idOf(EGRESS_ID), certificates: own.chain, key: own.key, notAfter: Date.now() + 1e9, notBefore: 0 }
   const vouch = voucher({ role: 'egress', audience: options.audience ?? AUDIENCE } as never, () => ({ svid }) as never)
+  const indexNow = (): World => {
+    const text = typeof options.indexPolicy === 'function' ? options.indexPolicy() : (options.indexPolicy ?? PAIR_POLICY)
+    return { ...indexWorld, policy: policyOf(text), ...options.index }
+  }
   const asker =
-    (world: World, role: 'egress' | 'index') =>
+    (world: () => World, role: 'egress' | 'index') =>
     async (who: Svid, parts: CheckParts): Promise<Answer> => {
       const records: Decided[] = []
       const decider = createDecider({
         now,
         tick: () => 0,
         newDecisionId: () => crypto.randomUUID(),
-        world: () => world,
+        world,
         credentials: () => undefined,
         vouch: role === 'egress' ? vouch : undefined,
         record: (one) => records.push(one) > 0,
@@ -102,13 +107,14 @@ export async function pairOf(options: PairOptions = {}): Promise<Pair> {
       const bytes = await decider.decide(checkRequest({ id: String(++checks), ...peer, ...parts }), asking)
       return answerOf(CheckResponse.decode(bytes), records[0] as Decided)
     }
-  const egress = asker(egressWorld, 'egress')
-  const index = asker(indexWorld, 'index')
+  const egress = asker(() => egressWorld, 'egress')
+  const index = asker(indexNow, 'index')
   const through = async (who: Svid, parts: CheckParts) => {
     const first = await egress(who, parts)
     return first.reason === 'allow' ? index(who, passed(parts, first)) : first
   }
-  return { test, issue, egress, index, through }
+  if (vouch === undefined) throw new Error('egress vouches for nothing')
+  return { test, issue, egress, index, through, vouch }
 }
 
 const INDEX_ENVOY = { ok: true, id: 'spiffe://demo.vecauthz.test/envoy/index' } as const
