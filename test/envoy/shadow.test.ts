@@ -2,9 +2,10 @@
 import { CheckResponse } from '@envoyproxy/protos/auth'
 import { describe, expect, it } from 'vitest'
 import { auditLine } from '../../src/audit/record.ts'
-import { isShadowed } from '../../src/core/deny-reason.ts'
+import { isShadowed, refuse } from '../../src/core/deny-reason.ts'
 import { createDecider, type Decided } from '../../src/envoy/decide.ts'
 import { createMemory } from '../../src/state/memory.ts'
+import type { World } from '../../src/world.ts'
 import { envoyPem, issueSvid } from '../support/ca.ts'
 import { type CheckParts, checkRequest } from '../support/check-request.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
@@ -20,7 +21,7 @@ const write: CheckParts = { path: `${PLACE}/add`, body: JSON.stringify({ ids: ['
 const svids = new Map<string, Awaited<ReturnType<typeof issueSvid>>>()
 let checks = 0
 
-async function ask(policy: string, path: string, parts: CheckParts, memory = createMemory()) {
+async function ask(policy: string, path: string, parts: CheckParts, memory = createMemory(), change: Partial<World> = {}) {
   const svid = svids.get(path) ?? (await issueSvid(test.root, { id: `spiffe://demo.vecauthz.test${path}` }))
   svids.set(path, svid)
   const records: Decided[] = []
@@ -28,7 +29,7 @@ async function ask(policy: string, path: string, parts: CheckParts, memory = cre
     now: Date.now,
     tick: () => 0,
     newDecisionId: () => 'aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee',
-    world: () => ({ ...test.world, memory, policy: policyOf(policy) }),
+    world: () => ({ ...test.world, memory, policy: policyOf(policy), ...change }),
     credentials: () => undefined,
     record: (one) => records.push(one) > 0,
     onFault: (_, cause) => {
@@ -74,6 +75,16 @@ describe('a policy in shadow', () => {
     ['a database that is none', '/acme/support', { ...search, host: 'other.test' }, 'operation-unknown']
   ] as const)('%s does not', async (_, who, parts, reason) => {
     expect((await ask(WHOLE, who, parts)).verdict).toBe(reason)
+  })
+
+  it('a name that cannot be had is no reason of policy', async () => {
+    const served = test.world.served('chroma.demo.vecauthz.test')
+    if (served === undefined) throw new Error('no database')
+    const silent = (kind: 'state-unavailable' | 'collection-not-allowed') => ({
+      served: () => ({ ...served, resolve: () => refuse(kind, 'the database does not answer') })
+    })
+    expect((await ask(WHOLE, '/acme/support', search, createMemory(), silent('state-unavailable'))).verdict).toBe('state-unavailable')
+    expect((await ask(WHOLE, '/acme/support', search, createMemory(), silent('collection-not-allowed'))).verdict).toBe('allow')
   })
 
   it('a spent budget is recorded, and stops nobody', async () => {
