@@ -136,6 +136,13 @@ describe('dropping a collection', () => {
     expect((await ask(run)).reason).toBe('approval-required')
   })
 
+  it('a run that is no name is not read over', async () => {
+    const { id } = await ask(drop())
+    await approve(id)
+    expect((await ask(drop('handbook', [['x-vecauthz-run', 'night 1']]))).reason).toBe('call-unreadable')
+    expect((await ask(drop())).reason).toBe('allow')
+  })
+
   it('a caller whom no rule lets drop asks nobody; without a place for approvals nothing passes', async () => {
     const refused = await ask(drop(), '/acme/support')
     expect([refused.reason, refused.id]).toEqual(['delete-not-allowed', ''])
