@@ -13,12 +13,13 @@ import { evaluate, type Plan } from './eval/evaluate.ts'
 import { comparison, confidence, normality } from './eval/tables.ts'
 import { PROMISED_SHARE, percent, shortcomings } from './eval/targets.ts'
 
-const HELP = `npm run eval:drift -- [--data DIR]... [--shared DIR] [--streams N] [--seed S] [--quick]
+const HELP = `npm run eval:drift -- [--data DIR]... [--shared DIR] [--streams N] [--seed S] [--quick] [--no-rivals]
   --data DIR     a data set (several times: each by itself) instead of those below; its files: bench/data/manuals/NOTICE.md
   --shared DIR   where clinc150 and packages (all seven manuals) are; ../shared/drift-dataset, or EVAL_DRIFT_SHARED
   --streams N    normal streams of each data set, 1000
   --seed S       first seed, 1
-  --quick        one world, few streams; no rivals`
+  --quick        one world, few streams; no rivals
+  --no-rivals    without the other detectors, which take most of the time`
 
 const MANUALS = join(import.meta.dirname, 'data/manuals')
 const SHARED = join(import.meta.dirname, '../../shared/drift-dataset')
@@ -55,7 +56,8 @@ function readArguments() {
       shared: { type: 'string' },
       streams: { type: 'string' },
       seed: { type: 'string' },
-      quick: { type: 'boolean', default: false }
+      quick: { type: 'boolean', default: false },
+      'no-rivals': { type: 'boolean', default: false }
     }
   })
   const { quick, data, shared = process.env['EVAL_DRIFT_SHARED'] ?? SHARED } = values
@@ -64,7 +66,7 @@ function readArguments() {
     streams: wholeNumber('streams', values.streams, quick ? 40 : STREAMS),
     worlds: quick ? 1 : WORLDS,
     attacks: quick ? 1 : ATTACKS,
-    rivals: quick ? 0 : RIVALS
+    rivals: quick || values['no-rivals'] ? 0 : RIVALS
   }
   return { plan, data, shared }
 }
