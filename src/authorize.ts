@@ -8,13 +8,14 @@ import type { Caller } from './core/caller.ts'
 import { type Decision, deny } from './core/decision.ts'
 import { accept, type DenyReason, isShadowed, type Result, refuse } from './core/deny-reason.ts'
 import type { Inbound } from './core/inbound.ts'
+import type { RiskCall } from './core/risk.ts'
 import type { TrustBundles } from './core/trust.ts'
-import type { VectorCall } from './core/vector-call.ts'
+import type { Target, VectorCall } from './core/vector-call.ts'
 import { type Evidence, identifyCall } from './identity/identify-call.ts'
 import { identifySubject, SUBJECT_HEADER } from './identity/identify-subject.ts'
 import { grantFor, grantProbe, grantShadow, knownSubject, knownWorkload, PURPOSE_HEADER, tenantOf } from './policy/grant.ts'
 import type { Workload } from './policy/policy.ts'
-import { chargeRefusal, overdrawn } from './risk/charge.ts'
+import { chargeRefusal, overdrawn, rateLeft } from './risk/charge.ts'
 import { settle, settleUnknown, shadowed } from './settle.ts'
 import { tokenFault, vouchedFor } from './vouched.ts'
 import type { Account, Asking, Case, Resolved, Served, World } from './world.ts'
@@ -38,16 +39,33 @@ export function authorize(inbound: Inbound, asking: Asking, world: World, accoun
   const caller = provenSince(since, remembered.value, inbound, evidence, now, world)
   if (!caller.ok) return deny(caller.reason)
 
-  const its: Case = { inbound, check, now, since, world, trust: trust.value, account, policy, judged: undefined }
+  const its: Case = { inbound, check, now, since, world, trust: trust.value, account, policy, judged: undefined, calls: undefined }
   if (!workload.ok) return judgeUnknown(its, caller.value, workload.reason)
-  const { budget, shadow } = workload.value
-  const spent = overdrawn(caller.value, budget, check, now, world.memory)
-  if (spent !== undefined && !shadow) return deny(spent.reason, spent.retryAfterMs)
+  const { shadow, agentType } = workload.value
+  const { budget: written } = workload.value
+  const calls: RiskCall = { caller: caller.value, agentType, budget: written, policy, check, decisionId: asking.decisionId, shadow, now }
+  const held = world.risk?.held(calls, undefined)
+  if (held !== undefined) account.risk = { causes: [], before: held.standing, after: held.standing }
+  // An end user may have come back with the answer to a step-up: then his token is looked at first.
+  const answers = held?.refusal?.kind === 'step-up-required' && inbound.headers.has(SUBJECT_HEADER)
+  if (held?.refusal !== undefined && !shadow && !answers) return deny(held.refusal)
+  const { budget, share } = held ?? { budget: written, share: 1 }
+  const spent = overdrawn(caller.value, budget, check, now, world.memory, share)
+  if (spent !== undefined && !shadow)
+    return deny(spent.reason, spent.retryAfterMs, rateLeft(caller.value, budget, now, world.memory, share))
   const charged = (decision: Decision) => {
-    if (decision.verdict === 'deny') chargeRefusal(caller.value, budget, check, inbound.body?.length ?? 0, now, world.memory)
+    if (decision.verdict === 'allow') return decision
+    chargeRefusal(caller.value, budget, check, inbound.body?.length ?? 0, now, world.memory, share)
+    noteRefusal(its, calls, decision.reason)
     return decision
   }
-  const decision = judge({ ...its, judged: spent?.reason }, caller.value, workload.value)
+  const judged = held?.refusal ?? spent?.reason
+  const decision = judge(
+    { ...its, judged: answers ? spent?.reason : judged, calls },
+    caller.value,
+    workload.value,
+    answers ? held?.refusal : undefined
+  )
   return decision instanceof Promise ? decision.then(charged) : charged(decision)
 }
 
@@ -94,8 +112,27 @@ function judgeUnknown(its: Case, workloadCaller: Caller, reason: DenyReason): De
   return settleUnknown(its, grantShadow(user.value, understood.value.call, undefined, []), reason)
 }
 
-/** What a known workload asks for, and whether it may. */
-function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision | Promise<Decision> {
+/** Denials of a proven identity count, whoever repeats them. */
+function noteRefusal({ inbound, account, world }: Case, calls: RiskCall, reason: DenyReason): void {
+  if (world.risk === undefined) return
+  const { call, tenant, database = '', targets } = account
+  const [path = ''] = inbound.target.split('?', 1)
+  const asked = call === undefined ? `${inbound.method} ${path}` : [call.endpoint, ...call.targets.map(wordsOf)].join(' ')
+  const place = { tenant, database, targets: targets ?? [] }
+  const refusal = world.risk.refused(reason, asked, { ...calls, caller: account.caller ?? calls.caller }, place, inbound.body?.length ?? 0)
+  if (refusal !== undefined) account.risk = { ...account.risk, ...refusal, before: account.risk?.before ?? refusal.before }
+}
+
+function wordsOf({ tenant, namespace = '', collection }: Target): string {
+  const name = collection.kind === 'name' ? collection.name : collection.kind === 'id' ? collection.id : collection.kind
+  return [tenant.kind === 'none' ? '' : tenant.tenant, namespace, name].join('/')
+}
+
+/**
+ * What a known workload asks for, and whether it may.
+ * @param stepUp is open, and this call's end user may be the answer
+ */
+function judge(its: Case, workloadCaller: Caller, workload: Workload, stepUp: DenyReason | undefined): Decision | Promise<Decision> {
   const { inbound, world, account, policy } = its
   const user = withSubject(its, workloadCaller)
   if (!user.ok) return deny(user.reason)
@@ -103,6 +140,8 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload): Decision 
   account.caller = caller
   const known = knownSubject(caller, workload, policy)
   if (!known.ok) return deny(known.reason)
+  if (stepUp !== undefined && its.calls !== undefined && world.risk?.prove({ ...its.calls, caller }) !== true && !workload.shadow)
+    return deny(stepUp)
   const understood = understand(its, caller)
   if (!understood.ok) return deny(understood.reason)
   const { served, call } = understood.value

@@ -87,6 +87,7 @@ function worldOf(assumed: Assumed | undefined, settings: Settings, policy: Polic
     callers: createCallerCaches(1),
     subjects: createVerdictCache<Caller>(1),
     memory: createMemory(),
+    risk: undefined,
     role: roleOf(settings),
     // Nobody is asked, and nothing was approved: what needs an approval is refused for that.
     approvals: { use: ({ steps: [step = 'approval'] }) => ({ kind: 'required', step, id: 'ID', state: 'waiting' }) }

@@ -198,6 +198,7 @@ function worldOf(
     callers: createCallerCaches(CALLERS_CACHED_MAX),
     subjects: createVerdictCache<Caller>(CALLERS_CACHED_MAX),
     memory: createMemory(),
+    risk: undefined,
     role,
     approvals
   }

@@ -4,10 +4,11 @@ import { RUN_HEADER } from './core/approval.ts'
 import { type AnyGrant, type Decision, deny } from './core/decision.ts'
 import { type DenyReason, isShadowed, type Refused, type Result } from './core/deny-reason.ts'
 import { requestDigest } from './core/request-digest.ts'
+import type { Held, Judgement } from './core/risk.ts'
 import { spendPolicyToken } from './identity/policy-token-use.ts'
 import { approvalNeed, approvalRefusal, runOf } from './policy/approval-need.ts'
 import type { Workload } from './policy/policy.ts'
-import { charge } from './risk/charge.ts'
+import { charge, rateLeft, type Terms } from './risk/charge.ts'
 import type { Case, Served } from './world.ts'
 
 type Later<T> = T | Promise<T>
@@ -20,12 +21,41 @@ export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload,
   const egress = its.account.token?.judged
   const seen =
     egress === undefined ? before : (before ?? { kind: egress, because: 'so judged by the vecauthz that issued the policy token' })
-  const paid = charge(grant, workload.budget, its.check, its.now, its.world.memory)
-  if (!paid.ok && !(inShadow(its, grant) && isShadowed(paid.reason.kind))) return deny(paid.reason, paid.retryAfterMs)
-  const judged = seen ?? (paid.ok ? undefined : paid.reason)
+  const shadow = inShadow(its, grant)
+  const passes = (reason: DenyReason) => shadow && isShadowed(reason.kind)
+  const { memory } = its.world
+  const held = heldFor(its, grant, shadow)
+  if (held?.refusal !== undefined && !passes(held.refusal)) return deny(held.refusal)
+  const { budget, share } = held ?? { budget: workload.budget, share: 1 }
+  const paid = charge(grant, budget, its.check, its.now, memory, termsOf(its, share))
+  if (!paid.ok && !passes(paid.reason)) return deny(paid.reason, paid.retryAfterMs, rateLeft(grant.caller, budget, its.now, memory, share))
+  const risk = riskOf(its, grant, shadow)
+  if (risk?.refusal !== undefined && !passes(risk.refusal)) return deny(risk.refusal, risk.retryAfterMs)
+  const judged = seen ?? held?.refusal ?? (paid.ok ? undefined : paid.reason) ?? risk?.refusal
   const used = useToken(its, grant)
   const go = (refused: Refused | undefined) => (refused === undefined ? approve(its, grant, judged, served) : deny(refused.reason))
   return used instanceof Promise ? used.then(go) : go(used)
+}
+
+/** How it stands there: an agent type may be quarantined in one of the collections. */
+function heldFor({ world, calls, account }: Case, grant: AnyGrant, shadow: boolean): Held | undefined {
+  if (world.risk === undefined || calls === undefined) return undefined
+  const place = grant.kind === 'tenant' ? { tenant: grant.tenant, database: account.database ?? '', targets: grant.targets } : undefined
+  return world.risk.held({ ...calls, caller: grant.caller, shadow }, place)
+}
+
+function termsOf({ world, policy, account, inbound }: Case, share: number): Terms {
+  // At egress names are ids, and the index charges what its tenants share.
+  const further = world.role.kind === 'egress' ? undefined : policy.budgets
+  return { further, database: account.database ?? '', bytes: inbound.body?.length ?? 0, share }
+}
+
+/** What a paid call adds to what is known of its workload: only what could have been done counts. */
+function riskOf({ world, calls, account, inbound }: Case, grant: AnyGrant, shadow: boolean): Judgement | undefined {
+  if (world.risk === undefined || calls === undefined || grant.kind !== 'tenant') return undefined
+  const judgement = world.risk.observe(grant, { ...calls, caller: grant.caller, shadow }, account.database ?? '', inbound.body)
+  account.risk = judgement
+  return judgement
 }
 
 /** A call of nobody whom the policy knows, in shadow: there is no budget that it could be charged to, and its token is used like any other. */

@@ -5,6 +5,7 @@ import type { DenyReason, Result } from './core/deny-reason.ts'
 import type { Inbound } from './core/inbound.ts'
 import type { Memory } from './core/memory.ts'
 import type { PolicyToken, SpentTokens } from './core/policy-token.ts'
+import type { Risk, RiskCall, RiskRecord } from './core/risk.ts'
 import type { SpiffeId } from './core/spiffe-id.ts'
 import type { TrustBundles } from './core/trust.ts'
 import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
@@ -44,6 +45,8 @@ export interface World {
   readonly callers: CallerCaches
   readonly subjects: VerdictCache<Caller>
   readonly memory: Memory
+  /** Undefined at egress: exactly one role owns standings. */
+  readonly risk: Risk | undefined
   readonly role: Role
   /** Undefined: whatever needs an approval is refused. At egress nothing asks for one, for the index does. */
   readonly approvals: Approvals | undefined
@@ -74,12 +77,14 @@ export interface Account {
   targets?: readonly ResolvedTarget[]
   token?: PolicyToken
   approval?: ApprovalAnswer
+  risk?: RiskRecord
 }
 
 /** What belongs to a check beside the request. */
 export interface Asking {
   /** Names the check and its repeats, or is empty. */
   readonly check: string
+  readonly decisionId: string
   /** Milliseconds since the epoch. */
   readonly now: number
   /** The connection that asks, as far as it was judged. */
@@ -99,4 +104,6 @@ export interface Case {
   readonly policy: Policy
   /** What it would have been denied for already, had it not been in shadow. */
   readonly judged: DenyReason | undefined
+  /** Whose call it is, as risk has to know; undefined where the policy does not know the workload. */
+  readonly calls: RiskCall | undefined
 }

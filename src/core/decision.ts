@@ -1,6 +1,7 @@
 import type { Needs } from './approval.ts'
 import type { Caller } from './caller.ts'
 import type { DenyReason } from './deny-reason.ts'
+import type { RateFacts } from './risk.ts'
 import type { ResolvedTarget, VectorCall } from './vector-call.ts'
 
 declare const granted: unique symbol
@@ -55,8 +56,10 @@ export function tenantOfGrant(grant: AnyGrant): string | undefined {
 /** No booleans, no third state. `judged`: what the call would have been denied for, had its policy, tenant or rule not been in shadow. */
 export type Decision =
   | { readonly verdict: 'allow'; readonly grant: AnyGrant; readonly judged?: DenyReason | undefined }
-  | { readonly verdict: 'deny'; readonly reason: DenyReason; readonly retryAfterMs?: number }
+  | { readonly verdict: 'deny'; readonly reason: DenyReason; readonly retryAfterMs?: number; readonly rate?: RateFacts | undefined }
 
-export function deny(reason: DenyReason, retryAfterMs?: number): Decision {
-  return retryAfterMs === undefined ? { verdict: 'deny', reason } : { verdict: 'deny', reason, retryAfterMs }
+/** @param rate what is left of the budget that refused it */
+export function deny(reason: DenyReason, retryAfterMs?: number, rate?: RateFacts): Decision {
+  if (rate === undefined) return retryAfterMs === undefined ? { verdict: 'deny', reason } : { verdict: 'deny', reason, retryAfterMs }
+  return retryAfterMs === undefined ? { verdict: 'deny', reason, rate } : { verdict: 'deny', reason, retryAfterMs, rate }
 }

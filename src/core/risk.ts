@@ -84,6 +84,9 @@ export interface Judgement {
 /** What is said of a refused call. */
 export type Refusal = Pick<Judgement, 'score' | 'causes' | 'before' | 'after'>
 
+/** What of it goes on record. */
+export type RiskRecord = Pick<Judgement, 'causes' | 'before' | 'after'> & Partial<Pick<Judgement, 'score' | 'vectors' | 'learning'>>
+
 export interface Risk {
   /** Before the call is read, and once more when it is known where it goes: a quarantine may be of an agent type in a collection. */
   readonly held: (call: RiskCall, place: RiskPlace | undefined) => Held

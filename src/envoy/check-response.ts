@@ -24,6 +24,9 @@ export interface AllowKind {
   readonly credential: object | undefined
   /** Role egress: characters of the policy token; 0 without one. Those of one caller for one tenant are equally long, but for their operation. */
   readonly tokenChars: number
+  /** As the metadata says them; undefined where nobody judges risk. */
+  readonly standing: string | undefined
+  readonly score: string | undefined
 }
 
 interface Template extends AllowKind {
@@ -69,6 +72,7 @@ export function createAllowEncoder(): (caller: object, kind: AllowKind, parts: A
 
 function isSame(one: AllowKind, other: AllowKind): boolean {
   const sameCall = one.tenant === other.tenant && one.database === other.database && one.place === other.place
+  if (one.standing !== other.standing || one.score !== other.score) return false
   return sameCall && one.revision === other.revision && one.credential === other.credential && one.tokenChars === other.tokenChars
 }
 

@@ -6,7 +6,7 @@ import type { Connection } from '../core/caller.ts'
 import { type AnyGrant, type Decision, deny, tenantOfGrant } from '../core/decision.ts'
 import type { DenyReason, Result } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
-import { allowAnswer, denyAnswer, egressAnswer, type HeaderPair, metadataOf } from '../verdict/answer.ts'
+import { allowAnswer, denyAnswer, egressAnswer, type HeaderPair, metadataOf, scoreOf } from '../verdict/answer.ts'
 import { otherProxyHeaders, placeOf } from '../verdict/client-headers.ts'
 import type { Credentials, NativeCredential } from '../verdict/native-credential.ts'
 import type { Account, World } from '../world.ts'
@@ -92,7 +92,7 @@ export function createDecider(edges: Edges): Decider {
         // At egress whoever asks is the caller itself: one id on all its checks would be paid for once.
         const named = inbound.value.httpId !== '' && check.world.role.kind !== 'egress'
         const name = named ? `${envoy.id} ${inbound.value.httpId}` : ''
-        const asking = { check: name, now: check.at, connection: envoy.connection }
+        const asking = { check: name, decisionId: check.decisionId, now: check.at, connection: envoy.connection }
         const decision = authorize(inbound.value, asking, check.world, check.account)
         if (!(decision instanceof Promise)) return finish(check, decision)
         // The promise goes on after its deadline; its result is then dropped, and a look-up it made still fills the cache.
@@ -216,7 +216,7 @@ function answer(
   const revision = world.policy?.revision ?? ''
   if (decision.verdict === 'deny') {
     const grpcCaller = inbound?.grpc ?? message.includes(GRPC_TYPE)
-    return encodeVerdict(denyAnswer(decision, decisionId, grpcCaller), metadataOf(decision, decisionId, revision))
+    return encodeVerdict(denyAnswer(decision, decisionId, grpcCaller), metadataOf(decision, decisionId, revision, account.risk))
   }
   const { grant } = decision
   const remove = token === undefined ? otherProxyHeaders(inbound?.headers ?? new Map()) : []
@@ -225,13 +225,14 @@ function answer(
   const build = ({ decisionId: id, token: vouched }: AllowParts) => ({
     answer:
       vouched === undefined ? allowAnswer(grant, id, account.dialect?.credentialHeaders ?? [], native) : egressAnswer(grant, id, vouched),
-    metadata: metadataOf(decision, id, revision)
+    metadata: metadataOf(decision, id, revision, account.risk)
   })
   // Of these there are few, and no template.
   if (remove.length > 0 || grant.kind === 'shadow' || decision.judged !== undefined)
-    return encodeVerdict(build(parts).answer, metadataOf(decision, decisionId, revision))
+    return encodeVerdict(build(parts).answer, metadataOf(decision, decisionId, revision, account.risk))
   const tenant = tenantOfGrant(grant) ?? ''
-  const kind = { tenant, revision, database: account.database ?? '', place, credential, tokenChars: token?.length ?? 0 }
+  const [database, standing, score] = [account.database ?? '', account.risk?.after, scoreOf(account.risk)]
+  const kind = { tenant, revision, database, place, credential, tokenChars: token?.length ?? 0, standing, score }
   return encodeAllow(grant.caller, kind, parts, build)
 }
 

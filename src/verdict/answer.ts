@@ -4,6 +4,7 @@ import { RUN_HEADER } from '../core/approval.ts'
 import { type AnyGrant, type Decision, tenantOfGrant } from '../core/decision.ts'
 import { DENIALS, type DenyReason } from '../core/deny-reason.ts'
 import { POLICY_TOKEN_HEADER } from '../core/policy-token.ts'
+import type { RateFacts, RiskRecord, StepUp } from '../core/risk.ts'
 import { CREDENTIAL_HEADERS, PLACE_HEADERS } from './client-headers.ts'
 
 export type HeaderPair = readonly [name: string, value: string]
@@ -92,8 +93,10 @@ export function denyAnswer(decision: Extract<Decision, { verdict: 'deny' }>, dec
     ['cache-control', 'no-store'],
     ['x-vecauthz-decision', decisionId]
   ]
-  const { requestId } = decision.reason
+  const { requestId, stepUp } = decision.reason
   if (requestId !== undefined) headers.push(['x-vecauthz-approval', requestId])
+  if (stepUp !== undefined) headers.push(['www-authenticate', challengeHeader(stepUp)], ['x-vecauthz-step-up', stepUp.id])
+  if (decision.rate !== undefined) headers.push(...rateHeaders(decision.rate))
   if (decision.retryAfterMs !== undefined) {
     headers.push(['retry-after', String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000)))])
   }
@@ -103,6 +106,28 @@ export function denyAnswer(decision: Extract<Decision, { verdict: 'deny' }>, dec
     if (decision.retryAfterMs !== undefined) headers.push(['grpc-retry-pushback-ms', String(Math.ceil(decision.retryAfterMs))])
   }
   return { verdict: 'deny', http: row.http, grpc: row.grpc, headers, body: problem(decision.reason, decisionId) }
+}
+
+/** RFC 9470 §3, with the id of the step-up as a further parameter. */
+function challengeHeader({ id, forUser, acrValues, maxAgeSeconds }: StepUp): string {
+  const says = forUser ? 'The end user has to authenticate again' : 'A supervisor or an operator has to approve'
+  const parts = [`error="insufficient_user_authentication"`, `error_description="${says}"`]
+  if (forUser && acrValues.length > 0) parts.push(`acr_values="${acrValues.map(quotable).join(' ')}"`)
+  if (forUser) parts.push(`max_age="${maxAgeSeconds}"`)
+  return `Bearer ${[...parts, `request_id="${quotable(id)}"`].join(', ')}`
+}
+
+/** What can stand in a quoted string of a header. */
+function quotable(text: string): string {
+  return text.replace(/[^\x21\x23-\x5b\x5d-\x7e]/g, '')
+}
+
+/** draft-ietf-httpapi-ratelimit-headers, with one policy: the workload's own budget. */
+function rateHeaders({ limit, windowSeconds, remaining, resetSeconds }: RateFacts): HeaderPair[] {
+  return [
+    ['ratelimit-policy', `"workload";q=${limit};w=${windowSeconds}`],
+    ['ratelimit', `"workload";r=${remaining};t=${resetSeconds}`]
+  ]
 }
 
 function problem(reason: DenyReason, decisionId: string): string {
@@ -116,17 +141,35 @@ function problem(reason: DenyReason, decisionId: string): string {
     reason: reason.kind,
     decision_id: decisionId,
     ...(reason.requestId === undefined ? {} : { approval_id: reason.requestId }),
+    ...(reason.stepUp === undefined ? {} : { step_up: stepUpOf(reason.stepUp) }),
     // Database clients show the `message` member of an error body, so that is where their users look.
     message: `${message} (vecauthz ${reason.kind}, decision ${decisionId})`
   })
 }
 
-export function metadataOf(decision: Decision, decisionId: string, policyRevision: string): Metadata {
+/** For programs: who can answer, and until when. */
+function stepUpOf({ id, forUser, acrValues, secondsLeft }: StepUp): object {
+  const by = forUser ? ['end-user', 'supervisor', 'operator'] : ['supervisor', 'operator']
+  const acr = forUser ? acrValues.slice(0, 4).filter((value) => value.length <= 32) : []
+  return { id, by, ...(acr.length > 0 ? { acr_values: acr } : {}), seconds_left: secondsLeft }
+}
+
+const SCORES = ['0', '0.1', '0.2', '0.3', '0.4', '0.5', '0.6', '0.7', '0.8', '0.9', '1'] as const
+
+/** Of a risk, in tenths, rounded down: few texts, for which answers can be kept. */
+export function scoreOf(risk: RiskRecord | undefined): string | undefined {
+  return risk?.score === undefined ? undefined : SCORES[Math.min(10, Math.max(0, Math.floor(risk.score * 10)))]
+}
+
+export function metadataOf(decision: Decision, decisionId: string, policyRevision: string, risk?: RiskRecord): Metadata {
   const common: HeaderPair[] = [
     ['verdict', decision.verdict],
     ['decision_id', decisionId],
     ['policy_revision', policyRevision]
   ]
+  if (risk !== undefined) common.push(['standing', risk.after])
+  const score = scoreOf(risk)
+  if (score !== undefined) common.push(['risk_score', score])
   if (decision.verdict === 'allow') {
     common.push(['tenant', tenantOfGrant(decision.grant) ?? 'none'])
     if (decision.judged !== undefined) common.push(['judged', 'deny'], ['judged_reason', decision.judged.kind])

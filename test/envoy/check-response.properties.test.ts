@@ -108,7 +108,9 @@ describe('every answer that can be built', () => {
             database: 'demo',
             place: undefined,
             credential: undefined,
-            tokenChars: vouched?.length ?? 0
+            tokenChars: vouched?.length ?? 0,
+            standing: undefined,
+            score: undefined
           }
           const build = (shown: AllowParts) => ({
             answer:

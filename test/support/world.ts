@@ -53,6 +53,7 @@ export async function testWorld(change: Partial<World> = {}, pauseMs?: number): 
     callers: createCallerCaches(100),
     subjects: createVerdictCache(100),
     memory: createMemory(),
+    risk: undefined,
     role: { kind: 'gateway' },
     approvals: undefined,
     ...change

@@ -74,6 +74,7 @@ export async function judgeOf(collections: string, servedAt: (now: () => number)
     callers: createCallerCaches(100),
     subjects: createVerdictCache(100),
     memory: createMemory(),
+    risk: undefined,
     role: { kind: 'gateway' },
     approvals: undefined
   }
