@@ -8,6 +8,7 @@ import type { ApprovalAnswer } from '../core/approval.ts'
 import type { Caller } from '../core/caller.ts'
 import type { Decision } from '../core/decision.ts'
 import { DENIALS } from '../core/deny-reason.ts'
+import type { RiskCause, RiskRecord } from '../core/risk.ts'
 import type { Bounds, ResolvedTarget, Shape, Target, VectorCall } from '../core/vector-call.ts'
 
 /** What a record is made of; `envoy/decide.ts` hands over more than is written. */
@@ -38,6 +39,7 @@ export interface Recordable {
     /** Of role `index`: its `jti` is the decision id at egress. */
     readonly token?: { readonly issuer: { readonly text: string }; readonly tokenId: string; readonly policy: string }
     readonly approval?: ApprovalAnswer
+    readonly risk?: RiskRecord
     readonly dialect?: { readonly credentialHeaders: readonly string[] }
   }
   readonly decision: Decision
@@ -50,6 +52,7 @@ const PURPOSE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/
 const TENANT = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 const FIELD_CHARACTERS_MAX = 128
 const CHANGES_MAX = 16
+const CAUSES_MAX = 8
 const PINS_MAX = 16
 /** Needs no escaping in JSON: printable ASCII without quote and backslash. */
 const PLAIN = /^[ !#-[\]-~]*$/
@@ -71,6 +74,7 @@ export function auditLine(one: Recordable): string {
     line += `,"endpoint":${quoteKnown(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, one)}${shapeOf(call.shape)}`
   if (account.token !== undefined) line += tokenOf(account.token)
   if (account.approval !== undefined) line += approvalOf(account.approval)
+  if (account.risk !== undefined) line += riskOf(account.risk)
   return `${line}${credentialsOf(one)},"policy_revision":${quoteKnown(one.policyRevision)},"latency_us":${one.latencyUs}}`
 }
 
@@ -137,6 +141,20 @@ function approvalOf(answer: ApprovalAnswer): string {
   const id = 'id' in answer ? text('id', answer.id) : ''
   const by = answer.kind === 'approved' ? text('by', answer.by) : ''
   return `,"approval":{"state":"${answer.kind === 'required' ? answer.state : answer.kind}"${id}${by}}`
+}
+
+/** `vectors` says `unseen` where a query had no vector to look at: the budget alone bounds those. */
+function riskOf({ score, causes, before, after, vectors, learning }: RiskRecord): string {
+  const number = score === undefined ? '' : `"score":${Math.round(score * 1000) / 1000},`
+  const said = learning === undefined || learning === 'none' ? '' : `,"learning":"${learning}"`
+  const named = causes.length === 0 ? '' : `,"causes":[${causes.slice(0, CAUSES_MAX).map(causeOf).join(',')}]`
+  const seen = vectors === undefined || vectors === 'none' ? '' : `,"vectors":"${vectors}"`
+  return `${seen},"risk":{${number}"standing_before":"${before}","standing_after":"${after}"${said}${named}}`
+}
+
+function causeOf({ cause, says, figures }: RiskCause): string {
+  const numbers = Object.entries(figures).map(([name, value]) => `${quote(name)}:${Number.isFinite(value) ? value : null}`)
+  return `{"cause":"${cause}","says":${quote(says)},"figures":{${numbers.join(',')}}}`
 }
 
 function callerOf(caller: Caller): string {
