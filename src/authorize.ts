@@ -120,7 +120,10 @@ function noteRefusal({ inbound, account, world }: Case, calls: RiskCall, reason:
   const asked = call === undefined ? `${inbound.method} ${path}` : [call.endpoint, ...call.targets.map(wordsOf)].join(' ')
   const place = { tenant, database, targets: targets ?? [] }
   const refusal = world.risk.refused(reason, asked, { ...calls, caller: account.caller ?? calls.caller }, place, inbound.body?.length ?? 0)
-  if (refusal !== undefined) account.risk = { ...account.risk, ...refusal, before: account.risk?.before ?? refusal.before }
+  if (refusal === undefined) return
+  const { before = refusal.before, causes = [], score = 0 } = account.risk ?? {}
+  const all = { causes: [...causes, ...refusal.causes], score: Math.max(score, refusal.score) }
+  account.risk = { ...account.risk, ...all, before, after: refusal.after }
 }
 
 function wordsOf({ tenant, namespace = '', collection }: Target): string {

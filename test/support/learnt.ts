@@ -1,0 +1,45 @@
+/** What was learnt, for tests: baselines, an order and budgets handed in, and what was noted. */
+import type { BaselineKey, DriftCall, Outlier } from '../../src/core/drift.ts'
+import type { BurstTally } from '../../src/risk/burst-learning.ts'
+import type { ReadyBaseline } from '../../src/risk/drift-ready.ts'
+import type { Learnt } from '../../src/risk/learnt.ts'
+import type { Signals } from '../../src/risk/monitoring.ts'
+import type { ReadySequence } from '../../src/risk/sequence.ts'
+
+export interface LearntParts {
+  /** By agent type and collection, as `support demo/rag/handbook`. */
+  readonly baselines?: ReadonlyMap<string, ReadyBaseline>
+  readonly daily?: number
+  readonly sequence?: ReadySequence
+  readonly tally?: BurstTally
+  readonly signals?: Signals
+}
+
+export interface TestLearnt {
+  readonly learnt: Learnt
+  readonly noted: { readonly key: BaselineKey; readonly workload: string; readonly call: DriftCall }[]
+  readonly proposed: Outlier[]
+  readonly days: number[]
+}
+
+export function testLearnt({ baselines = new Map(), daily, sequence, tally, signals = new Map() }: LearntParts = {}): TestLearnt {
+  const [noted, proposed, days]: [TestLearnt['noted'], Outlier[], number[]] = [[], [], []]
+  return {
+    noted,
+    proposed,
+    days,
+    learnt: {
+      book: {
+        of: ({ agentType, collection }) => baselines.get(`${agentType} ${collection}`),
+        learn: (key, workload, call) => void noted.push({ key, workload, call }),
+        seedOf: () => 1,
+        propose: (_, __, outliers) => void proposed.push(...outliers)
+      },
+      dailyOf: () => daily,
+      noteDay: (_, records) => void days.push(records),
+      sequenceOf: () => sequence,
+      tallyOf: () => tally,
+      signalsOf: () => signals
+    }
+  }
+}
