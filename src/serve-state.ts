@@ -2,6 +2,7 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import type { Logger } from 'pino'
 import { type AdminPort, startAdminPort } from './admin/admin-port.ts'
+import type { AdminRoute } from './admin/admin-route.ts'
 import { approvalRoutes } from './admin/approval-routes.ts'
 import { approvalLine, operatorActLine } from './audit/act-record.ts'
 import type { AuditSink } from './audit/sink.ts'
@@ -20,13 +21,15 @@ import { createSharedSpentTokens } from './state/spent-tokens-shared.ts'
 import type { Role } from './world.ts'
 
 export interface ServedState {
+  readonly store: Store
   readonly role: Role
   /** Undefined at egress, where nobody is asked. */
   readonly approvals: Approvals | undefined
-  /** Opens the admin port, where the settings have one. @param own our SVID as PEM */
+  /** Opens the admin port, where the settings have one. @param own our SVID as PEM. @param routes beside those of approvals */
   readonly openAdmin: (
     own: { readonly key: string; readonly cert: string },
-    trust: () => TrustBundles | undefined
+    trust: () => TrustBundles | undefined,
+    routes: readonly AdminRoute[]
   ) => Promise<AdminPort | undefined>
   /**
    * Why nothing may be sent here yet: the store has never answered. Once it has, its failures are those of single calls: a replica
@@ -55,16 +58,17 @@ export function openState(settings: Settings, { settingsFile, policy, sink, log 
   }
   const spent = createSharedSpentTokens(store, settings.token_leeway_seconds * 1000)
   return {
+    store,
     role: roleOf(settings, spent),
     approvals: settings.role === 'egress' ? undefined : createApprovals(parts),
-    async openAdmin(own, trust) {
+    async openAdmin(own, trust, routes) {
       if (settings.admin === undefined) return undefined
       const [host, port] = splitAddress(settings.admin.listen)
       return startAdminPort(own, {
         host,
         port,
         operators: settings.admin.operators,
-        routes: approvalRoutes(createApprovalDesk(parts)),
+        routes: [...approvalRoutes(createApprovalDesk(parts)), ...routes],
         trust,
         policy,
         now: Date.now,

@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { AdminPort } from './admin/admin-port.ts'
+import { baselineRoutes } from './admin/baseline-routes.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
 import { createMetrics, type MetricsPage } from './admin/metrics.ts'
+import { standingRoutes } from './admin/standing-routes.ts'
 import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
 import { splitAddress } from './config/address.ts'
@@ -24,6 +26,7 @@ import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
 import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
 import { type InForce, type PolicyWatch, watchPolicy } from './serve-policy.ts'
+import { openRisk, type ServedRisk } from './serve-risk.ts'
 import { voucher } from './serve-role.ts'
 import { openState, type ServedState } from './serve-state.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
@@ -81,9 +84,10 @@ export async function serve(
   const policy = watchPolicy(firstPolicy, { path: policyFile, settings, archive, log, onNew })
   const databases = serveDatabases(settings, credentials.headersFor)
   const state = openState(settings, { settingsFile, policy: () => policy.inForce().policy, sink, log })
+  const risk = await openRisk(settings, { settingsFile, policy: () => policy.inForce().policy, store: state.store, sink, log })
   const metrics = metricsOf(evidence, settings, credentials)
   const decider = deciderOf(settings, {
-    world: worldOf(settings, evidence, policy.inForce, databases, state),
+    world: worldOf(settings, evidence, policy.inForce, databases, state, risk),
     vouch: voucher(settings, source.current),
     credentials: credentials.of,
     record: (decided) => {
@@ -94,16 +98,15 @@ export async function serve(
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed')
   })
   const server = await openPort(decider, evidence, first, settings, log)
-  const admin = await state.openAdmin(pemOf(first), () => believed(source.current(), settings))
+  const admin = await state.openAdmin(pemOf(first), () => believed(source.current(), settings), routesOf(risk))
   source.onChange((snapshot) => {
     if (snapshot === undefined) return
     server.renew(pemOf(snapshot))
     admin?.renew(pemOf(snapshot))
   })
-  const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault()
+  const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault() ?? risk?.fault()
   const stopReadiness = keepReadiness(server, readiness)
-  const health =
-    settings.health === undefined ? undefined : await startHealth(...splitAddress(settings.health), readiness, metrics, credentials.jwks)
+  const health = await openHealth(settings, readiness, metrics, credentials)
   log.info(
     {
       port: server.port,
@@ -119,9 +122,15 @@ export async function serve(
     port: server.port,
     healthPort: health?.port,
     adminPort: admin?.port,
-    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, admin, state, stopReadiness, policy, log })
+    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, admin, state, risk, stopReadiness, policy, log })
   }
 }
+
+async function openHealth({ health }: Settings, readiness: () => string | undefined, metrics: MetricsPage, { jwks }: ServedCredentials) {
+  return health === undefined ? undefined : startHealth(...splitAddress(health), readiness, metrics, jwks)
+}
+
+const routesOf = (risk: ServedRisk | undefined) => (risk === undefined ? [] : [...standingRoutes(risk.desk), ...baselineRoutes(risk.desk)])
 
 /** The folder where every policy that comes into force is kept. Without a place for it nothing starts: what was decided could not be explained. */
 function archiveOf({ policy_archive }: Settings, settingsFile: string, first: Policy, texts: readonly PolicyText[]): string | undefined {
@@ -188,7 +197,8 @@ function worldOf(
   evidence: EvidenceSources,
   policy: () => InForce,
   served: World['served'],
-  { role, approvals }: ServedState
+  { role, approvals }: ServedState,
+  risk: ServedRisk | undefined
 ): () => World {
   const fixed = {
     trustAgeMsMax: settings.bundle_max_age_seconds * 1000,
@@ -198,7 +208,7 @@ function worldOf(
     callers: createCallerCaches(CALLERS_CACHED_MAX),
     subjects: createVerdictCache<Caller>(CALLERS_CACHED_MAX),
     memory: createMemory(),
-    risk: undefined,
+    risk: risk?.risk,
     role,
     approvals
   }
@@ -262,6 +272,7 @@ interface Parts {
   readonly health: HealthPort | undefined
   readonly admin: AdminPort | undefined
   readonly state: ServedState
+  readonly risk: ServedRisk | undefined
   readonly stopReadiness: () => void
   readonly policy: PolicyWatch
   readonly log: Logger
@@ -274,6 +285,7 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
   await parts.server.drain(DRAIN_GRACE_MS)
   await parts.admin?.close()
+  await parts.risk?.close()
   await parts.state.close()
   parts.policy.close()
   await parts.credentials.close()

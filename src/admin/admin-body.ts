@@ -10,11 +10,11 @@ export const BODY_REFUSED = Symbol('refused')
 
 export type Body = { readonly value: unknown } | { readonly [BODY_REFUSED]: Reply }
 
-/** @param shape undefined: there must be no body */
-export async function readBody(request: IncomingMessage, shape: ZodType | undefined): Promise<Body> {
+/** @param shape undefined: there must be no body. @param most bytes of it */
+export async function readBody(request: IncomingMessage, shape: ZodType | undefined, most: number = BODY_BYTES_MAX): Promise<Body> {
   // What says that it is too long is not read at all, so that the answer arrives.
-  const bytes = Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX ? undefined : await bytesOf(request)
-  if (bytes === undefined) return refused(413, `A body has at most ${BODY_BYTES_MAX} bytes.`)
+  const bytes = Number(request.headers['content-length'] ?? 0) > most ? undefined : await bytesOf(request, most)
+  if (bytes === undefined) return refused(413, `A body has at most ${most} bytes.`)
   if (shape === undefined) return bytes.length === 0 ? { value: undefined } : refused(400, 'This takes no body.')
   if (!/^application\/json(; ?charset=utf-8)?$/i.test(request.headers['content-type'] ?? '')) {
     return refused(415, 'The body must be application/json.')
@@ -29,12 +29,12 @@ export async function readBody(request: IncomingMessage, shape: ZodType | undefi
 }
 
 /** Undefined when there are too many. */
-async function bytesOf(request: IncomingMessage): Promise<Buffer | undefined> {
+async function bytesOf(request: IncomingMessage, most: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > BODY_BYTES_MAX) return undefined
+    if (size > most) return undefined
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

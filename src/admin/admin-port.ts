@@ -170,7 +170,7 @@ async function answer(
   const { route, parts } = found
   const policy = options.policy()
   const visitor = { id: peer.id, isOperator: isOperator(peer), isApprover: mayApprove(peer.id, policy) }
-  const body = await readBody(request, route.body)
+  const body = await readBody(request, route.body, route.bodyBytesMax)
   if (BODY_REFUSED in body) return send(response, body[BODY_REFUSED])
   const visit: Visit<unknown> = { ...visitor, parts, body: body.value, policy, now: options.now() }
   send(response, await acted(route, visit, peer, options))

@@ -36,6 +36,8 @@ export interface AdminRoute<B = unknown> {
   readonly who: Who
   /** Shape of the JSON body; a POST without one takes none. */
   readonly body?: ZodType<B>
+  /** Most bytes of that, where it is not a few. */
+  readonly bodyBytesMax?: number
   /** Name in the audit record; every POST has one, looking has none. */
   readonly act?: string
   readonly handle: (visit: Visit<B>) => Promise<Reply>

@@ -7,7 +7,7 @@ import { type AdminRoute, problem, type Reply, route, type Visit } from './admin
 
 const run = z.string().regex(RUN_PATTERN, 'must be 1 to 128 printable characters without spaces')
 /** Whoever reads the record later has nothing else to go by; control characters would forge lines on a terminal. */
-const reason = z
+export const reason = z
   .string()
   .trim()
   .min(1, 'must say why')

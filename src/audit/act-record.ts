@@ -1,6 +1,9 @@
-/** Audit lines that are no decisions: what operators did, and the life of a request for approval. `kind` tells them apart. */
+/** Audit lines that are no decisions: what operators did, how workloads stand, and the life of a request for approval. `kind` tells them apart. */
 import type { ApprovalEntry } from '../core/approval.ts'
 import type { OperatorAct } from '../core/operator-act.ts'
+import type { MonitoringRule } from '../core/risk-rules.ts'
+import { untilOf } from '../core/standing.ts'
+import type { Move } from '../core/standings.ts'
 
 export function operatorActLine({ at, actId, stage, act, by, serial, about, reason, status, facts }: OperatorAct): string {
   const line = { ts: new Date(at).toISOString(), kind: 'operator_act', act_id: actId, stage, act, by, serial, about, reason, status }
@@ -17,4 +20,40 @@ export function approvalLine(what: 'asked' | 'used', entry: ApprovalEntry, at: n
 function approvalFacts({ id, step, caller, operation, database, tenant, targets, digest, run, because, by, reason, until }: ApprovalEntry) {
   const what = { id, step, caller, operation, database, tenant, targets, digest: digest === '' ? undefined : digest, run, because }
   return { ...what, by, reason, until: new Date(until).toISOString() }
+}
+
+/** A workload, or an agent type in a collection, stands otherwise than before: why, on what evidence, and until when. */
+export function standingLine({ at, scope, from, to, term, heard }: Move): string {
+  const ts = new Date(at).toISOString()
+  const { says, decisionIds, figures } = term?.evidence ?? { says: undefined, decisionIds: undefined, figures: undefined }
+  const why = { cause: term?.cause, says, decision_ids: decisionIds, figures, id: term && `${term.dot.run}.${term.dot.n}` }
+  const until = term === undefined ? undefined : untilOf(term, at)
+  return JSON.stringify({ ts, kind: 'standing', scope, from, to, ...why, until: until && isoTime(until), heard })
+}
+
+/** A figure that a policy monitors is above what it may be, and a person is to see it. */
+export function findingLine(at: number, workload: string, decisionId: string, { rule, value }: FlaggedFigure): string {
+  const { metric, signal, threshold, action, source } = rule
+  return JSON.stringify({
+    ts: new Date(at).toISOString(),
+    kind: 'monitoring',
+    action,
+    workload,
+    metric,
+    signal,
+    value,
+    threshold,
+    policy: source,
+    decision_id: decisionId
+  })
+}
+
+interface FlaggedFigure {
+  readonly rule: MonitoringRule
+  readonly value: number
+}
+
+/** What lasts for ever has no date. */
+function isoTime(at: number): string | undefined {
+  return at <= 8.64e15 ? new Date(at).toISOString() : undefined
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
 import { compileIdPattern } from '../core/spiffe-id.ts'
 import { credential } from './credential-schema.ts'
+import { learning } from './learning-schema.ts'
 import { state } from './state-schema.ts'
 
 const LISTEN = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[[0-9a-fA-F:]+\]):\d{1,5}$/
@@ -103,7 +104,12 @@ export const settingsSchema = z.strictObject({
     )
     .optional()
     .describe("Issuers of end users' tokens, and where their keys are; what they may vouch for says the policy"),
-  state: state.default({ kind: 'memory' }).describe('What several processes must know together: used policy tokens, approvals and grants'),
+  state: state
+    .default({ kind: 'memory' })
+    .describe('What several processes must know together: used policy tokens, approvals, grants, and how workloads stand'),
+  risk: learning
+    .prefault({})
+    .describe('What is learnt of agent types, and how old what is known of standings may be; not at role `egress`, which has none'),
   svid_ttl_seconds: z
     .int()
     .min(20)

@@ -1,5 +1,6 @@
 /** What people do about baselines: freeze, approve, reset, export, import, adopt. Each is one new generation in the folder, or nothing. */
 import { type Baseline, type BaselineKey, BURSTS_MIN, type DriftDraft } from '../core/drift.ts'
+import type { By } from '../core/risk-desk.ts'
 import { mergeBaselines } from '../risk/drift-baseline.ts'
 import { type Bundle, exportBundle, importBundle } from '../risk/drift-bundle.ts'
 import { burstsOf, mergeDrafts } from '../risk/drift-learn.ts'
@@ -16,15 +17,6 @@ export type Done =
   | { readonly kind: 'not'; readonly status: 404 | 409; readonly says: string }
   | { readonly kind: 'unavailable'; readonly because: string }
 
-/** Who acts, why and when. */
-export interface By {
-  /** SPIFFE ID, or `automatic`. */
-  readonly by: string
-  readonly reason: string
-  /** ms since the epoch. */
-  readonly now: number
-}
-
 export interface ActParts {
   readonly book: Book
   /** What other processes have noted of the same; ours is not among it. */
@@ -36,7 +28,7 @@ export interface ActParts {
   readonly newSeed: () => number
 }
 
-export const not = (status: 404 | 409, says: string): Done => ({ kind: 'not', status, says })
+const not = (status: 404 | 409, says: string): Done => ({ kind: 'not', status, says })
 const GONE = not(404, 'There is nothing under that tenant, agent type and collection.')
 const FASTER = not(409, 'Somebody else was faster; look again.')
 

@@ -3,12 +3,13 @@ import { createHash, createHmac, randomBytes, randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import { type BaselineKey, BURSTS_MIN, type DriftDraft, type VectorForm } from '../core/drift.ts'
 import { key as joined } from '../core/keys.ts'
+import type { By } from '../core/risk-desk.ts'
 import type { BaselineBook } from '../risk/drift-book.ts'
 import { type Progress, progressOf } from '../risk/drift-learn.ts'
 import type { Kernel } from '../risk/kernel.ts'
 import { memoryGenerations, openGenerations } from '../state/generations.ts'
 import { openSealedFiles, type SealedFiles } from '../state/sealed-files.ts'
-import { type ActParts, adoptNow, approve, type By, type Done, exported, freezeNow, imported, proposalsOf, reset } from './acts.ts'
+import { type ActParts, adoptNow, approve, type Done, exported, freezeNow, imported, proposalsOf, reset } from './acts.ts'
 import { type Book, judging, look, newBook, note, noteOutliers, seedOf } from './book.ts'
 import { draftBytes, draftFrom } from './draft-bytes.ts'
 import { freezeAside } from './freeze-aside.ts'
@@ -48,6 +49,8 @@ export interface BaselineRow {
 
 export interface Baselines {
   readonly book: BaselineBook
+  /** Exposure budget of a day, in records, as an approver set it. */
+  readonly approvedDaily: (key: BaselineKey) => number | undefined
   readonly list: () => readonly BaselineRow[]
   readonly crowded: () => number
   readonly proposals: (key: BaselineKey) => ReturnType<typeof proposalsOf>
@@ -95,6 +98,7 @@ export async function openBaselines(options: BaselinesOptions): Promise<Baseline
       seedOf: (...of) => seedOf(book, ...of),
       propose: (...noted) => noteOutliers(book, ...noted)
     },
+    approvedDaily: (key) => book.slots.get(slotKey(key))?.slot.inForce?.daily,
     list: () => rowsOf(book),
     crowded: () => book.crowded,
     proposals: (key) => proposalsOf(book, key),
@@ -131,7 +135,7 @@ function faultOf({ faults, slots }: Book): string | undefined {
   return [...faults].find(([name]) => !inForce.has(name))?.[1]
 }
 
-function ownerName(owner: string): string {
+export function ownerName(owner: string): string {
   return `drafts-${createHash('sha256').update(owner, 'utf16le').digest('hex').slice(0, 16)}`
 }
 

@@ -1,0 +1,89 @@
+/** What people do about standings and baselines: what the admin port offers, and `risk-desk.ts` does. Times are ms since the epoch. */
+import type { BaselineKey } from './drift.ts'
+import type { SpiffeId } from './spiffe-id.ts'
+import type { Scope } from './standing.ts'
+import type { StandingRow } from './standings.ts'
+
+/** Most rows of one answer. */
+export const STANDINGS_SHOWN_MAX = 1_000
+
+/** Who acts, why and when. */
+export interface By {
+  /** SPIFFE ID, or `automatic`. */
+  readonly by: string
+  readonly reason: string
+  readonly now: number
+}
+
+/** What came of an act. `not`: with a sentence for whoever acted. `unavailable`: it is not known that it was kept. */
+export type RiskActed =
+  | { readonly kind: 'done'; readonly facts: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'not'; readonly status: 403 | 404 | 409; readonly says: string }
+  | { readonly kind: 'unavailable'; readonly because: string }
+
+/** Of an agent type in a collection; the first query makes one. */
+export interface BaselineItem {
+  readonly key: BaselineKey
+  /** `waiting`: frozen, for somebody's yes. `reset`: nothing was learnt since. */
+  readonly state: 'learning' | 'waiting' | 'in-force' | 'reset'
+  /** What is learnt beside it, undefined where nothing is. */
+  readonly learning:
+    | {
+        readonly queries: number
+        readonly skipped: number
+        readonly workloads: number
+        readonly bursts: number
+        /** Missing until a baseline of it judges, and until rhythm counts. */
+        readonly burstsToJudge: number
+        readonly burstsToCoherence: number
+        readonly full: boolean
+      }
+    | undefined
+  readonly inForce: FrozenItem | undefined
+  readonly waiting: FrozenItem | undefined
+  /** Records a day, as an approver set it. */
+  readonly daily: number | undefined
+  readonly proposals: readonly ProposalItem[]
+}
+
+export interface FrozenItem {
+  readonly version: string
+  readonly bursts: number
+  readonly queries: number
+  readonly neighbourhoods: number
+  readonly by: string
+  readonly reason: string
+  readonly at: number
+}
+
+/** A neighbourhood on probation. */
+export interface ProposalItem {
+  readonly id: string
+  readonly queries: number
+  /** SPIFFE IDs, and how many of the queries are theirs; the most first. */
+  readonly workloads: readonly (readonly [string, number])[]
+  readonly firstAt: number
+  readonly lastAt: number
+}
+
+export interface RiskDesk {
+  readonly standings: (now: number) => readonly StandingRow[]
+  /** How long ago the store was last known to have nothing newer, ms. */
+  readonly staleMs: () => number
+  readonly release: (scope: Scope, by: By) => Promise<RiskActed>
+  /**
+   * Somebody vouches for the challenged workload, or says no: once, for this very challenge.
+   * @param id of the challenge. @param isOperator else `who` must be one of the policy's supervisors
+   */
+  readonly answer: (id: string, verdict: 'approve' | 'refuse', who: SpiffeId, isOperator: boolean, by: By) => RiskActed
+  /** A figure of another system, for `monitoring` with `metric: signal`. */
+  readonly signal: (workload: string, name: string, value: number, now: number) => RiskActed
+  readonly baselines: () => readonly BaselineItem[]
+  readonly freeze: (key: BaselineKey, by: By) => Promise<RiskActed>
+  readonly approve: (key: BaselineKey, daily: number | undefined, by: By) => Promise<RiskActed>
+  readonly reset: (key: BaselineKey, by: By) => Promise<RiskActed>
+  readonly adopt: (key: BaselineKey, proposal: string, by: By) => Promise<RiskActed>
+  /** undefined: none is in force. It holds the tenant's secret projection. */
+  readonly exported: (key: BaselineKey) => string | undefined
+  readonly imported: (text: string, add: boolean, by: By) => Promise<RiskActed>
+}

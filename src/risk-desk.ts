@@ -1,0 +1,117 @@
+/** What people do about standings and baselines, over what this process keeps of them. */
+import type { BaselineKey } from './core/drift.ts'
+import type { By, FrozenItem, RiskActed, RiskDesk } from './core/risk-desk.ts'
+import type { RiskRules } from './core/risk-rules.ts'
+import { parseSpiffeId, type SpiffeId } from './core/spiffe-id.ts'
+import type { Done } from './learning/acts.ts'
+import type { BaselineRow, Baselines } from './learning/baselines.ts'
+import type { HabitsLearnt } from './learning/learnt.ts'
+import type { Kept } from './learning/slot-text.ts'
+import { prove, refuseStepUp } from './risk/step-up.ts'
+import type { RiskStage } from './risk-stage.ts'
+import type { SharedStandings } from './state/standings.ts'
+
+export interface DeskParts {
+  readonly standings: SharedStandings
+  readonly baselines: Baselines
+  readonly learnt: HabitsLearnt
+  readonly stage: Pick<RiskStage, 'clear'>
+  readonly rules: () => RiskRules
+}
+
+export function createRiskDesk(parts: DeskParts): RiskDesk {
+  const { standings, baselines, learnt, stage } = parts
+  const acted = async (done: Promise<Done>, key?: BaselineKey) => actedOf(await done, key)
+  return {
+    standings: standings.list,
+    staleMs: standings.staleMs,
+    async release(scope, { by, reason, now }) {
+      const released = await standings.release(scope, by, reason, now)
+      if (released.kind === 'not') return { kind: 'not', status: 409, says: released.says }
+      if (scope.kind === 'workload') stage.clear(scope.id)
+      const kept = released.kind === 'done' ? 'everywhere' : 'here; the store is told as soon as it can be'
+      return { kind: 'done', facts: { scope, was: released.was, standing: 'normal', kept } }
+    },
+    answer: (id, verdict, who, isOperator, by) => answer(parts, id, verdict, who, isOperator, by),
+    signal(workload, name, value, now) {
+      if (!parseSpiffeId(workload).ok) return { kind: 'not', status: 409, says: 'A workload is a SPIFFE ID.' }
+      if (learnt.putSignal(workload, name, value, now)) return { kind: 'done', facts: { workload, name, value } }
+      return { kind: 'not', status: 409, says: 'There is no room for another figure or workload.' }
+    },
+    baselines: () => baselines.list().map((row) => itemOf(row, baselines)),
+    freeze: (key, by) => acted(baselines.freeze(key, by), key),
+    approve: (key, daily, by) => acted(baselines.approve(key, daily, by), key),
+    reset: (key, by) => acted(baselines.reset(key, by), key),
+    adopt: (key, proposal, by) => acted(baselines.adopt(key, proposal, by), key),
+    exported: baselines.export,
+    imported: (text, add, by) => acted(baselines.import(text, add, by))
+  }
+}
+
+function actedOf(done: Done, key: BaselineKey | undefined): RiskActed {
+  return done.kind === 'done' ? { kind: 'done', facts: { ...key, versions: done.versions } } : done
+}
+
+function answer(
+  { standings, stage, rules }: DeskParts,
+  id: string,
+  verdict: 'approve' | 'refuse',
+  who: SpiffeId,
+  isOperator: boolean,
+  { reason, now }: By
+): RiskActed {
+  const row = standings.list(now).find((one) => one.id === id && one.standing === 'step-up')
+  if (row === undefined || row.scope.kind !== 'workload') {
+    return { kind: 'not', status: 404, says: 'No step-up of that id is open; it may have been answered, or have become a quarantine.' }
+  }
+  const workload = parseSpiffeId(row.scope.id)
+  if (!workload.ok) return { kind: 'not', status: 409, says: 'The challenged workload has no SPIFFE ID.' }
+  if (workload.id.text === who.text) return { kind: 'not', status: 403, says: 'Nobody vouches for itself.' }
+  const proof = isOperator
+    ? ({ kind: 'operator', challenge: id, by: who.text } as const)
+    : ({ kind: 'supervisor', challenge: id, by: who, blocked: [] } as const)
+  let no: RiskActed | undefined
+  const changed = standings.change(
+    row.scope,
+    (record, run) => {
+      const moment = { now, run }
+      const proved = prove(record, workload.id, proof, rules(), moment)
+      if (!proved.ok) {
+        no = { kind: 'not', status: 403, says: proved.says }
+        return record
+      }
+      // Who may not vouch may not say no either: that is a quarantine.
+      return verdict === 'approve' ? proved.record : refuseStepUp(record, who.text, reason, rules(), moment)
+    },
+    now
+  )
+  if (no !== undefined) return no
+  if (changed === 'full') return { kind: 'unavailable', because: 'there is no room for another standing' }
+  if (verdict === 'approve') stage.clear(workload.id.text)
+  return { kind: 'done', facts: { workload: workload.id.text, id, verdict, standing: verdict === 'approve' ? 'slowed' : 'quarantine' } }
+}
+
+function itemOf({ key, state, progress, slot }: BaselineRow, baselines: Baselines): ReturnType<RiskDesk['baselines']>[number] {
+  return {
+    key,
+    state,
+    learning: progress,
+    inForce: frozenOf(slot?.inForce),
+    waiting: frozenOf(slot?.waiting),
+    daily: slot?.inForce?.daily,
+    proposals: baselines.proposals(key).map(({ id, neighbourhood: { queries, supporters, firstAt, lastAt } }) => ({
+      id,
+      queries,
+      workloads: [...supporters].sort((a, b) => b[1] - a[1]),
+      firstAt,
+      lastAt
+    }))
+  }
+}
+
+function frozenOf(kept: Kept | undefined): FrozenItem | undefined {
+  if (kept === undefined) return undefined
+  const { baseline, by, reason, at } = kept
+  const { counts, centroids, version } = baseline
+  return { version, bursts: counts.bursts, queries: counts.queries, neighbourhoods: centroids.scales.length, by, reason, at }
+}

@@ -1,0 +1,140 @@
+/** Risk as the server has it: standings over the shared store, what is learnt from a folder, the stage that asks both, and its rounds. */
+import { randomBytes } from 'node:crypto'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { findingLine, standingLine } from './audit/act-record.ts'
+import type { AuditSink } from './audit/sink.ts'
+import type { Settings } from './config/settings-schema.ts'
+import type { Risk } from './core/risk.ts'
+import type { RiskDesk } from './core/risk-desk.ts'
+import type { Move } from './core/standings.ts'
+import type { Store } from './core/store.ts'
+import { openBaselines, ownerName } from './learning/baselines.ts'
+import { createLearnt, type HabitsLearnt } from './learning/learnt.ts'
+import type { Policy } from './policy/policy.ts'
+import { startKernel } from './risk/kernel-wasm.ts'
+import { createRiskDesk } from './risk-desk.ts'
+import { createRisk, type RiskStage } from './risk-stage.ts'
+import { openSealedFiles, type SealedFiles } from './state/sealed-files.ts'
+import { createStandings, type SharedStandings } from './state/standings.ts'
+
+export interface ServedRisk {
+  readonly risk: Risk
+  readonly desk: RiskDesk
+  /** Why nothing may be sent here yet: it is not known how workloads stand, or what is normal. */
+  readonly fault: () => string | undefined
+  /** Writes what is known, and ends the rounds; the store must still be open. */
+  readonly close: () => Promise<void>
+}
+
+export interface RiskEdges {
+  readonly settingsFile: string
+  readonly policy: () => Policy
+  readonly store: Store
+  readonly sink: AuditSink
+  readonly log: Logger
+}
+
+const HABITS = 'habits-00000000'
+const HABITS_MS = 60_000
+
+/** undefined at egress: exactly one role owns standings. Rejects with a sentence where the folder cannot be used. */
+export async function openRisk(settings: Settings, edges: RiskEdges): Promise<ServedRisk | undefined> {
+  if (settings.role === 'egress') return undefined
+  const { settingsFile, policy, sink, log } = edges
+  const { folder: named } = settings.risk
+  const folder = named === undefined || isAbsolute(named) ? named : join(dirname(settingsFile), named)
+  const owner = resolve(settingsFile)
+  const standings = standingsOf(settings, edges)
+  const baselines = await openBaselines({
+    folder,
+    owner,
+    kernel: startKernel(),
+    freezeAfterBursts: settings.risk.freeze_after_bursts,
+    approveByItself: settings.risk.approve === 'automatic',
+    now: Date.now,
+    onTrouble: (because) => log.error({ because }, 'risk: what is learnt'),
+    onFrozen: (key, versions) => log.info({ ...key, versions }, 'risk: a baseline was frozen')
+  })
+  const learnt = createLearnt(baselines)
+  const habits = folder === undefined ? undefined : await keepHabits(join(folder, 'habits'), owner, learnt, log)
+  const stage: RiskStage = createRisk({
+    standings,
+    learnt,
+    shared: false,
+    staleMsMax: settings.risk.standings_max_age_seconds * 1000,
+    onFinding: (finding, { caller, decisionId, now }) => {
+      const line = findingLine(now, caller.id.text, decisionId, finding)
+      if (!sink.write(line)) log.error('audit: a monitored figure could not be recorded')
+      if (finding.rule.action === 'page')
+        log.warn({ workload: caller.id.text, metric: finding.rule.metric, value: finding.value }, 'risk: a person is called for')
+    }
+  })
+  standings.start()
+  baselines.start()
+  return {
+    risk: stage,
+    desk: createRiskDesk({ standings, baselines, learnt, stage, rules: () => policy().risk }),
+    fault: () => (standings.isLoaded() ? baselines.fault() : 'it is not known yet how workloads stand (standings)'),
+    async close() {
+      await standings.stop()
+      await baselines.stop()
+      await habits?.()
+    }
+  }
+}
+
+/** A store of this process alone has nothing to tell it. */
+function standingsOf({ state }: Settings, { store, sink, log }: RiskEdges): SharedStandings {
+  return createStandings({
+    store: state.kind === 'memory' ? undefined : store,
+    run: randomBytes(12).toString('hex'),
+    now: Date.now,
+    tick: () => performance.now(),
+    onMove: (move) => noteMove(move, sink, log),
+    onTrouble: (because) => {
+      if (because === undefined) log.info('standings: the store is there again')
+      else log.error({ because }, 'standings: the store cannot be relied on; what is known here goes on')
+    }
+  })
+}
+
+function noteMove(move: Move, sink: AuditSink, log: Logger): void {
+  const { scope, from, to, term, heard } = move
+  // Whoever decided it has recorded it; each replica notes in its log that it knows.
+  if (!heard && !sink.write(standingLine(move))) log.error('audit: a change of standing could not be recorded')
+  const facts = { scope, from, to, cause: term?.cause, heard }
+  if (to === 'quarantine' && !heard)
+    log.warn({ ...facts, decision_ids: term?.evidence.decisionIds }, 'risk: quarantined; a person is called for')
+  else log.info(facts, 'risk: a standing has changed')
+}
+
+/** @returns what ends it */
+async function keepHabits(folder: string, owner: string, learnt: HabitsLearnt, log: Logger): Promise<() => Promise<void>> {
+  const files = await openSealedFiles(folder, ownerName(owner))
+  await readHabits(files, learnt, log)
+  let last = learnt.text()
+  const save = async () => {
+    const text = learnt.text()
+    if (text === last) return
+    try {
+      await files.write(HABITS, [Buffer.from(text, 'utf8')])
+      last = text
+    } catch (cause) {
+      log.error({ fault: (cause as Error).message }, 'risk: what agent types need cannot be saved')
+    }
+  }
+  const timer = setInterval(() => void save(), HABITS_MS)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await save()
+  }
+}
+
+async function readHabits(files: SealedFiles, learnt: HabitsLearnt, log: Logger): Promise<void> {
+  const own = (await files.read(HABITS)).find(({ owner }) => owner === files.owner)
+  if (own === undefined) return
+  const read = own.bytes === undefined ? { ok: false as const, because: 'it is damaged' } : learnt.take(own.bytes.toString('utf8'))
+  if (!read.ok) log.error({ because: read.because }, 'risk: what agent types need is lost, and is learnt again')
+}
