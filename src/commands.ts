@@ -2,13 +2,15 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AdminIdentity } from './admin/admin-client.ts'
-import { type AdminEdges, approvalsCommand } from './admin/approvals-command.ts'
+import type { AdminEdges } from './admin/admin-terminal.ts'
+import { approvalsCommand } from './admin/approvals-command.ts'
 import { checkCommand } from './admin/check.ts'
 import type { Configured, Edges, Written } from './admin/check-edges.ts'
 import { faulty, type Output } from './admin/check-terminal.ts'
 import { explainCommand } from './admin/explain.ts'
 import { testCommand } from './admin/policy-test.ts'
 import { replayCommand } from './admin/replay.ts'
+import { riskCommand } from './admin/risk-command.ts'
 import { unreadable } from './admin/svid-verify-question.ts'
 import { type Compile, loadAll, loadPolicy, loadPolicyTexts } from './config/load.ts'
 import { readArchived } from './config/policy-archive.ts'
@@ -31,13 +33,14 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) 
   test: testCommand
 }
 
-const ADMIN_COMMANDS: ReadonlySet<string> = new Set(['approvals', 'approve', 'refuse', 'grants', 'end-run'])
+const APPROVAL_COMMANDS: ReadonlySet<string> = new Set(['approvals', 'approve', 'refuse', 'grants', 'end-run'])
+const RISK_COMMANDS: ReadonlySet<string> = new Set(['standings', 'release', 'step-up', 'baselines', 'figure'])
 
 /** A command that talks to an admin port; undefined for one that does not. */
 export function adminCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
-  if (!ADMIN_COMMANDS.has(name)) return undefined
+  if (!APPROVAL_COMMANDS.has(name) && !RISK_COMMANDS.has(name)) return undefined
   const edges: AdminEdges = { ...output, now: Date.now, identityFrom }
-  return (args) => approvalsCommand(name, args, edges)
+  return (args) => (RISK_COMMANDS.has(name) ? riskCommand : approvalsCommand)(name, args, edges)
 }
 
 /** An agent on this host answers at once, or is not there. */

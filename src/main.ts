@@ -30,6 +30,11 @@ Usage: vecauthz COMMAND [options]
   grants     permissions for one step of a job: list, request, release
   end-run    nothing more is approved for a run
 
+  standings  who is slowed, challenged or quarantined, and why; release ends it
+  step-up    answer a challenge for a workload, or refuse to
+  baselines  what is normal: learnt, approved, exported, reset, taken in
+  figure     tell a figure of another system about a workload
+
 Each has a --help of its own: vecauthz check --help. A first policy test is demo/config/policy-tests.yaml.
 
 Options of serve and validate:
