@@ -88,7 +88,48 @@ describe('configuration', () => {
     if (file !== 'broken-yaml.yaml') expect(faults.length, faults.join('\n')).toBe(wanted.length)
   })
 
+  const egress = (text: string) => text.replace('role: gateway', 'role: egress\naudience: index').replace(/envoys:.*\n/, '')
+  const index = (text: string) => text.replace('role: gateway', 'role: index\naudience: index')
+
+  it('each role loads with what it has to have', () => {
+    for (const of of [egress, index]) expect(load(of(SETTINGS), POLICY)).toEqual([])
+    // Names are not asked at egress, so there is no place to ask.
+    expect(load(egress(SETTINGS).replace(/ {4}url:.*\n/, ''), POLICY)).toEqual([])
+    expect(load(index(SETTINGS).replace(/ {4}url:.*\n/, ''), POLICY).join()).toContain('there is no url')
+  })
+
+  const issuer = (change: string) =>
+    `${POLICY}issuers: [{ spiffe_id: spiffe://demo.vecauthz.test/vecauthz/egress, tenants: [acme], audiences: [index] }${change}]\n`
+  it.each([
+    ['one', '', undefined],
+    ['the same twice', ', { spiffe_id: spiffe://demo.vecauthz.test/vecauthz/egress, tenants: [acme], audiences: [b] }', /a second time/],
+    ['a pattern', ', { spiffe_id: "spiffe://demo.vecauthz.test/vecauthz/*", tenants: [acme], audiences: [b] }', /is a pattern/],
+    ['a tenant that is not listed', ', { spiffe_id: spiffe://demo.vecauthz.test/v, tenants: [nobody], audiences: [b] }', /Tenant "nobody"/],
+    ['another trust domain', ', { spiffe_id: spiffe://other.test/v, tenants: [acme], audiences: [b] }', /other.test/],
+    ['nobody to vouch to', ', { spiffe_id: spiffe://demo.vecauthz.test/v, tenants: [acme], audiences: [] }', /audiences/]
+  ] as const)('issuers: %s', (_, change, want) => {
+    const faults = load(SETTINGS, issuer(change))
+    if (want === undefined) expect(faults).toEqual([])
+    else expect(faults.join('\n')).toMatch(want)
+  })
+
   const settings: readonly (readonly [string, (text: string) => string, RegExp])[] = [
+    ['a gateway without envoys', (text) => text.replace(/envoys:.*\n/, ''), /Role gateway needs envoys/],
+    ['a gateway with an audience', (text) => `${text}audience: index\n`, /Role gateway gives and takes no policy tokens/],
+    ['an index without an audience', (text) => index(text).replace('audience: index\n', ''), /Role index needs audience/],
+    ['an egress without an audience', (text) => egress(text).replace('audience: index\n', ''), /Role egress needs audience/],
+    ['an egress with envoys', (text) => `${egress(text)}envoys: [spiffe://demo.vecauthz.test/envoy]\n`, /Role egress has no envoys/],
+    ['an index that takes JWT-SVIDs', (text) => `${index(text)}jwt_svid: { audience: us }\n`, /knows workloads by their connections only/],
+    [
+      'an egress with the credential of a database',
+      (text) => withCredential(egress(text), '{ mode: header, header: x-chroma-token, secret: { env: KEY } }'),
+      /Role egress has no credentials of databases/
+    ],
+    [
+      'an egress with an admin port',
+      (text) => `${egress(text)}admin: { listen: "127.0.0.1:0", operators: [spiffe://demo.vecauthz.test/ada] }\n`,
+      /Role egress keeps no approvals/
+    ],
     [
       'a database kind of a later version',
       (text) => text.replace('kind: chroma', 'kind: pinecone'),
