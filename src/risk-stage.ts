@@ -9,15 +9,15 @@ import type { Alarm, Changed, Standings } from './core/standings.ts'
 import { learntBudget } from './risk/burst-learning.ts'
 import { raise } from './risk/cohort.ts'
 import { countDenial, countsAsRisk } from './risk/denials.ts'
-import { countFigures, isAboutCaller, needMore, placeOfCall, seeOrder } from './risk/habits.ts'
+import { countFigures, isAboutCaller, needMore, seeDenials, seeOrder } from './risk/habits.ts'
 import { heldRecord, NOWHERE, shareOf } from './risk/held.ts'
 import { atCall, isVouched, withFreshSvid } from './risk/ladder.ts'
 import type { Learnt } from './risk/learnt.ts'
-import { look, type Seen, withSubject } from './risk/look.ts'
+import { look, type Seen } from './risk/look.ts'
 import type { Finding } from './risk/monitoring.ts'
 import { refusalFor, refusalOf } from './risk/refusal.ts'
 import { prove } from './risk/step-up.ts'
-import { clearWorkload, denialPart, denialsOf, newWorkloadState, suspicionOf, type WorkloadState } from './risk/workload-state.ts'
+import { clearWorkload, denialsOf, newWorkloadState, suspicionOf, type WorkloadState } from './risk/workload-state.ts'
 import { createWorkloadTable, type WorkloadTable } from './state/workload-table.ts'
 
 /** Kept for certain; up to twice as many. A workload is some 7 KB for each collection that it searches. */
@@ -77,14 +77,13 @@ export function createRisk(parts: RiskParts): RiskStage {
       const standing = standingNow(standings, call, place)
       const seen = { score: 0, alarms: [] as Alarm[] }
       if (countsAsRisk(reason.kind)) {
-        const found = { ...withSubject(placeOfCall(call, place), call), decisionIds: [call.decisionId] }
-        const alarm = countDenial(denialsOf(state, call.policy.risk, call.now), reason, target, call.policy.risk, call.now, found)
-        if (alarm !== undefined) seen.alarms.push(alarm)
+        const kept = denialsOf(state, call.policy.risk, call.now)
+        countDenial(kept, reason, target, call.policy.risk, call.now, { decisionIds: [call.decisionId] })
       }
       countFigures(state, undefined, call, place, bytes, learnt, seen, (finding) => parts.onFinding(finding, call))
-      const score = Math.max(seen.score, denialPart(state, call.policy.risk, call.now))
+      seeDenials(state, call, place, seen)
       raiseAll(its, state, call, seen.alarms)
-      const refusal = { score, causes: seen.alarms.map(causeOf), before: standing, after: standingNow(standings, call, place) }
+      const refusal = { score: seen.score, causes: seen.alarms.map(causeOf), before: standing, after: standingNow(standings, call, place) }
       refused.keep(call.check, refusal, call.now)
       return refusal
     }
@@ -172,7 +171,8 @@ function judge(its: Stage, grant: Grant, call: RiskCall, place: RiskPlace, body:
   look(state, { grant, call, database: place.database, body, learnt, shared }, seen)
   seeOrder(state, grant, call, place, learnt, before === 'normal', seen)
   countFigures(state, grant, call, place, body?.length ?? 0, learnt, seen, (finding) => parts.onFinding(finding, call))
-  const score = Math.max(seen.score, denialPart(state, policy.risk, now))
+  seeDenials(state, call, place, seen)
+  const { score } = seen
   state.score = score
   const full = raiseAll(its, state, call, seen.alarms)
   const record = recordNow(standings, call, place)

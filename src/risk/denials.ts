@@ -43,12 +43,13 @@ export interface DenialScore {
   at: number
   readonly recent: Int32Array
   next: number
+  last: DenyKind | undefined
   /** Denials with a weight, ever. */
   count: number
 }
 
 export function newDenialScore(): DenialScore {
-  return { score: 0, at: Number.NEGATIVE_INFINITY, recent: new Int32Array(RECENT), next: 0, count: 0 }
+  return { score: 0, at: Number.NEGATIVE_INFINITY, recent: new Int32Array(RECENT), next: 0, last: undefined, count: 0 }
 }
 
 export function countsAsRisk(kind: DenyKind): boolean {
@@ -86,10 +87,23 @@ export function countDenial(
     kept.recent[kept.next] = digest
     kept.next = (kept.next + 1) % RECENT
   }
-  const level = levelOf(kept.score, rules.denials)
+  kept.last = kind
+  return denialAlarm(kept, rules, now, evidence)
+}
+
+/** What the score asks for at this moment; undefined while it is low. */
+export function denialAlarm(
+  kept: DenialScore,
+  rules: RiskRules,
+  now: number,
+  evidence: Pick<Evidence, 'decisionIds' | 'place' | 'subject'>
+): Alarm | undefined {
+  const score = scoreAt(kept, rules.denialsHalfLifeMs, now)
+  const level = levelOf(score, rules.denials)
   if (level === 'normal') return undefined
-  const says = `denials of a proven identity, the last one ${kind}: score ${kept.score.toFixed(1)}`
-  return { level, cause: 'risk_spike', evidence: { ...evidence, says, figures: { score: kept.score, denials: kept.count } } }
+  const last = kept.last === undefined ? '' : `, the last one ${kept.last}`
+  const says = `denials of a proven identity${last}: score ${score.toFixed(1)}`
+  return { level, cause: 'risk_spike', evidence: { ...evidence, says, figures: { score, denials: kept.count } } }
 }
 
 /** Just under a threshold: what stays there does not reach it. */

@@ -8,6 +8,7 @@ import { type Place, rankOf } from '../core/standing.ts'
 import { NO_SHAPE } from '../core/vector-call.ts'
 import { collectionKey, keysOf } from './budget-keys.ts'
 import { learnFrom, newBurstRun } from './burst-learning.ts'
+import { denialAlarm } from './denials.ts'
 import { scoreOf } from './drift-tiers.ts'
 import type { Learnt } from './learnt.ts'
 import { type Seen, withSubject } from './look.ts'
@@ -15,10 +16,11 @@ import { countCall, type Finding, figuresFor, findingsOf, type MonitoringPlan, m
 import { costOf } from './price.ts'
 import { newSequenceState, observeSequence, sequenceAlarm } from './sequence.ts'
 import { eventName } from './sequence-model.ts'
-import type { WorkloadState } from './workload-state.ts'
+import { denialPart, type WorkloadState } from './workload-state.ts'
 
 /** A strange order asks for a step-up, and nothing more. */
 const ORDER_MAX = 0.5
+const SLOWS = 0.25
 
 export function seeOrder(
   state: WorkloadState,
@@ -54,6 +56,18 @@ export function needMore(state: WorkloadState, grant: Grant, { agentType, budget
   if (tally === undefined) return
   state.burst ??= newBurstRun()
   learnFrom(tally, state.burst, now, costOf(grant.call))
+}
+
+/** What was denied before still counts, and halves with time. */
+export function seeDenials(state: WorkloadState, call: RiskCall, place: RiskPlace, seen: Pick<Seen, 'score' | 'alarms'>): void {
+  if (state.denials === undefined) return
+  const { policy, now, decisionId } = call
+  const part = denialPart(state, policy.risk, now)
+  seen.score = Math.max(seen.score, part)
+  if (part < SLOWS) return
+  const found = { ...withSubject(placeOfCall(call, place), call), decisionIds: [decisionId] }
+  const alarm = denialAlarm(state.denials, policy.risk, now, found)
+  if (alarm !== undefined) seen.alarms.push(alarm)
 }
 
 /** One finished call, for the figures. @param grant undefined: it was refused */
