@@ -1,0 +1,242 @@
+/** The risk stage by itself: what holds whatever comes, who is forgotten, and what a standing elsewhere means. */
+import fc from 'fast-check'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Grant } from '../src/core/decision.ts'
+import type { Judgement, RiskCall, RiskPlace } from '../src/core/risk.ts'
+import { BYTES_PACE, type MonitoringRule, RISK_DEFAULTS, type RiskRules } from '../src/core/risk-rules.ts'
+import { rankOf, STANDINGS } from '../src/core/standing.ts'
+import type { Shape } from '../src/core/vector-call.ts'
+import { raise } from '../src/risk/cohort.ts'
+import type { ReadyBaseline } from '../src/risk/drift-ready.ts'
+import { startKernel } from '../src/risk/kernel-wasm.ts'
+import { createRisk, type RiskParts } from '../src/risk-stage.ts'
+import { createStandings } from '../src/state/standings.ts'
+import { callsOf, learntFrom, worldOf } from './risk/drift-material.ts'
+import { callerOf, callOf, targetOf } from './support/grants.ts'
+import { type LearntParts, testLearnt } from './support/learnt.ts'
+
+const T0 = Date.UTC(2026, 10, 21, 12)
+const material = worldOf(96, 2)
+const vectors = [0, 1].map((department) => callsOf(material, department, 40, 300 + department).flatMap((call) => call.vectors))
+let baseline: ReadyBaseline
+
+beforeAll(() => {
+  baseline = learntFrom(material, 60, startKernel()).readies[0] as ReadyBaseline
+}, 30_000)
+
+function stageOf(
+  learnt: LearntParts = {},
+  change: Partial<RiskParts> = {},
+  rules: Partial<RiskRules> = {},
+  monitoring: MonitoringRule[] = []
+) {
+  const clock = { now: T0 }
+  const standings = createStandings({
+    store: undefined,
+    run: 'run',
+    now: () => clock.now,
+    tick: () => clock.now,
+    onMove: () => undefined,
+    onTrouble: () => undefined
+  })
+  const told = testLearnt(learnt)
+  const risk = createRisk({ standings, learnt: told.learnt, shared: false, staleMsMax: 5_000, onFinding: () => undefined, ...change })
+  const risks = { ...RISK_DEFAULTS, ...rules }
+  const policy = {
+    risk: risks,
+    monitoring,
+    budgets: { tenant: undefined, collection: undefined, operations: undefined, bytes: BYTES_PACE }
+  }
+  let ids = 0
+  const callBy = (name: string): RiskCall => ({
+    caller: callerOf(`spiffe://demo.vecauthz.test/acme/${name}`),
+    agentType: 'support',
+    budget: { per_second: 10, burst: 30 },
+    policy,
+    check: `check-${++ids}`,
+    decisionId: `decision-${ids}`,
+    shadow: false,
+    now: clock.now
+  })
+  const place: RiskPlace = { tenant: 'acme', database: 'demo', targets: [targetOf('acme')] }
+  const search = (name: string, shape: Partial<Shape> = {}, call = callBy(name)): Judgement => {
+    const own = { queries: 1, topK: 5, ...shape }
+    const grant = {
+      kind: 'tenant',
+      caller: call.caller,
+      call: callOf('search', 'acme', 'handbook', own),
+      tenant: 'acme',
+      targets: place.targets
+    }
+    return risk.observe(grant as unknown as Grant, call, 'demo', undefined)
+  }
+  const queryOf = (vector: Float32Array | undefined) => ({ vectors: [vector ?? new Float32Array(96)], dimensions: 96 })
+  const denied = (name: string, target: string) =>
+    risk.refused({ kind: 'tenant-not-allowed', because: '' }, target, callBy(name), place, 100)
+  return { clock, standings, risk, told, callBy, place, search, queryOf, denied, rules: risks }
+}
+
+const known = () => ({ baselines: new Map([['support demo/rag/handbook', baseline]]) })
+
+describe('whatever comes', () => {
+  const ops = fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: fc.record({ op: fc.constant('search' as const), department: fc.constantFrom(0, 1), at: fc.nat(200) }) },
+      { weight: 2, arbitrary: fc.record({ op: fc.constant('denied' as const), at: fc.nat(30) }) },
+      { weight: 1, arbitrary: fc.record({ op: fc.constant('wait' as const), at: fc.nat(3_600_000) }) },
+      { weight: 1, arbitrary: fc.record({ op: fc.constant('release' as const) }) }
+    ),
+    { maxLength: 120 }
+  )
+
+  it('a higher score never goes with a gentler standing, and nobody above slowed passes', async () => {
+    await fc.assert(
+      fc.asyncProperty(ops, async (all) => {
+        const { clock, search, queryOf, denied, standings, risk, callBy } = stageOf(known())
+        const scope = { kind: 'workload', id: callBy('support').caller.id.text } as const
+        for (const one of all) {
+          clock.now += 300
+          if (one.op === 'wait') clock.now += one.at
+          if (one.op === 'denied') denied('support', `tenant ${one.at}`)
+          if (one.op === 'release') await standings.release(scope, 'operator', 'a test', clock.now)
+          if (one.op !== 'search') continue
+          const held = risk.held(callBy('support'), undefined)
+          expect(held.refusal === undefined).toBe(rankOf(held.standing) < rankOf('step-up'))
+          if (held.refusal !== undefined) continue
+          const its = search('support', queryOf(vectors[one.department]?.[one.at]))
+          const least = its.score >= 1 ? 3 : its.score >= 0.5 ? 2 : its.score >= 0.25 ? 1 : 0
+          expect(rankOf(its.after)).toBeGreaterThanOrEqual(least)
+          expect(its.refusal === undefined).toBe(rankOf(its.after) < 2)
+        }
+      }),
+      { numRuns: 60, seed: 7 }
+    )
+  })
+})
+
+describe('who is forgotten', () => {
+  it('keeps its standing, and does not come back as one that was never seen', () => {
+    const { search, queryOf, risk, standings, clock } = stageOf(known(), { workloadsMax: 4 })
+    const id = 'spiffe://demo.vecauthz.test/acme/bad'
+    for (let at = 0; at < 60 && standings.ofWorkload(id) === undefined; at++) {
+      clock.now += 400
+      search('bad', queryOf(vectors[1]?.[at]))
+    }
+    const before = STANDINGS.indexOf(search('bad', queryOf(vectors[1]?.[9])).after)
+    expect(before).toBeGreaterThanOrEqual(1)
+    for (let at = 0; at < 20; at++) search(`other-${at}`, queryOf(vectors[0]?.[at]))
+    expect(risk.workloads.peek(id)).toBeUndefined()
+    const again = search('bad', queryOf(vectors[0]?.[0]))
+    expect(STANDINGS.indexOf(again.before)).toBe(before)
+    expect(risk.workloads.peek(id)?.suspicion).toBeGreaterThan(60)
+    const fresh = search('new', queryOf(vectors[0]?.[0]))
+    expect(again.score).toBeGreaterThan(fresh.score)
+    expect(again.score).toBeLessThan(0.25)
+  })
+})
+
+describe('standings of others', () => {
+  it('an agent type quarantined in a collection is refused there, whoever of it asks, and nowhere else', () => {
+    const { standings, risk, callBy, place, rules } = stageOf({}, {}, { identitiesTogether: 2 })
+    const where = { tenant: 'acme', agentType: 'support', database: 'demo', collection: 'handbook' }
+    const evidence = { says: 'x', decisionIds: [], figures: {}, place: where }
+    for (const name of ['one', 'two'])
+      raise(standings, { kind: 'workload', id: callBy(name).caller.id.text }, { level: 'quarantine', cause: 'drift', evidence }, rules, T0)
+    expect(risk.held(callBy('three'), undefined).refusal).toBeUndefined()
+    expect(risk.held(callBy('three'), place).refusal).toMatchObject({
+      kind: 'quarantined',
+      because: expect.stringContaining('agent type support in handbook')
+    })
+    expect(risk.held(callBy('three'), { ...place, targets: [targetOf('acme', 'other')] }).refusal).toBeUndefined()
+    expect(risk.held({ ...callBy('three'), agentType: 'other' }, place).refusal).toBeUndefined()
+  })
+
+  it('while they are not known, what shows much is refused, and what shows little is not', () => {
+    const { standings } = stageOf()
+    const { search } = stageOf({}, { standings: { ...standings, staleMs: () => 5_001 } })
+    expect(search('support', { topK: 100 }).refusal).toBeUndefined()
+    expect(search('support', { topK: 101 }).refusal).toMatchObject({ kind: 'state-unavailable' })
+    expect(search('support', { vectorsOut: true }).refusal).toMatchObject({ kind: 'state-unavailable' })
+  })
+
+  it('without room for a standing the call is refused', () => {
+    const { standings } = stageOf()
+    const { search, queryOf } = stageOf(known(), { standings: { ...standings, change: () => 'full' } })
+    const reasons = Array.from({ length: 60 }, (_, at) => search('support', queryOf(vectors[1]?.[at])).refusal?.kind)
+    expect(new Set(reasons)).toEqual(new Set([undefined, 'state-unavailable']))
+  })
+
+  it('whoever came down from a quarantine elsewhere begins anew', async () => {
+    const { search, queryOf, standings, clock, callBy } = stageOf(known())
+    for (let at = 0; at < 60; at++) {
+      clock.now += 400
+      search('support', queryOf(vectors[1]?.[at]))
+    }
+    const scope = { kind: 'workload', id: callBy('support').caller.id.text } as const
+    await standings.release(scope, 'operator', 'a test', clock.now)
+    expect(search('support', queryOf(vectors[0]?.[0]))).toMatchObject({ before: 'normal', after: 'normal', causes: [] })
+  })
+})
+
+describe('what is learnt', () => {
+  it('calm workloads propose what is new to them, suspicious ones do not', () => {
+    const { search, queryOf, told, clock } = stageOf(known())
+    for (let at = 0; at < 200; at++) {
+      clock.now += 60_000
+      search('support', queryOf(vectors[0]?.[at]))
+    }
+    expect(told.proposed.length).toBeGreaterThan(0)
+    const before = told.proposed.length
+    for (let at = 0; at < 60; at++) search('bad', queryOf(vectors[1]?.[at]))
+    const during = told.proposed.length - before
+    expect(during).toBeLessThan(10)
+  })
+
+  it('a day is told when the next one begins', () => {
+    const { search, queryOf, told, clock } = stageOf(known())
+    search('support', queryOf(vectors[0]?.[0]))
+    search('support', queryOf(vectors[0]?.[0]))
+    clock.now += 86_400_000
+    search('support', queryOf(vectors[0]?.[1]))
+    expect(told.days).toEqual([6])
+  })
+})
+
+describe('the parts of a call', () => {
+  const rule = (change: Partial<MonitoringRule>): MonitoringRule => ({
+    metric: 'signal',
+    signal: 'cpu',
+    windowMs: 60_000,
+    threshold: 90,
+    action: 'quarantine',
+    agentTypes: undefined,
+    source: 'monitoring[0]',
+    ...change
+  })
+
+  it('a figure of another system raises a standing as the policy says', () => {
+    const signals = new Map([['cpu', { value: 95, at: T0 }]])
+    expect(stageOf({ signals }, {}, {}, [rule({})]).search('support')).toMatchObject({ score: 1, after: 'quarantine' })
+    expect(stageOf({ signals }, {}, {}, [rule({ threshold: 95 })]).search('support')).toMatchObject({ score: 0, after: 'normal' })
+    const late = stageOf({ signals }, {}, {}, [rule({})])
+    late.clock.now += 60_001
+    expect(late.search('support').after).toBe('normal')
+  })
+
+  it('a call of more than the exposure budget ever holds is refused for its size, however often', () => {
+    const { search, queryOf, clock } = stageOf({ ...known(), daily: 60 })
+    for (let at = 0; at < 3; at++) {
+      clock.now += 3_700_000
+      expect(search('support', { ...queryOf(vectors[0]?.[at]), topK: 41 })).toMatchObject({
+        after: 'normal',
+        refusal: { kind: 'cost-exceeded' }
+      })
+    }
+  })
+
+  it('queries without vectors are charged as new ground', () => {
+    const { search } = stageOf({ ...known(), daily: 60 })
+    const reasons = Array.from({ length: 9 }, () => search('support').refusal?.kind)
+    expect(reasons).toEqual([...Array.from({ length: 8 }, () => undefined), 'rate-exceeded'])
+  })
+})
