@@ -131,6 +131,11 @@ function wordsOf({ tenant, namespace = '', collection }: Target): string {
   return [tenant.kind === 'none' ? '' : tenant.tenant, namespace, name].join('/')
 }
 
+/** The challenge again, and why this was no answer to it. */
+function unproven(stepUp: DenyReason, wrong: string): DenyReason {
+  return { ...stepUp, because: `${stepUp.because}; no answer: ${wrong}`, remedy: `${wrong} ${stepUp.remedy ?? ''}` }
+}
+
 /**
  * What a known workload asks for, and whether it may.
  * @param stepUp is open, and this call's end user may be the answer
@@ -143,8 +148,8 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload, stepUp: De
   account.caller = caller
   const known = knownSubject(caller, workload, policy)
   if (!known.ok) return deny(known.reason)
-  if (stepUp !== undefined && its.calls !== undefined && world.risk?.prove({ ...its.calls, caller }) !== true && !workload.shadow)
-    return deny(stepUp)
+  const wrong = stepUp === undefined || its.calls === undefined ? undefined : world.risk?.prove({ ...its.calls, caller })
+  if (stepUp !== undefined && wrong !== undefined && !workload.shadow) return deny(unproven(stepUp, wrong))
   const understood = understand(its, caller)
   if (!understood.ok) return deny(understood.reason)
   const { served, call } = understood.value

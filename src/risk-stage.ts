@@ -56,11 +56,12 @@ export function createRisk(parts: RiskParts): RiskStage {
     },
     held: (call, place) => held(parts, call, place),
     prove(call) {
-      if (!proved(standings, call)) return false
+      const wrong = wrongProof(standings, call)
+      if (wrong !== undefined) return wrong
       const state = workloads.get(call.caller.id.text, call.now)
       clearWorkload(state)
       state.standing = 'slowed'
-      return true
+      return undefined
     },
     observe(grant, call, database, body) {
       const before = judged.of(call.check, call.now)
@@ -80,7 +81,9 @@ export function createRisk(parts: RiskParts): RiskStage {
         const kept = denialsOf(state, call.policy.risk, call.now)
         countDenial(kept, reason, target, call.policy.risk, call.now, { decisionIds: [call.decisionId] })
       }
-      countFigures(state, undefined, call, place, bytes, learnt, seen, (finding) => parts.onFinding(finding, call))
+      // Refused after it was looked at, it has been counted.
+      if (judged.of(call.check, call.now) === undefined)
+        countFigures(state, undefined, call, place, bytes, learnt, seen, (finding) => parts.onFinding(finding, call))
       seeDenials(state, call, place, seen)
       raiseAll(its, state, call, seen.alarms)
       const refusal = { score: seen.score, causes: seen.alarms.map(causeOf), before: standing, after: standingNow(standings, call, place) }
@@ -116,21 +119,22 @@ function held({ standings, learnt }: RiskParts, call: RiskCall, place: RiskPlace
   return { standing, share: shareOf(standing, rules), budget, refusal: refusalOf(record, rules, now) }
 }
 
-function proved(standings: Standings, { caller, policy, now, shadow }: RiskCall): boolean {
+function wrongProof(standings: Standings, { caller, policy, now, shadow }: RiskCall): string | undefined {
   const { subject, id } = caller
-  if (subject === undefined || shadow) return false
-  let good = false
+  if (subject === undefined) return 'No end user came along.'
+  if (shadow) return 'Nothing ends in shadow.'
+  let wrong: string | undefined
   const proof = { kind: 'user', subject: subjectKey(subject.issuer, subject.id), acr: subject.acr, authTime: subject.authTime } as const
   standings.change(
     { kind: 'workload', id: id.text },
     (record, run) => {
       const answer = prove(record, id, proof, policy.risk, { now, run })
-      good = answer.ok
+      wrong = answer.ok ? undefined : answer.says
       return answer.ok ? answer.record : record
     },
     now
   )
-  return good
+  return wrong
 }
 
 /** A workload that came down from a step-up or a quarantine, wherever that was decided, begins anew. */

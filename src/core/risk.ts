@@ -91,10 +91,11 @@ export interface Risk {
   /** Before the call is read, and once more when it is known where it goes: a quarantine may be of an agent type in a collection. */
   readonly held: (call: RiskCall, place: RiskPlace | undefined) => Held
   /**
-   * The end user of this call may be the answer to an open step-up (RFC 9470). True: it was, and the workload goes on, slowed.
+   * The end user of this call may be the answer to an open step-up (RFC 9470).
    * @param call with a caller whose subject is proven
+   * @returns why it is not, for whoever signs in; undefined: it was, and the workload goes on, slowed
    */
-  readonly prove: (call: RiskCall) => boolean
+  readonly prove: (call: RiskCall) => string | undefined
   /**
    * Looks at a granted and paid call, adds up and raises. Once however often Envoy asks: a repeat gets the same judgement.
    * @param database its id

@@ -17,9 +17,7 @@ export function refusalOf(record: StandingRecord | undefined, rules: RiskRules, 
   if (challenge === undefined) return { kind: 'step-up-required', because: whyHeld(record) }
   const { id, forUser, acrValues, since, leftMs } = challenge
   const approves = `a supervisor or an operator approves: vecauthz step-up answer ${id}`
-  const remedy = forUser
-    ? `The end user signs in again (new token in x-vecauthz-subject-token), or ${approves}.`
-    : `${approves.charAt(0).toUpperCase()}${approves.slice(1)}.`
+  const remedy = forUser ? `The end user signs in again, or ${approves}.` : `${approves.charAt(0).toUpperCase()}${approves.slice(1)}.`
   const maxAgeSeconds = Math.max(0, Math.floor((now - since) / 1000))
   const stepUp = { id, forUser, acrValues, maxAgeSeconds, secondsLeft: Math.ceil(leftMs / 1000) }
   return { kind: 'step-up-required', because: whyHeld(record), remedy, stepUp }

@@ -150,7 +150,7 @@ function problem(reason: DenyReason, decisionId: string): string {
 /** For programs: who can answer, and until when. */
 function stepUpOf({ id, forUser, acrValues, secondsLeft }: StepUp): object {
   const by = forUser ? ['end-user', 'supervisor', 'operator'] : ['supervisor', 'operator']
-  const acr = forUser ? acrValues.slice(0, 4).filter((value) => value.length <= 32) : []
+  const acr = forUser ? acrValues.slice(0, 2).filter((value) => value.length <= 32) : []
   return { id, by, ...(acr.length > 0 ? { acr_values: acr } : {}), seconds_left: secondsLeft }
 }
 

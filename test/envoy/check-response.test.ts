@@ -58,6 +58,23 @@ describe('the encoder of verdicts', () => {
     expect(both).toEqual([]) // Envoy removes after it sets
   })
 
+  it('a step-up says who must do what, in a body below 1 KiB and a header of its own', () => {
+    const stepUp = {
+      id: `${'f'.repeat(24)}.123456`,
+      forUser: true,
+      acrValues: ['x'.repeat(32), 'a"b\n', 'c'],
+      maxAgeSeconds: 7,
+      secondsLeft: 293
+    }
+    const reason = { kind: 'step-up-required', because: '', remedy: 'x'.repeat(5_000), stepUp } as const
+    const { headers, body, http, grpc } = denyAnswer({ verdict: 'deny', reason }, ID, true)
+    expect([http, grpc, body.length < 1024]).toEqual([401, 16, true])
+    expect(new Map(headers).get('www-authenticate')).toBe(
+      `Bearer error="insufficient_user_authentication", error_description="The end user has to authenticate again", acr_values="${'x'.repeat(32)} ab c", max_age="7", request_id="${stepUp.id}"`
+    )
+    expect(JSON.parse(body).step_up).toMatchObject({ id: stepUp.id, by: ['end-user', 'supervisor', 'operator'], seconds_left: 293 })
+  })
+
   it('the body is problem details of at most 1 KiB without the facts, and tells the remedy and the decision id', () => {
     for (const kind of KINDS) {
       const body = denied(kind).deniedResponse?.body ?? ''
