@@ -147,11 +147,10 @@ function problem(reason: DenyReason, decisionId: string): string {
   })
 }
 
-/** For programs: who can answer, and until when. */
-function stepUpOf({ id, forUser, acrValues, secondsLeft }: StepUp): object {
+/** For programs: who can answer, and until when. How an end user has to sign in is in the challenge. */
+function stepUpOf({ id, forUser, secondsLeft }: StepUp): object {
   const by = forUser ? ['end-user', 'supervisor', 'operator'] : ['supervisor', 'operator']
-  const acr = forUser ? acrValues.slice(0, 2).filter((value) => value.length <= 32) : []
-  return { id, by, ...(acr.length > 0 ? { acr_values: acr } : {}), seconds_left: secondsLeft }
+  return { id, by, seconds_left: secondsLeft }
 }
 
 const SCORES = ['0', '0.1', '0.2', '0.3', '0.4', '0.5', '0.6', '0.7', '0.8', '0.9', '1'] as const
