@@ -9,7 +9,8 @@ import type { Risk } from './core/risk.ts'
 import type { RiskDesk } from './core/risk-desk.ts'
 import type { Move } from './core/standings.ts'
 import type { Store } from './core/store.ts'
-import { openBaselines, ownerName } from './learning/baselines.ts'
+import { type Baselines, openBaselines, ownerName } from './learning/baselines.ts'
+import { createEvidenceSync, type EvidenceSync } from './learning/evidence-sync.ts'
 import { createLearnt, type HabitsLearnt } from './learning/learnt.ts'
 import type { Policy } from './policy/policy.ts'
 import { startKernel } from './risk/kernel-wasm.ts'
@@ -58,10 +59,12 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   })
   const learnt = createLearnt(baselines)
   const habits = folder === undefined ? undefined : await keepHabits(join(folder, 'habits'), owner, learnt, log)
+  // A store of this process alone has nobody to tell.
+  const shared = settings.state.kind !== 'memory'
   const stage: RiskStage = createRisk({
     standings,
     learnt,
-    shared: false,
+    shared,
     staleMsMax: settings.risk.standings_max_age_seconds * 1000,
     onFinding: (finding, { caller, decisionId, now }) => {
       const line = findingLine(now, caller.id.text, decisionId, finding)
@@ -70,16 +73,50 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
         log.warn({ workload: caller.id.text, metric: finding.rule.metric, value: finding.value }, 'risk: a person is called for')
     }
   })
+  const sync = shared ? evidenceSync(edges, stage, baselines, learnt) : undefined
   standings.start()
   baselines.start()
+  sync?.start()
   return {
-    risk: stage,
+    risk: sync === undefined ? stage : toldOf(stage, sync),
     desk: createRiskDesk({ standings, baselines, learnt, stage, rules: () => policy().risk }),
     fault: () => (standings.isLoaded() ? baselines.fault() : 'it is not known yet how workloads stand (standings)'),
     async close() {
+      await sync?.stop()
       await standings.stop()
       await baselines.stop()
       await habits?.()
+    }
+  }
+}
+
+function evidenceSync(
+  { store, log }: RiskEdges,
+  { workloads }: RiskStage,
+  { readyOf }: Baselines,
+  { dailyOf }: HabitsLearnt
+): EvidenceSync {
+  return createEvidenceSync({
+    store,
+    now: Date.now,
+    stateOf: workloads.peek,
+    readyOf,
+    dailyOf,
+    onTrouble: (because) => {
+      if (because === undefined) log.info('risk: evidence is shared with the other replicas again')
+      else log.error({ because }, 'risk: evidence is not shared with the other replicas; each judges by what it sees')
+    }
+  })
+}
+
+/** Who has called here is told to the others. */
+function toldOf(stage: RiskStage, { note }: EvidenceSync): Risk {
+  return {
+    ...stage,
+    observe(grant, call, ...rest) {
+      const judgement = stage.observe(grant, call, ...rest)
+      note(call.caller.id.text)
+      return judgement
     }
   }
 }

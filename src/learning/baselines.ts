@@ -6,6 +6,7 @@ import { key as joined } from '../core/keys.ts'
 import type { By } from '../core/risk-desk.ts'
 import type { BaselineBook } from '../risk/drift-book.ts'
 import { type Progress, progressOf } from '../risk/drift-learn.ts'
+import type { ReadyBaseline } from '../risk/drift-ready.ts'
 import type { Kernel } from '../risk/kernel.ts'
 import { memoryGenerations, openGenerations } from '../state/generations.ts'
 import { openSealedFiles, type SealedFiles } from '../state/sealed-files.ts'
@@ -49,6 +50,8 @@ export interface BaselineRow {
 
 export interface Baselines {
   readonly book: BaselineBook
+  /** In force under that very key. */
+  readonly readyOf: (key: BaselineKey) => ReadyBaseline | undefined
   /** Exposure budget of a day, in records, as an approver set it. */
   readonly approvedDaily: (key: BaselineKey) => number | undefined
   readonly list: () => readonly BaselineRow[]
@@ -98,6 +101,7 @@ export async function openBaselines(options: BaselinesOptions): Promise<Baseline
       seedOf: (...of) => seedOf(book, ...of),
       propose: (...noted) => noteOutliers(book, ...noted)
     },
+    readyOf: (key) => book.slots.get(slotKey(key))?.ready,
     approvedDaily: (key) => book.slots.get(slotKey(key))?.slot.inForce?.daily,
     list: () => rowsOf(book),
     crowded: () => book.crowded,

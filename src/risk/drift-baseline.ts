@@ -187,7 +187,7 @@ export function readArray(value: unknown, name: string, length: number | undefin
 }
 
 /** Every machine that Node 24 runs on is little-endian. */
-export function toBase64(array: Int8Array | Uint32Array | Float32Array): string {
+export function toBase64(array: Int8Array | Uint8Array | Uint32Array | Float32Array | Float64Array): string {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
   let text = ''
   for (const byte of bytes) text += String.fromCharCode(byte)
