@@ -1,12 +1,18 @@
 /** Risk, from the bytes that Envoy sends to the bytes it gets: who is slowed, challenged and quarantined, and who is left alone. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { DriftCall } from '../../src/core/drift.ts'
+import { RISK_DEFAULTS } from '../../src/core/risk-rules.ts'
 import { STANDINGS } from '../../src/core/standing.ts'
+import { raise } from '../../src/risk/cohort.ts'
 import type { ReadyBaseline } from '../../src/risk/drift-ready.ts'
 import { startKernel } from '../../src/risk/kernel-wasm.ts'
+import { createRisk } from '../../src/risk-stage.ts'
+import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
 import { callsOf, learntFrom, worldOf } from '../risk/drift-material.ts'
 import type { Svid } from '../support/ca.ts'
 import { jwkOf, keySet, other } from '../support/jwt.ts'
+import { testLearnt } from '../support/learnt.ts'
+import { pairOf } from '../support/pair.ts'
 import { POLICY } from '../support/policy.ts'
 import { type Answer, NOON, type Scene, sceneOf, searchFor, svidOf } from '../support/risky.ts'
 import { IDP, subjectToken } from '../support/subject.ts'
@@ -83,7 +89,7 @@ describe('drift', () => {
     expect(last).toMatchObject({ reason: 'step-up-required', grpc: 16, metadata: { verdict: 'deny', standing: 'step-up' } })
     expect(last.record).toMatchObject({ risk: { standing_after: 'step-up', causes: [{ cause: 'drift' }] } })
     const id = last.headers.get('x-vecauthz-step-up')
-    expect(id).toMatch(/^run-\d+\.\d+$/)
+    expect(id).toMatch(/^run-\d+-[0-9a-f]{16}\.\d+$/)
     expect(last.headers.get('www-authenticate')).toBe(
       `Bearer error="insufficient_user_authentication", error_description="A supervisor or an operator has to approve", request_id="${id}"`
     )
@@ -324,6 +330,55 @@ describe('the roles', () => {
     const answer = await scene.ask(support, searchFor([1, 2]))
     expect(answer.record.risk).toBeUndefined()
     expect(answer.metadata.standing).toBeUndefined()
+  })
+})
+
+describe('two vecauthz, one behind the other', () => {
+  it('the one before the database owns standings: it refuses what its end user has to answer for, and egress says nothing', async () => {
+    const { risk, standings, denied } = stageForPair()
+    const pair = await pairOf({ index: { risk } })
+    const who = await pair.issue('/acme/support')
+    const call = { path: `/api/v2/tenants/acme/databases/rag/collections/${HANDBOOK}/query`, body: searchFor([1, 2]).body ?? '' }
+    const first = await pair.through(who, call)
+    expect(first.record.account.risk).toMatchObject({ before: 'normal', after: 'normal', vectors: 'seen' })
+    expect((await pair.egress(who, call)).record.account.risk).toBeUndefined()
+    denied(standings, who.id)
+    expect((await pair.egress(who, call)).reason).toBe('allow')
+    expect((await pair.through(who, call)).reason).toBe('quarantined')
+  })
+})
+
+function stageForPair() {
+  const standings = createStandings({
+    store: undefined,
+    run: 'pair',
+    now: Date.now,
+    tick: () => performance.now(),
+    onMove: () => undefined,
+    onTrouble: () => undefined
+  })
+  const risk = createRisk({ standings, learnt: testLearnt().learnt, shared: false, staleMsMax: 5_000, onFinding: () => undefined })
+  const evidence = { says: 'a test', decisionIds: [], figures: {} }
+  const denied = (of: SharedStandings, id: string) =>
+    raise(of, { kind: 'workload', id }, { level: 'quarantine', cause: 'operator', evidence }, RISK_DEFAULTS, Date.now())
+  return { standings, risk, denied }
+}
+
+describe('a cohort', () => {
+  it('that is quarantined in one collection is refused there, whichever of its workloads asks', async () => {
+    const scene = sceneOf(
+      test,
+      AGENTS.replace('acme/indexer\n    tenants: [acme]', 'acme/indexer\n    tenants: [acme]\n    agent_type: support')
+    )
+    const indexer = await svidOf(test, '/acme/indexer')
+    const reporter = await svidOf(test, '/shared/reporter')
+    const scope = { kind: 'cohort', tenant: 'acme', agentType: 'support', database: 'demo', collection: 'handbook' } as const
+    const evidence = { says: 'a test', decisionIds: [], figures: {} }
+    raise(scene.standings, scope, { level: 'quarantine', cause: 'identities-together', evidence }, RISK_DEFAULTS, scene.now)
+    for (const who of [support, indexer]) expect((await scene.ask(who, searchFor([1, 2]))).reason).toBe('quarantined')
+    expect((await scene.ask(reporter, searchFor([1, 2]))).reason).toBe('allow')
+    const heartbeat = { path: '/api/v2/heartbeat' }
+    expect((await scene.ask(support, heartbeat)).reason).toBe('allow')
   })
 })
 
