@@ -60,8 +60,9 @@ function answer(
   isOperator: boolean,
   { reason, now }: By
 ): RiskActed {
-  const row = standings.list(now).find((one) => one.id === id && one.standing === 'step-up')
-  if (row === undefined || row.scope.kind !== 'workload') {
+  const [row, ...others] = standings.list(now).filter((one) => one.id === id && one.standing === 'step-up')
+  // Whoever vouches means one of them.
+  if (row === undefined || others.length > 0 || row.scope.kind !== 'workload') {
     return { kind: 'not', status: 404, says: 'No step-up of that id is open; it may have been answered, or have become a quarantine.' }
   }
   const workload = parseSpiffeId(row.scope.id)

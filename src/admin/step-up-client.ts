@@ -12,7 +12,7 @@ export interface StepUpAnswer {
   readonly reason: string
 }
 
-/** `run.n` of a term. */
+/** `termId` of a standing. */
 export const STEP_UP_ID = /^[A-Za-z0-9-]{1,128}\.[1-9][0-9]{0,15}$/
 
 /** The id of the challenge in a `www-authenticate` header (RFC 9470 §3), or undefined. */

@@ -2,7 +2,7 @@
 import type { ApprovalEntry } from '../core/approval.ts'
 import type { OperatorAct } from '../core/operator-act.ts'
 import type { MonitoringRule } from '../core/risk-rules.ts'
-import { untilOf } from '../core/standing.ts'
+import { termId, untilOf } from '../core/standing.ts'
 import type { Move } from '../core/standings.ts'
 
 export function operatorActLine({ at, actId, stage, act, by, serial, about, reason, status, facts }: OperatorAct): string {
@@ -26,7 +26,7 @@ function approvalFacts({ id, step, caller, operation, database, tenant, targets,
 export function standingLine({ at, scope, from, to, term, heard }: Move): string {
   const ts = new Date(at).toISOString()
   const { says, decisionIds, figures } = term?.evidence ?? { says: undefined, decisionIds: undefined, figures: undefined }
-  const why = { cause: term?.cause, says, decision_ids: decisionIds, figures, id: term && `${term.dot.run}.${term.dot.n}` }
+  const why = { cause: term?.cause, says, decision_ids: decisionIds, figures, id: term && termId(scope, term.dot) }
   const until = term === undefined ? undefined : untilOf(term, at)
   return JSON.stringify({ ts, kind: 'standing', scope, from, to, ...why, until: until && isoTime(until), heard })
 }

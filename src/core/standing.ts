@@ -119,6 +119,20 @@ export function subjectKey(issuer: string, id: string): string {
   return key('subject', issuer, id)
 }
 
+/**
+ * Names a term for people, and in challenges; not a secret. A dot names it within its record only: with one id for the terms of two
+ * workloads, who vouches for the one could free the other.
+ */
+export function termId(scope: Scope, { run, n }: Term['dot']): string {
+  const text = scopeKey(scope)
+  const half = (seed: number) => {
+    let hash = seed
+    for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+    return (hash >>> 0).toString(16).padStart(8, '0')
+  }
+  return `${run}-${half(0x811c9dc5)}${half(0x9e3779b1)}.${n}`
+}
+
 export function newRecord(scope: Scope): StandingRecord {
   return { scope, horizon: {}, terms: [], strikes: [], vouch: undefined }
 }

@@ -4,7 +4,7 @@
  */
 import type { RiskRules } from '../core/risk-rules.ts'
 import { matchesId, type SpiffeId, sameId } from '../core/spiffe-id.ts'
-import { heldBy, type StandingRecord, type Term, withEnd, withTerm } from '../core/standing.ts'
+import { heldBy, type StandingRecord, type Term, termId, withEnd, withTerm } from '../core/standing.ts'
 import { climb, type Moment } from './ladder.ts'
 
 export interface Challenge {
@@ -37,7 +37,7 @@ export function challengeOf(record: StandingRecord, rules: RiskRules): Challenge
   const held = heldBy(record)
   if (held?.level !== 'step-up') return undefined
   return {
-    id: challengeId(held),
+    id: termId(record.scope, held.dot),
     since: held.since,
     leftMs: Math.max(0, rules.stepUpAnswerMs - held.servedMs),
     forUser: held.evidence.subject !== undefined,
@@ -45,22 +45,19 @@ export function challengeOf(record: StandingRecord, rules: RiskRules): Challenge
   }
 }
 
-function challengeId({ dot }: Term): string {
-  return `${dot.run}.${dot.n}`
-}
-
 /** @param workload SPIFFE ID of the challenged one: it cannot vouch for itself */
 export function prove(record: StandingRecord, workload: SpiffeId, proof: Proof, rules: RiskRules, { now, run }: Moment): Proved {
   const held = heldBy(record)
   if (held?.level !== 'step-up') return { ok: false, says: 'No step-up is open for this workload.' }
-  const wrong = proof.kind === 'user' ? wrongUser(proof, held, rules, now) : wrongPerson(proof, workload, held, rules)
+  const id = termId(record.scope, held.dot)
+  const wrong = proof.kind === 'user' ? wrongUser(proof, held, rules, now) : wrongPerson(proof, workload, id, rules)
   if (wrong !== undefined) return { ok: false, says: wrong }
   const by = proof.kind === 'user' ? 'the end user' : proof.kind === 'operator' ? proof.by : proof.by.text
   const answered = withEnd(record, ({ level }) => level === 'step-up', {
     how: 'proof',
     at: now,
     by,
-    reason: `answered ${challengeId(held)}`
+    reason: `answered ${id}`
   })
   const evidence = { ...held.evidence, says: `slowed after an answered step-up: ${held.evidence.says}` }
   const down = withTerm(answered, run, { level: 'slowed', cause: held.cause, evidence, since: now, durationMs: rules.slowedMs })
@@ -85,8 +82,8 @@ function wrongUser(
   return undefined
 }
 
-function wrongPerson(proof: Exclude<Proof, { kind: 'user' }>, workload: SpiffeId, held: Term, rules: RiskRules): string | undefined {
-  if (proof.challenge !== challengeId(held)) return 'That challenge is not open any more.'
+function wrongPerson(proof: Exclude<Proof, { kind: 'user' }>, workload: SpiffeId, open: string, rules: RiskRules): string | undefined {
+  if (proof.challenge !== open) return 'That challenge is not open any more.'
   if (proof.kind === 'operator') return undefined
   if (sameId(proof.by, workload) || proof.blocked.includes(proof.by.text)) return 'Nobody vouches for itself, or for who acts in its name.'
   if (!rules.supervisors.some((pattern) => matchesId(pattern, proof.by))) return 'Not one of risk.step_up.supervisors.'

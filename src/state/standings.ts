@@ -3,7 +3,7 @@
  * written at once, those of others looked for every `POLL_MS`. Without an answer the process goes on with what it knows, and says for
  * how long.
  */
-import { isActive, rankOf, type Scope, standingOf, untilOf, withEnd } from '../core/standing.ts'
+import { isActive, rankOf, type Scope, standingOf, termId, untilOf, withEnd } from '../core/standing.ts'
 import type { Move, ReleaseResult, StandingRow, Standings } from '../core/standings.ts'
 import type { Store } from '../core/store.ts'
 import { createSync, type Sync } from './standings-sync.ts'
@@ -99,7 +99,15 @@ function rowsOf(table: Table, now: number): StandingRow[] {
     const term = entry.record.terms.find((one) => isActive(one) && one.level === standing)
     if (term === undefined) continue
     const { cause, evidence, since, dot } = term
-    rows.push({ scope: entry.record.scope, standing, cause, evidence, since, until: untilOf(term, now), id: `${dot.run}.${dot.n}` })
+    rows.push({
+      scope: entry.record.scope,
+      standing,
+      cause,
+      evidence,
+      since,
+      until: untilOf(term, now),
+      id: termId(entry.record.scope, dot)
+    })
   }
   return rows.sort((a, b) => rankOf(b.standing) - rankOf(a.standing) || a.since - b.since)
 }

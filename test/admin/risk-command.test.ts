@@ -168,6 +168,15 @@ describe('step-up', () => {
     }
   })
 
+  it('frees the workload that it is of, and none that was challenged just like it', async () => {
+    const other = `${DOMAIN}/acme/other`
+    const [first, second] = [raised('step-up'), raised('step-up', other)]
+    expect(second).not.toBe(first)
+    expect((await run('lead', 'step-up', 'answer', second, '--reason', 'it is the other')).out).toBe(`${other} now stands: slowed\n`)
+    expect([standing(), standing(other), cleared]).toEqual(['step-up', 'slowed', [other]])
+    await releaseAll()
+  })
+
   it('is not answered by itself, by a stranger, or for another challenge', async () => {
     const id = raised('step-up')
     // The policy names it as a supervisor, and it is still the one that was challenged.

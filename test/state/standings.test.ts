@@ -94,7 +94,7 @@ describe('standings of one process', () => {
         cause: 'drift',
         since: T0,
         until: T0 + 600_000,
-        id: 'a.2',
+        id: expect.stringMatching(/^a-[0-9a-f]{16}\.2$/),
         evidence: { decisionIds: ['d1'] }
       }
     ])
