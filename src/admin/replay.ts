@@ -92,8 +92,8 @@ function policiesOf(options: Parsed, edges: Edges): Under {
   return { title: `the policies of ${dir}, each under its own`, revision: undefined, policyOf }
 }
 
-/** What operators did, and the life of a request, stand in the same file. */
-const NO_DECISION = /^\{"ts":"[^"]*","kind":"(operator_act|approval)"/
+/** What operators did, how workloads stand, and the life of a request are in the same file. */
+const NO_DECISION = /^\{"ts":"[^"]*","kind":"(operator_act|approval|standing|monitoring)"/
 
 async function replayFile(file: string, { policyOf }: Under): Promise<Replay> {
   const changes: Change[] = []

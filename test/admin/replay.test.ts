@@ -4,6 +4,7 @@ import { CheckRequest } from '@envoyproxy/protos/auth'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRecord } from '../../src/admin/replay-facts.ts'
 import { regrant } from '../../src/admin/replay-grant.ts'
+import { findingLine, standingLine } from '../../src/audit/act-record.ts'
 import { loadAll } from '../../src/config/load.ts'
 import { archivePolicy } from '../../src/config/policy-archive.ts'
 import { revisionOf } from '../../src/config/policy-files.ts'
@@ -332,6 +333,25 @@ decisions
       allow -> collection-not-allowed: no collections entry describes demo/rag/"scratch-1"
 `
     })
+  })
+
+  it('passes over what is no decision: how workloads stand, and figures', async () => {
+    const lines = readFileSync(audit, 'utf8')
+    const scope = { kind: 'workload', id: 'spiffe://demo.vecauthz.test/acme/support' } as const
+    const move = standingLine({ scope, from: 'normal', to: 'slowed', term: undefined, heard: false, at: 0 })
+    const rule = {
+      metric: 'bytes',
+      signal: undefined,
+      windowMs: 1,
+      threshold: 1,
+      action: 'page',
+      agentTypes: undefined,
+      source: 's'
+    } as const
+    const mixed = folder.file('mixed.jsonl', `${move}\n${lines}${findingLine(0, scope.id, 'd', { rule, value: 2 })}\n`)
+    const { code, out } = await folder.run('replay', mixed, '--policy', `${folder.path}/policy.yaml`, '--config', folder.path)
+    expect(code).toBe(0)
+    expect(out).toContain(`${CALLS.length} decisions`)
   })
 
   it('goes on after a line that is no record, and says so', async () => {
