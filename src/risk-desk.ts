@@ -2,7 +2,8 @@
 import type { BaselineKey } from './core/drift.ts'
 import type { By, FrozenItem, RiskActed, RiskDesk } from './core/risk-desk.ts'
 import type { RiskRules } from './core/risk-rules.ts'
-import { parseSpiffeId, type SpiffeId } from './core/spiffe-id.ts'
+import { matchesId, parseSpiffeId, type SpiffeId } from './core/spiffe-id.ts'
+import { standingOf } from './core/standing.ts'
 import type { Done } from './learning/acts.ts'
 import type { BaselineRow, Baselines } from './learning/baselines.ts'
 import type { HabitsLearnt } from './learning/learnt.ts'
@@ -26,6 +27,7 @@ export function createRiskDesk(parts: DeskParts): RiskDesk {
     standings: standings.list,
     staleMs: standings.staleMs,
     async release(scope, { by, reason, now }) {
+      if (scope.kind === 'workload' && scope.id === by) return { kind: 'not', status: 403, says: 'Nobody releases itself.' }
       const released = await standings.release(scope, by, reason, now)
       if (released.kind === 'not') return { kind: 'not', status: 409, says: released.says }
       if (scope.kind === 'workload') stage.clear(scope.id)
@@ -60,6 +62,9 @@ function answer(
   isOperator: boolean,
   { reason, now }: By
 ): RiskActed {
+  // Anybody may ask, and a list of all standings is not made for just anybody.
+  if (!isOperator && !rules().supervisors.some((pattern) => matchesId(pattern, who)))
+    return { kind: 'not', status: 403, says: 'Not one of risk.step_up.supervisors.' }
   const [row, ...others] = standings.list(now).filter((one) => one.id === id && one.standing === 'step-up')
   // Whoever vouches means one of them.
   if (row === undefined || others.length > 0 || row.scope.kind !== 'workload') {
@@ -68,6 +73,9 @@ function answer(
   const workload = parseSpiffeId(row.scope.id)
   if (!workload.ok) return { kind: 'not', status: 409, says: 'The challenged workload has no SPIFFE ID.' }
   if (workload.id.text === who.text) return { kind: 'not', status: 403, says: 'Nobody vouches for itself.' }
+  // Two of a hijacked fleet would vouch for each other.
+  if (!isOperator && standingOf(standings.ofWorkload(who.text)) !== 'normal')
+    return { kind: 'not', status: 403, says: 'Nobody vouches who does not stand normal.' }
   const proof = isOperator
     ? ({ kind: 'operator', challenge: id, by: who.text } as const)
     : ({ kind: 'supervisor', challenge: id, by: who, blocked: [] } as const)

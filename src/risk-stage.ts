@@ -113,7 +113,10 @@ function held({ standings, learnt }: RiskParts, call: RiskCall, place: RiskPlace
       now
     )
   }
-  const record = heldRecord(standings, id, place === undefined ? NOWHERE : { agentType, ...place })
+  const own = heldRecord(standings, id, place === undefined ? NOWHERE : { agentType, ...place })
+  // Whoever is held does not go on with the token of somebody else.
+  const carriers = caller.carrier === undefined ? undefined : standings.ofWorkload(caller.carrier.text)
+  const record = rankOf(standingOf(carriers)) > rankOf(standingOf(own)) ? carriers : own
   const standing = standingOf(record)
   const budget = learntBudget(agentType === undefined ? undefined : learnt.tallyOf(agentType), call.budget)
   return { standing, share: shareOf(standing, rules), budget, refusal: refusalOf(record, rules, now) }

@@ -151,6 +151,25 @@ describe('standings of others', () => {
     expect(risk.held({ ...callBy('three'), agentType: 'other' }, place).refusal).toBeUndefined()
   })
 
+  it('whoever is quarantined does not go on with the token of somebody else', () => {
+    const { risk, callBy, standings, rules, clock, place } = stageOf()
+    const found = { says: 'seen', decisionIds: [], figures: {} }
+    const gone = callBy('gone')
+    raise(
+      standings,
+      { kind: 'workload', id: gone.caller.id.text },
+      { level: 'quarantine', cause: 'drift', evidence: found },
+      rules,
+      clock.now
+    )
+    const call = callBy('other')
+    const carriedBy = (carrier: RiskCall) => ({ ...call, caller: { ...call.caller, carrier: carrier.caller.id } })
+    for (const where of [undefined, place]) {
+      expect(risk.held(carriedBy(gone), where).refusal?.kind).toBe('quarantined')
+      expect(risk.held(carriedBy(callBy('fine')), where).refusal).toBeUndefined()
+    }
+  })
+
   it('while they are not known, what shows much is refused, and what shows little is not', () => {
     const { standings } = stageOf()
     const { search } = stageOf({}, { standings: { ...standings, staleMs: () => 5_001 } })

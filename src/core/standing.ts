@@ -57,6 +57,8 @@ export interface Evidence {
 export const EVIDENCE_DECISIONS_MAX = 16
 export const EVIDENCE_FIGURES_MAX = 16
 export const EVIDENCE_CHARACTERS_MAX = 500
+/** Of each name in it. No token and no database needs longer ones, and a record with them could be written and not be read again. */
+const EVIDENCE_NAME_CHARACTERS_MAX = 1_100
 
 export interface Ended {
   readonly how: 'hand' | 'proof' | 'fresh-svid' | 'superseded'
@@ -273,10 +275,14 @@ function sorted(horizon: Record<string, number>): Record<string, number> {
 }
 
 /** So that a record always fits in the store. */
-function boundedEvidence(evidence: Evidence): Evidence {
+function boundedEvidence({ place, subject, ...evidence }: Evidence): Evidence {
   const figures = Object.entries(evidence.figures).slice(0, EVIDENCE_FIGURES_MAX)
+  const fits = (name: string) => name.length <= EVIDENCE_NAME_CHARACTERS_MAX
   return {
     ...evidence,
+    // Without a place it counts for no agent type, and without a subject only a supervisor can answer.
+    ...(place !== undefined && Object.values(place).every(fits) ? { place } : {}),
+    ...(subject !== undefined && fits(subject) ? { subject } : {}),
     says: evidence.says.slice(0, EVIDENCE_CHARACTERS_MAX).toWellFormed(),
     decisionIds: evidence.decisionIds.slice(-EVIDENCE_DECISIONS_MAX),
     figures: Object.fromEntries(figures.map(([name, value]) => [name, Number.isFinite(value) ? value : Number.MAX_VALUE]))

@@ -45,7 +45,10 @@ export function exposureCost(exposure: Exposure, query: ExposureQuery, now: numb
 export function spend(exposure: Exposure, query: ExposureQuery, daily: number, now: number): Spent {
   const cost = exposureCost(exposure, query, now)
   if (cost === 0) return { kind: 'admitted', cost }
-  const admission = admit(exposure.tat, now, cost, exposurePace(daily))
+  const pace = exposurePace(daily)
+  // What is further ahead than a whole budget was left by a clock that has come back since, as in charge.ts.
+  if (exposure.tat !== undefined) exposure.tat = Math.min(exposure.tat, now + (pace.burst * 1000) / pace.perSecond)
+  const admission = admit(exposure.tat, now, cost, pace)
   if (admission.kind === 'admitted') {
     exposure.tat = admission.tat
     visit(exposure, query.cells, now)

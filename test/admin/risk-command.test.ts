@@ -192,6 +192,23 @@ describe('step-up', () => {
     await releaseAll()
   })
 
+  it('is not answered by a supervisor who is held himself, nor is anybody released by itself', async () => {
+    const id = raised('step-up')
+    raised('slowed', `${DOMAIN}/people/lead`)
+    for (const verdict of ['answer', 'refuse'])
+      expect(await run('lead', 'step-up', verdict, id, '--reason', 'x')).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('stand normal')
+      })
+    raised('quarantine', `${DOMAIN}/ops/night`)
+    expect(await run('ops', 'release', `${DOMAIN}/ops/night`, '--reason', 'x')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('itself')
+    })
+    expect([standing(), standing(`${DOMAIN}/ops/night`)]).toEqual(['step-up', 'quarantine'])
+    await releaseAll()
+  })
+
   it('is refused, and then it is a quarantine', async () => {
     const id = raised('step-up')
     expect(await run('lead', 'step-up', 'refuse', id, '--reason', 'never heard of it')).toMatchObject({ code: 0 })

@@ -74,6 +74,17 @@ describe('a standing', () => {
     expect([standingOf(merged(ended, both)), standingOf(merged(both, ended))]).toEqual(['slowed', 'slowed'])
   })
 
+  it('keeps no name that could be written and not be read again', () => {
+    const place = { tenant: 'acme', agentType: 'support', database: 'demo', collection: 'handbook' }
+    const evidenceOf = (collection: string, subject: string) =>
+      withTerm(newRecord(SCOPE), 'a', {
+        ...term('slowed'),
+        evidence: { says: '', decisionIds: [], figures: {}, place: { ...place, collection }, subject }
+      }).terms[0]?.evidence
+    expect(evidenceOf('x'.repeat(255), 'user')).toMatchObject({ place: { collection: 'x'.repeat(255) }, subject: 'user' })
+    expect(evidenceOf('x'.repeat(5_000), 'u'.repeat(5_000))).toEqual({ says: '', decisionIds: [], figures: {} })
+  })
+
   it('keeps evidence bounded', () => {
     const figures = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`f${at}`, at]))
     const decisionIds = Array.from({ length: 40 }, (_, at) => `d${at}`)

@@ -58,6 +58,13 @@ describe('what a query may show costs', () => {
 })
 
 describe('the budget of a day', () => {
+  it('is empty, and no more, after a clock that was ahead for a year', () => {
+    const exposure = newExposure()
+    spend(exposure, query([1]), 500, NOON + 365 * DAY)
+    expect(spend(exposure, query([2]), 500, NOON).kind).toBe('exhausted')
+    expect(spend(exposure, query([2]), 500, NOON + 2 * DAY).kind).toBe('admitted')
+  })
+
   it('in any 24 hours at most so much is admitted, whatever is asked when', () => {
     const calls = fc.array(
       fc.record({ pause: fc.integer({ min: 0, max: 4 * 3_600_000 }), cell: fc.nat(1279), topK: fc.integer({ min: 1, max: 200 }) }),
