@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { findingLine, standingLine } from './audit/act-record.ts'
 import type { AuditSink } from './audit/sink.ts'
 import type { Settings } from './config/settings-schema.ts'
+import type { Memory } from './core/memory.ts'
 import type { Risk } from './core/risk.ts'
 import type { RiskDesk } from './core/risk-desk.ts'
 import type { Move } from './core/standings.ts'
@@ -16,11 +17,15 @@ import type { Policy } from './policy/policy.ts'
 import { startKernel } from './risk/kernel-wasm.ts'
 import { createRiskDesk } from './risk-desk.ts'
 import { createRisk, type RiskStage } from './risk-stage.ts'
+import { createMemory } from './state/memory.ts'
+import { type SharedMemory, shareMemory } from './state/memory-shared.ts'
 import { openSealedFiles, type SealedFiles } from './state/sealed-files.ts'
 import { createStandings, type SharedStandings } from './state/standings.ts'
 
 export interface ServedRisk {
   readonly risk: Risk
+  /** Budgets, as one with those of the other replicas. */
+  readonly memory: Memory
   readonly desk: RiskDesk
   /** Why nothing may be sent here yet: it is not known how workloads stand, or what is normal. */
   readonly fault: () => string | undefined
@@ -74,15 +79,19 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
     }
   })
   const sync = shared ? evidenceSync(edges, stage, baselines, learnt) : undefined
+  const budgets = shared ? budgetsOf(edges) : undefined
   standings.start()
   baselines.start()
   sync?.start()
+  budgets?.start()
   return {
+    memory: budgets ?? createMemory(),
     risk: sync === undefined ? stage : toldOf(stage, sync),
     desk: createRiskDesk({ standings, baselines, learnt, stage, rules: () => policy().risk }),
     fault: () => (standings.isLoaded() ? baselines.fault() : 'it is not known yet how workloads stand (standings)'),
     async close() {
       await sync?.stop()
+      await budgets?.stop()
       await standings.stop()
       await baselines.stop()
       await habits?.()
@@ -105,6 +114,17 @@ function evidenceSync(
     onTrouble: (because) => {
       if (because === undefined) log.info('risk: evidence is shared with the other replicas again')
       else log.error({ because }, 'risk: evidence is not shared with the other replicas; each judges by what it sees')
+    }
+  })
+}
+
+function budgetsOf({ store, log }: RiskEdges): SharedMemory {
+  return shareMemory(createMemory(), {
+    store,
+    now: Date.now,
+    onTrouble: (because) => {
+      if (because === undefined) log.info('budgets: shared with the other replicas again')
+      else log.error({ because }, 'budgets: not shared with the other replicas; each admits by itself')
     }
   })
 }

@@ -207,7 +207,7 @@ function worldOf(
     served,
     callers: createCallerCaches(CALLERS_CACHED_MAX),
     subjects: createVerdictCache<Caller>(CALLERS_CACHED_MAX),
-    memory: createMemory(),
+    memory: risk?.memory ?? createMemory(),
     risk: risk?.risk,
     role,
     approvals

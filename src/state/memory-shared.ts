@@ -1,0 +1,119 @@
+/**
+ * Budgets of several processes as one: each decides from its own memory, and what it has charged is added to the store's account soon
+ * after, whose sum it then goes on with. Until then it knows nothing of what the others admit: all together admit at most
+ * `replicas × burst + rate × time`.
+ */
+import { key } from '../core/keys.ts'
+import type { Memory } from '../core/memory.ts'
+import type { Store } from '../core/store.ts'
+
+const ROUND_MS = 100
+/** Of one round; the others wait for the next one. */
+const BUDGETS_PER_ROUND = 64
+/** That wait. Beyond it what is charged counts here only. */
+const WAITING_MAX = 20_000
+/** An account that is even again says nothing; it is kept a little longer, for clocks that differ. */
+const KEPT_MS = 60_000
+const TRIES = 4
+
+export interface SharedMemoryParts {
+  readonly store: Store
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Once as long as it stays the same; undefined: it is over. */
+  readonly onTrouble: (because: string | undefined) => void
+}
+
+export interface SharedMemory extends Memory {
+  /** One round. Never rejects. */
+  readonly round: () => Promise<void>
+  readonly start: () => void
+  readonly stop: () => Promise<void>
+}
+
+export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMemoryParts): SharedMemory {
+  /** Milliseconds of each account that were charged here and not told yet. */
+  const untold = new Map<string, number>()
+  const owe = (name: string, ms: number) => {
+    if (untold.size < WAITING_MAX || untold.has(name)) untold.set(name, (untold.get(name) ?? 0) + ms)
+  }
+  let [timer, running, trouble]: [NodeJS.Timeout | undefined, Promise<void> | undefined, string | undefined] = [
+    undefined,
+    undefined,
+    undefined
+  ]
+  const tell = async (name: string, ms: number): Promise<string | undefined> => {
+    const told = await add(store, name, ms, now)
+    if ('because' in told) {
+      owe(name, ms)
+      return told.because
+    }
+    // What was charged here meanwhile is still to be told, and counts here already.
+    const sum = told.tat + (untold.get(name) ?? 0)
+    if (sum > (memory.budgetOf(name) ?? 0)) memory.keepBudget(name, sum, now())
+    return undefined
+  }
+  const round = async () => {
+    const some = [...untold].slice(0, BUDGETS_PER_ROUND)
+    if (some.length === 0) return
+    for (const [name] of some) untold.delete(name)
+    const faults = await Promise.all(some.map(([name, ms]) => tell(name, ms)))
+    const fault = faults.find((one) => one !== undefined)
+    if (fault !== trouble) onTrouble(fault)
+    trouble = fault
+  }
+  return {
+    ...memory,
+    keepBudget(name, tat, at) {
+      const before = Math.max(at, memory.budgetOf(name) ?? 0)
+      const kept = memory.keepBudget(name, tat, at)
+      // A clock that came back shortens a debt: that is no charge.
+      if (kept && tat > before) owe(name, tat - before)
+      return kept
+    },
+    round,
+    start() {
+      timer = setInterval(() => {
+        running ??= round().finally(() => {
+          running = undefined
+        })
+      }, ROUND_MS)
+      timer.unref()
+    },
+    async stop() {
+      clearInterval(timer)
+      await running
+      await round()
+    }
+  }
+}
+
+/** Compare and set, until nobody was faster. */
+async function add(
+  store: Store,
+  name: string,
+  ms: number,
+  now: () => number
+): Promise<{ readonly tat: number } | { readonly because: string }> {
+  const at = key('budget', name)
+  for (let tries = 0; tries < TRIES; tries++) {
+    const got = await store.get(at, now())
+    if (got.kind === 'unavailable') return got
+    const before = got.kind === 'value' ? Number(got.value) : 0
+    // What is no time is not believed, and not written over.
+    if (!(before >= 0 && before <= 8.64e15)) return { because: 'an account in the store cannot be read' }
+    const tat = Math.max(now(), before) + ms
+    const until = Math.ceil(tat) + KEPT_MS
+    if (got.kind === 'value') {
+      const replaced = await store.replace(at, got.value, String(tat), until, now())
+      if (replaced === 'replaced') return { tat }
+      if (replaced === 'unavailable') return { because: 'the store did not take what was charged' }
+    } else {
+      const put = await store.putOnce(at, String(tat), until, now())
+      if (put.kind === 'put') return { tat }
+      if (put.kind === 'full') return { because: 'the store is full' }
+      if (put.kind === 'unavailable') return put
+    }
+  }
+  return { because: 'an account is changed by others all the time' }
+}
