@@ -5,7 +5,7 @@ import type { Grant } from '../src/core/decision.ts'
 import type { Judgement, RiskCall, RiskPlace } from '../src/core/risk.ts'
 import { BYTES_PACE, type MonitoringRule, RISK_DEFAULTS, type RiskRules } from '../src/core/risk-rules.ts'
 import { rankOf, STANDINGS } from '../src/core/standing.ts'
-import type { Shape } from '../src/core/vector-call.ts'
+import type { ResolvedTarget, Shape } from '../src/core/vector-call.ts'
 import { raise } from '../src/risk/cohort.ts'
 import type { ReadyBaseline } from '../src/risk/drift-ready.ts'
 import { startKernel } from '../src/risk/kernel-wasm.ts'
@@ -251,6 +251,37 @@ describe('the parts of a call', () => {
         refusal: { kind: 'cost-exceeded' }
       })
     }
+  })
+
+  it('is judged in all collections that it goes to: decoys stand before none', () => {
+    const { risk, callBy, clock } = stageOf({ ...known() })
+    const decoys = Array.from({ length: 40 }, (_, at) => targetOf('acme', `decoy-${at}`))
+    const asked = (targets: readonly ResolvedTarget[], at: number) => {
+      const call = callBy(`agent-${targets.length}`)
+      const shape = { queries: 1, topK: 5, vectors: [vectors[1]?.[at] as Float32Array], dimensions: 96 }
+      const grant = { kind: 'tenant', caller: call.caller, call: callOf('search', 'acme', 'handbook', shape), tenant: 'acme', targets }
+      return risk.observe(grant as unknown as Grant, call, 'demo', undefined).score
+    }
+    const scores = [[targetOf('acme')], [...decoys, targetOf('acme')]].map((targets) =>
+      Array.from({ length: 6 }, (_, at) => {
+        clock.now += 400
+        return asked(targets, at)
+      })
+    )
+    expect(scores[0]?.at(-1)).toBeGreaterThan(0)
+    expect(scores[1]).toEqual(scores[0])
+  })
+
+  it('holds nobody up with more vectors than one call has time for, and shows them as unseen', () => {
+    const { search } = stageOf(known())
+    const many = (count: number) => ({ vectors: Array.from({ length: count }, () => vectors[0]?.[0] as Float32Array), dimensions: 96 })
+    expect([search('a', many(2_048)).vectors, search('b', many(2_049)).vectors]).toEqual(['seen', 'unseen'])
+  })
+
+  it('teaches 64 queries at most', () => {
+    const { search, told } = stageOf()
+    search('a', { vectors: Array.from({ length: 4_096 }, () => new Float32Array(96).fill(1)), dimensions: 96 })
+    expect(told.noted.map(({ call }) => call.vectors.length)).toEqual([64])
   })
 
   it('queries without vectors are charged as new ground', () => {

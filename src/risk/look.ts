@@ -17,8 +17,10 @@ import type { Learnt } from './learnt.ts'
 import { collectionName } from './places.ts'
 import { noteDecision, type PlaceState, placeOf, seedExposure, trackOf, type WorkloadState } from './workload-state.ts'
 
-/** Collections of one call whose baselines are asked; what goes to more counts as unseen. */
-const TARGETS_MAX = 8
+/** Vectors times collections of one call that are judged, some ten milliseconds of the loop; what is beyond counts as unseen. */
+const JUDGED_MAX = 2_048
+/** Of one call and collection: a query of many rows must not be all that there is to learn from. */
+const LEARNT_PER_CALL_MAX = 64
 const DAY_MS = 86_400_000
 /** Where no budget is known, what is shown is counted all the same. */
 const UNBOUNDED = Number.MAX_SAFE_INTEGER
@@ -62,16 +64,29 @@ export function look(state: WorkloadState, its: Looking, seen: Seen): void {
   seen.vectors = unseen > 0 || query.vectors.length === 0 ? 'unseen' : 'seen'
   const { agentType } = its.call
   if (agentType === undefined) return
-  const { targets } = its.grant
-  for (let at = 0; at < targets.length && at < TARGETS_MAX; at++) lookAt(state, its, agentType, targets[at] as ResolvedTarget, query, seen)
-  if (targets.length > TARGETS_MAX) seen.vectors = 'unseen'
+  // Each of them: where some were left out, decoys without a baseline would stand before the one that is meant.
+  let left = JUDGED_MAX
+  for (const target of its.grant.targets) {
+    const judged = query.vectors.length <= left ? query : { ...query, vectors: query.vectors.slice(0, left) }
+    left -= lookAt(state, its, agentType, target, judged, query.vectors.length, seen)
+    if (judged !== query) seen.vectors = 'unseen'
+  }
 }
 
-function lookAt(state: WorkloadState, its: Looking, agentType: string, target: ResolvedTarget, query: DriftCall, seen: Seen): void {
+/** @param queries of the call with a vector, whether they are judged or not. @returns how many were judged */
+function lookAt(
+  state: WorkloadState,
+  its: Looking,
+  agentType: string,
+  target: ResolvedTarget,
+  query: DriftCall,
+  queries: number,
+  seen: Seen
+): number {
   const { grant, call, database, learnt } = its
   const { tenant } = grant
   const name = collectionKey(keysOf(call.caller), database, target)
-  if (name === undefined) return
+  if (name === undefined) return 0
   const place = placeOf(state, name, agentType, () => ({
     key: { tenant, agentType, collection: collectionName(database, target) ?? '' },
     place: { tenant, agentType, database, collection: target.collection.kind === 'name' ? target.collection.name : '' }
@@ -81,7 +96,8 @@ function lookAt(state: WorkloadState, its: Looking, agentType: string, target: R
   let cells: Int16Array = NO_CELLS
   if (ready === undefined) {
     if (seen.learning === 'none') seen.learning = 'learning'
-    if (vectors.length > 0) seen.learn.push(() => learnt.book.learn(place.key, call.caller.id.text, query))
+    const some = { ...query, vectors: vectors.slice(0, LEARNT_PER_CALL_MAX) }
+    if (vectors.length > 0) seen.learn.push(() => learnt.book.learn(place.key, call.caller.id.text, some))
   } else {
     seen.learning = 'judging'
     const verdict = drift(state, its, place, ready, query, seen)
@@ -90,8 +106,9 @@ function lookAt(state: WorkloadState, its: Looking, agentType: string, target: R
     if (outliers.length > 0) seen.propose.push(() => learnt.book.propose(ready, call.caller.id.text, outliers, query.at))
   }
   // Before there are neighbourhoods, each query would count as new ground, and what is needed in a day would be learnt too high.
-  if (ready === undefined && learnt.dailyOf(place.key) === undefined) return
-  expose(state, its, place, cells, (query.unseen ?? 0) + vectors.length - cells.length, seen)
+  if (ready !== undefined || learnt.dailyOf(place.key) !== undefined)
+    expose(state, its, place, cells, (query.unseen ?? 0) + queries - cells.length, seen)
+  return cells.length
 }
 
 function drift(state: WorkloadState, its: Looking, place: PlaceState, ready: ReadyBaseline, query: DriftCall, seen: Seen): DriftVerdict {
@@ -100,6 +117,7 @@ function drift(state: WorkloadState, its: Looking, place: PlaceState, ready: Rea
   const track = trackOf(state, place, ready.baseline, thresholds, shared)
   const { verdict } = observe(ready, track.drift, query, thresholds)
   seen.score = Math.max(seen.score, verdict.score)
+  track.score = verdict.score
   if (verdict.tier === 'normal') return verdict
   noteDecision(track, call.decisionId)
   const figures: Record<string, number> = { score: verdict.score, novelty: verdict.novelty, coherence: verdict.coherence }

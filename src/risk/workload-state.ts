@@ -27,6 +27,8 @@ interface Track {
   readonly key: BaselineKey
   version: string
   readonly drift: DriftState
+  /** Of its last verdict. */
+  score: number
   /** Latest decisions with evidence above normal. */
   decisions: string[]
 }
@@ -77,7 +79,9 @@ export function newWorkloadState(suspicion: number): WorkloadState {
 /** 0 to 255: what stays of a workload that is forgotten. */
 export function suspicionOf({ score, suspicion, places }: WorkloadState, now: number): number {
   let most = score
-  for (const { exposure } of places.values()) {
+  for (const { exposure, tracks } of places.values()) {
+    // Its last call may have been about nothing.
+    for (const track of tracks) most = Math.max(most, track.score)
     const spent = ((exposure.tat ?? now) - now) / EXPOSURE_FULL_MS
     if (spent > 0.5) most = Math.max(most, spent / 4)
   }
@@ -98,7 +102,8 @@ export function placeOf(state: WorkloadState, name: string, agentType: string, m
 function calmest({ places }: WorkloadState): string {
   let [least, name] = [Number.POSITIVE_INFINITY, '']
   for (const [its, { tracks, exposure }] of places) {
-    const weight = tracks.reduce((sum, { decisions }) => sum + decisions.length, 0) * 1e15 + (exposure.tat ?? 0)
+    const seen = tracks.reduce((sum, { decisions, score }) => sum + 100 * decisions.length + Math.round(100 * score), 0)
+    const weight = seen * 1e13 + (exposure.tat ?? 0)
     if (weight < least) [least, name] = [weight, its]
   }
   return name
@@ -120,13 +125,14 @@ export function trackOf(
     const drift = newDriftState(shared)
     const seed = seedOf(state.suspicion, thresholds)
     if (seed > 0) drift.evidence.base.fill(seed)
-    const track: Track = { key, version, drift, decisions: [] }
+    const track: Track = { key, version, drift, score: 0, decisions: [] }
     place.tracks.push(track)
     return track
   }
   if (its.version !== version) {
     clearEvidence(its.drift)
     its.version = version
+    its.score = 0
     its.decisions = []
   }
   return its
@@ -170,6 +176,7 @@ export function clearWorkload(state: WorkloadState): void {
   for (const { tracks, exposure } of state.places.values()) {
     for (const track of tracks) {
       clearEvidence(track.drift)
+      track.score = 0
       track.decisions = []
     }
     exposure.exhausted = []
