@@ -290,3 +290,92 @@ describe('the parts of a call', () => {
     expect(reasons).toEqual([...Array.from({ length: 8 }, () => undefined), 'rate-exceeded'])
   })
 })
+
+describe('what counts once, and what goes on', () => {
+  const rate = (threshold: number): MonitoringRule => ({
+    metric: 'request_rate',
+    signal: undefined,
+    windowMs: 60_000,
+    threshold,
+    action: 'slow',
+    agentTypes: undefined,
+    source: 'monitoring[0]'
+  })
+  const idOf = (name: string) => ({ kind: 'workload', id: callerOf(`spiffe://demo.vecauthz.test/acme/${name}`).id.text }) as const
+
+  it('a check that comes again is not charged again', () => {
+    const { search, callBy } = stageOf({ ...known(), daily: 60 })
+    const call = callBy('support')
+    for (let at = 0; at < 20; at++) expect(search('support', {}, call).refusal).toBeUndefined()
+    const unnamed = Array.from({ length: 9 }, () => search('other', {}, { ...callBy('other'), check: '' }).refusal?.kind)
+    expect(unnamed.at(-1)).toBe('rate-exceeded')
+  })
+
+  it('a call that is looked at and then refused is one call', () => {
+    const { search, callBy, risk, place } = stageOf({}, {}, {}, [rate(0.2)])
+    for (let at = 0; at < 10; at++) {
+      const call = callBy('support')
+      expect(search('support', {}, call).after).toBe('normal')
+      expect(risk.refused({ kind: 'approval-required', because: '' }, 'x', call, place, 0)?.after).toBe('normal')
+    }
+  })
+
+  it('denials slow again while they have not faded, and begin from nothing after a step-up', async () => {
+    const { denied, standings, search, clock } = stageOf()
+    for (let at = 0; at < 3; at++) denied('support', `tenant ${at}`)
+    await standings.release(idOf('support'), 'operator', 'a test', clock.now)
+    expect(search('support')).toMatchObject({ before: 'normal', after: 'slowed', causes: [{ cause: 'risk_spike' }] })
+    for (let at = 3; at < 5; at++) denied('support', `tenant ${at}`)
+    expect(search('support').after).toBe('step-up')
+    await standings.release(idOf('support'), 'operator', 'a test', clock.now)
+    expect(denied('support', 'tenant 6')).toMatchObject({ before: 'normal', after: 'normal' })
+    expect(search('support').score).toBeLessThan(0.25)
+  })
+
+  it('a vouch for a figure that lasts is none for denials', () => {
+    const signals = new Map([['cpu', { value: 95, at: T0 }]])
+    const cpu: MonitoringRule = { ...rate(90), metric: 'signal', signal: 'cpu', action: 'step-up' }
+    const { denied, standings } = stageOf({ signals }, {}, {}, [cpu])
+    standings.change(idOf('support'), (record) => ({ ...record, vouch: { at: T0 - 1, until: T0 + 3_600_000, by: 'somebody' } }), T0)
+    expect(denied('support', 'tenant 0')?.after).toBe('slowed')
+    for (let at = 1; at < 5; at++) denied('support', `tenant ${at}`)
+    expect(denied('support', 'tenant 5')?.after).toBe('step-up')
+  })
+
+  it('what was spent before a release does not make the next time the second', () => {
+    const { search, risk, clock } = stageOf({ ...known(), daily: 60 })
+    for (let at = 0; at < 9; at++) search('support')
+    risk.clear(idOf('support').id)
+    clock.now += 3_700_000
+    const refused = [search('support'), search('support')].find(({ refusal }) => refusal !== undefined)
+    expect(refused).toMatchObject({ after: 'slowed', refusal: { kind: 'rate-exceeded' } })
+  })
+
+  it('a baseline that a person approved anew is judged anew', () => {
+    const baselines = new Map([['support demo/rag/handbook', baseline]])
+    const { search, queryOf, clock } = stageOf({ baselines })
+    for (let at = 0; at < 4; at++) {
+      clock.now += 400
+      search('support', queryOf(vectors[1]?.[at]))
+    }
+    const before = search('support', queryOf(vectors[0]?.[0])).score
+    expect(before).toBeGreaterThan(0.1)
+    const { baseline: plain } = baseline
+    baselines.set('support demo/rag/handbook', { ...baseline, baseline: { ...plain, version: 'another' } })
+    expect(search('support', queryOf(vectors[0]?.[1])).score).toBeLessThan(before / 2)
+  })
+
+  it('in shadow nothing is raised, ended or learnt from what would be refused', () => {
+    const { risk, search, queryOf, callBy, standings, told, rules, clock } = stageOf(known())
+    for (let at = 0; at < 60; at++) search('bad', queryOf(vectors[1]?.[at]), { ...callBy('bad'), shadow: true })
+    expect(told.proposed.length).toBeLessThan(10)
+    expect(standings.ofWorkload(idOf('bad').id)).toBeUndefined()
+    const evidence = { says: 'x', decisionIds: [], figures: {} }
+    raise(standings, idOf('slow'), { level: 'slowed', cause: 'drift', evidence }, rules, T0)
+    clock.now += 10_000
+    const call = callBy('slow')
+    const fresh = { ...call, caller: { ...call.caller, issuedAt: T0 + 5_000 } as typeof call.caller }
+    expect(risk.held({ ...fresh, shadow: true }, undefined).standing).toBe('slowed')
+    expect(risk.held(fresh, undefined).standing).toBe('normal')
+  })
+})

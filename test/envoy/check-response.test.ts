@@ -58,6 +58,13 @@ describe('the encoder of verdicts', () => {
     expect(both).toEqual([]) // Envoy removes after it sets
   })
 
+  it('standing and score are in the metadata, the score rounded down to tenths', () => {
+    const risk = { score: 0.59, causes: [], before: 'normal', after: 'slowed' } as const
+    const said = metadataOf({ verdict: 'deny', reason: { kind: 'internal', because: '' } }, ID, 'r', risk)
+    expect([new Map(said).get('standing'), new Map(said).get('risk_score')]).toEqual(['slowed', '0.5'])
+    expect(new Map(metadataOf({ verdict: 'deny', reason: { kind: 'internal', because: '' } }, ID, 'r')).has('standing')).toBe(false)
+  })
+
   it('a step-up says who must do what, in a body below 1 KiB and a header of its own', () => {
     const stepUp = {
       id: `${'f'.repeat(24)}.123456`,

@@ -293,6 +293,8 @@ describe('budgets', () => {
     const answers: Answer[] = []
     for (let at = 0; at < 31; at++) answers.push(await scene.ask(support, searchFor([1, 2])))
     expect(answers.filter(({ reason }) => reason === 'allow').length).toBe(15)
+    // And is not read any more.
+    expect((await scene.ask(support, { path: '/nothing' })).reason).toBe('rate-exceeded')
   })
 
   it('of exposure: a slow reader is slowed when it is spent, and quarantined when it is spent again', async () => {
@@ -375,7 +377,11 @@ describe('a cohort', () => {
     const scope = { kind: 'cohort', tenant: 'acme', agentType: 'support', database: 'demo', collection: 'handbook' } as const
     const evidence = { says: 'a test', decisionIds: [], figures: {} }
     raise(scene.standings, scope, { level: 'quarantine', cause: 'identities-together', evidence }, RISK_DEFAULTS, scene.now)
-    for (const who of [support, indexer]) expect((await scene.ask(who, searchFor([1, 2]))).reason).toBe('quarantined')
+    for (const who of [support, indexer]) {
+      const answer = await scene.ask(who, searchFor([1, 2]))
+      // Refused before it is looked at.
+      expect([answer.reason, answer.record.risk?.score]).toEqual(['quarantined', undefined])
+    }
     expect((await scene.ask(reporter, searchFor([1, 2]))).reason).toBe('allow')
     const heartbeat = { path: '/api/v2/heartbeat' }
     expect((await scene.ask(support, heartbeat)).reason).toBe('allow')

@@ -68,23 +68,24 @@ export function sceneOf(test: TestWorld, policy: string, learnt: LearntParts = {
   })
   const world: World = { ...test.world, memory: createMemory(), policy: policyOf(policy), risk, ...change }
   let ids = 0
+  const records: Decided[] = []
+  const decider = createDecider({
+    now: () => scene.now,
+    tick: () => 0,
+    newDecisionId: () => `aaaaaaaa-bbbb-4ccc-8ddd-${String(++ids).padStart(12, '0')}`,
+    world: () => world,
+    credentials: () => undefined,
+    record: (one) => records.push(one) > 0,
+    onFault: (_, cause) => {
+      throw cause
+    },
+    deadlineMs: 1_000,
+    pendingMax: 10
+  })
   const ask = async (who: Svid, parts: CheckParts): Promise<Answer> => {
-    const records: Decided[] = []
-    const decider = createDecider({
-      now: () => scene.now,
-      tick: () => 0,
-      newDecisionId: () => `decision-${++ids}`,
-      world: () => world,
-      credentials: () => undefined,
-      record: (one) => records.push(one) > 0,
-      onFault: (_, cause) => {
-        throw cause
-      },
-      deadlineMs: 1_000,
-      pendingMax: 10
-    })
     const message = checkRequest({ id: String(++checks), certificate: envoyPem(who.chain[0] as Uint8Array), principal: who.id, ...parts })
-    return answerOf(CheckResponse.decode(await decider.decide(message, ENVOY)), records[0] as Decided)
+    const answer = CheckResponse.decode(await decider.decide(message, ENVOY))
+    return answerOf(answer, records.at(-1) as Decided)
   }
   return Object.assign(scene, { standings, risk, told, moves, findings, ask })
 }
