@@ -4,6 +4,7 @@
  */
 import { type BaselineKey, BURSTS_MIN, type DriftCall, type DriftDraft, type Outlier, type VectorForm } from '../core/drift.ts'
 import type { Probation } from '../core/drift-learning.ts'
+import { key as joined } from '../core/keys.ts'
 import { learn, newDraft } from '../risk/drift-learn.ts'
 import { newProbation, propose } from '../risk/drift-probation.ts'
 import { prepare, type ReadyBaseline } from '../risk/drift-ready.ts'
@@ -158,13 +159,30 @@ export function noteOutliers(book: Book, { baseline }: ReadyBaseline, workload: 
 
 function draftFor(book: Book, key: BaselineKey, place: string, form: VectorForm, dimensions: number): DriftDraft | undefined {
   if (dimensions === 0) return undefined
-  if (book.drafts.size >= DRAFTS_MAX) {
+  if (book.drafts.size >= DRAFTS_MAX && !makeRoom(book, key)) {
     book.crowded++
     return undefined
   }
   const draft = newDraft(key, { form, dimensions, seed: seedOf(book, key.tenant, form, dimensions) })
   book.drafts.set(place, draft)
   return draft
+}
+
+/**
+ * Names of collections may be the callers' own words, so whoever has by far the most drafts gives way to others, with the one that knows
+ * least, and makes no room for more of his own.
+ */
+function makeRoom({ drafts }: Book, { tenant, agentType }: BaselineKey): boolean {
+  const owners = new Map<string, DriftDraft[]>()
+  for (const draft of drafts.values()) {
+    const owner = joined(draft.key.tenant, draft.key.agentType)
+    owners.set(owner, [...(owners.get(owner) ?? []), draft])
+  }
+  const [most = []] = [...owners.values()].sort((a, b) => b.length - a.length)
+  const own = owners.get(joined(tenant, agentType)) ?? []
+  if (own.length + 1 >= most.length) return false
+  const least = most.reduce((one, other) => (other.queries < one.queries ? other : one))
+  return drafts.delete(slotKey(least.key))
 }
 
 /** A space that came from elsewhere brings its own. */

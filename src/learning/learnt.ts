@@ -2,7 +2,7 @@
 import type { BaselineKey } from '../core/drift.ts'
 import { type BurstTally, newBurstTally } from '../risk/burst-learning.ts'
 import { fail, readArray, readName, readNumber, readObject, toBase64 } from '../risk/drift-baseline.ts'
-import { dailyBudget } from '../risk/exposure.ts'
+import { DAILY_HEADROOM, dailyBudget } from '../risk/exposure.ts'
 import type { Learnt } from '../risk/learnt.ts'
 import type { Signals } from '../risk/monitoring.ts'
 import { type ReadySequence, readySequence } from '../risk/sequence.ts'
@@ -16,6 +16,8 @@ const PLACES_MAX = 4_096
 /** Days of workloads that are remembered for each, the latest; with fewer than the least, nothing is known yet. */
 const DAYS_MAX = 256
 const DAYS_MIN = 10
+/** Once a budget is known, a day that needed more counts for so much of what it was made of: spending all of it must not treble it. */
+const DAY_GROWTH = 1.1
 /** A model that learns is worked out again when it has seen an eighth more. */
 const GROWN = 1.125
 const WORKLOADS_MAX = 10_000
@@ -69,8 +71,9 @@ function learntDaily(days: readonly number[] | undefined): number | undefined {
 function noteDay({ days }: Its, key: BaselineKey, records: number): void {
   const place = slotKey(key)
   const its = days.get(place)
+  const before = learntDaily(its)
   if (its !== undefined) {
-    its.push(records)
+    its.push(before === undefined ? records : Math.min(records, (DAY_GROWTH * before) / DAILY_HEADROOM))
     if (its.length > DAYS_MAX) its.shift()
   } else if (days.size < PLACES_MAX) days.set(place, [records])
 }

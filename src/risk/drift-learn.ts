@@ -186,7 +186,7 @@ export interface Progress {
 }
 
 export function progressOf(draft: DriftDraft): Progress {
-  const bursts = burstsOf(draft).bursts.length
+  const bursts = countBursts(draft)
   return {
     queries: draft.queries,
     skipped: draft.skipped,
@@ -196,4 +196,15 @@ export function progressOf(draft: DriftDraft): Progress {
     burstsToCoherence: Math.max(0, COHERENCE_BURSTS_MIN - bursts),
     full: draft.queries >= DRAFT_QUERIES_MAX
   }
+}
+
+const counted = new WeakMap<DriftDraft, { readonly queries: number; readonly bursts: number }>()
+
+/** Counted again when there is more: a list of all full drafts would otherwise hold decisions up for a quarter of a second. */
+function countBursts(draft: DriftDraft): number {
+  const before = counted.get(draft)
+  if (before?.queries === draft.queries) return before.bursts
+  const bursts = burstsOf(draft).bursts.length
+  counted.set(draft, { queries: draft.queries, bursts })
+  return bursts
 }

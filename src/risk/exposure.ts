@@ -17,7 +17,7 @@ const VECTORS_OUT = 3
 const KNOWN_SHARE = 0.2
 /** Least budget of a day, in records: agents that hardly search must not be refused their first busy day. */
 const DAILY_MIN = 500
-const DAILY_HEADROOM = 3
+export const DAILY_HEADROOM = 3
 const DAILY_QUANTILE = 0.99
 /** Part of a day's budget that can be spent at once; the rest comes back over the day, so that no 24 hours see more than all of it. */
 const AT_ONCE = 2 / 3

@@ -95,6 +95,17 @@ describe('baselines', () => {
     await again.stop()
   }, 60_000)
 
+  it('are learnt of others too when one agent type searches under ever new names', async () => {
+    const baselines = await opened(undefined)
+    const key = (agentType: string, at: number) => ({ ...KEY, agentType, collection: `chroma/made-up-${at}` })
+    for (let at = 0; at < 200; at++) baselines.book.learn(key('noisy', at), ONE, { vectors: [new Float32Array(96).fill(1)], at })
+    expect([baselines.list().length, baselines.crowded()]).toEqual([128, 72])
+    for (let at = 0; at < 10; at++) taught(baselines, 2, 0, key('quiet', at))
+    const rows = baselines.list().filter((row) => row.key.agentType === 'quiet')
+    expect([rows.length, baselines.list().length]).toEqual([10, 128])
+    expect(rows.every(({ progress }) => (progress?.queries ?? 0) > 1)).toBe(true)
+  })
+
   it('a parent judges where nothing was learnt yet, and only what looks the same', async () => {
     const baselines = await opened(undefined)
     taught(baselines, 20)

@@ -1,0 +1,28 @@
+import { describe, expect, it } from 'vitest'
+import { createLearnt } from '../../src/learning/learnt.ts'
+
+const KEY = { tenant: 'acme', agentType: 'support', collection: 'chroma/docs' }
+const newLearnt = () =>
+  createLearnt({
+    book: { of: () => undefined, learn: () => undefined, seedOf: () => 1, propose: () => undefined },
+    approvedDaily: () => undefined
+  })
+
+describe('the exposure budget of a day', () => {
+  it('is not trebled by who spends all of it, day after day', () => {
+    const learnt = newLearnt()
+    for (let day = 0; day < 10; day++) learnt.noteDay(KEY, 1_000)
+    expect(learnt.dailyOf(KEY)).toBe(3_000)
+    for (let day = 1; day <= 10; day++) {
+      learnt.noteDay(KEY, learnt.dailyOf(KEY) ?? 0)
+      expect(learnt.dailyOf(KEY)).toBeLessThanOrEqual(3_000 * 1.1 ** day + 1e-6)
+    }
+  })
+
+  it('still follows what is needed more', () => {
+    const learnt = newLearnt()
+    for (let day = 0; day < 10; day++) learnt.noteDay(KEY, 20)
+    for (let day = 0; day < 20; day++) learnt.noteDay(KEY, 400)
+    expect(learnt.dailyOf(KEY)).toBeCloseTo(1_200, 6)
+  })
+})
