@@ -284,6 +284,7 @@ describe('budgets', () => {
 
   it('are halved for a slowed workload', async () => {
     const scene = sceneOf(test, AGENTS)
+    expect((await scene.ask(support, searchFor([1, 2]))).metadata.standing).toBe('normal')
     for (let at = 0; at < 4; at++) {
       scene.now += 10_000
       await scene.ask(support, searchFor([1, 2], { path: `/api/v2/tenants/t-${at}/databases/rag/collections/${HANDBOOK}/query` }))
@@ -293,6 +294,7 @@ describe('budgets', () => {
     const answers: Answer[] = []
     for (let at = 0; at < 31; at++) answers.push(await scene.ask(support, searchFor([1, 2])))
     expect(answers.filter(({ reason }) => reason === 'allow').length).toBe(15)
+    expect(answers[0]?.metadata.standing).toBe('slowed')
     // And is not read any more.
     expect((await scene.ask(support, { path: '/nothing' })).reason).toBe('rate-exceeded')
   })
