@@ -11,6 +11,7 @@ import { adoptEvidence, mergeEvidence, newEvidence, takeUnsent } from '../risk/d
 import type { ReadyBaseline } from '../risk/drift-ready.ts'
 import { exposurePace, mergeVisited, newExposure } from '../risk/exposure.ts'
 import type { PlaceState, WorkloadState } from '../risk/workload-state.ts'
+import { type Allowance, createAllowance } from '../state/allowance.ts'
 import { slotKey } from './slot-text.ts'
 
 const ROUND_MS = 100
@@ -23,6 +24,8 @@ const WAITING_MAX = 10_000
 /** Two days fill every exposure budget, and evidence of somebody who is silent for so long is old. */
 const KEPT_MS = 2 * 86_400_000
 const TRIES = 4
+/** Entries that one process makes: used tokens and approvals need their places. Of further workloads each replica knows what it sees. */
+const ENTRIES_MAX = 20_000
 
 export interface EvidenceSyncParts {
   readonly store: Store
@@ -47,7 +50,7 @@ export interface EvidenceSync {
 export function createEvidenceSync(parts: EvidenceSyncParts): EvidenceSync {
   /** When each called here, in the order of their turns. */
   const waiting = new Map<string, number>()
-  const told = new WeakMap<PlaceState, { day: number; shown: number }>()
+  const its: Its = { ...parts, told: new WeakMap(), allowance: createAllowance(ENTRIES_MAX, KEPT_MS) }
   let [timer, running, trouble]: [NodeJS.Timeout | undefined, Promise<void> | undefined, string | undefined] = [
     undefined,
     undefined,
@@ -60,7 +63,7 @@ export function createEvidenceSync(parts: EvidenceSyncParts): EvidenceSync {
       // Whoever called a moment ago has another turn, after the others. A clock that went back gives one more.
       if (Math.abs(parts.now() - at) < RECENT_MS) waiting.set(id, at)
     }
-    const faults = await Promise.all(some.map(([id]) => exchange(parts, id, told)))
+    const faults = await Promise.all(some.map(([id]) => exchange(its, id)))
     const fault = faults.find((one) => one !== undefined)
     if (some.length === 0 || fault === trouble) return
     trouble = fault
@@ -87,18 +90,24 @@ export function createEvidenceSync(parts: EvidenceSyncParts): EvidenceSync {
   }
 }
 
+interface Its extends EvidenceSyncParts {
+  /** What of the exposure the others know. */
+  readonly told: WeakMap<PlaceState, { readonly day: number; readonly shown: number }>
+  readonly allowance: Allowance
+}
+
 /** @returns why it could not be done; what was not told is told the next time */
-async function exchange(parts: EvidenceSyncParts, workload: string, told: WeakMap<PlaceState, { day: number; shown: number }>) {
+async function exchange(parts: Its, workload: string): Promise<string | undefined> {
   const state = parts.stateOf(workload)
   let fault: string | undefined
   for (const place of state?.places.values() ?? []) {
     for (const track of place.tracks) fault ??= await exchangeTrack(parts, workload, track)
-    fault ??= await exchangeExposure(parts, workload, place, told)
+    fault ??= await exchangeExposure(parts, workload, place)
   }
   return fault
 }
 
-async function exchangeTrack(parts: EvidenceSyncParts, workload: string, track: PlaceState['tracks'][number]): Promise<string | undefined> {
+async function exchangeTrack(parts: Its, workload: string, track: PlaceState['tracks'][number]): Promise<string | undefined> {
   const ready = parts.readyOf(track.key)
   if (ready?.baseline.version !== track.version) return undefined
   const segments = takeUnsent(track.drift)
@@ -119,14 +128,9 @@ async function exchangeTrack(parts: EvidenceSyncParts, workload: string, track: 
   return undefined
 }
 
-async function exchangeExposure(
-  parts: EvidenceSyncParts,
-  workload: string,
-  place: PlaceState,
-  told: WeakMap<PlaceState, { day: number; shown: number }>
-): Promise<string | undefined> {
+async function exchangeExposure(parts: Its, workload: string, place: PlaceState): Promise<string | undefined> {
   const daily = parts.dailyOf(place.key)
-  const before = told.get(place)
+  const before = parts.told.get(place)
   const [day, shown] = [place.day, place.shown]
   const fresh = before?.day === day ? shown - before.shown : shown
   if (daily === undefined || place.shown === 0) return undefined
@@ -138,7 +142,7 @@ async function exchangeExposure(
     return { text: exposureText(shared), value: shared }
   })
   if ('because' in written) return written.because
-  told.set(place, { day, shown })
+  parts.told.set(place, { day, shown })
   const { exposure } = place
   mergeVisited(exposure, written.value)
   // What was spent here while the store was asked is still to be told, and counts here already.
@@ -150,7 +154,7 @@ async function exchangeExposure(
 
 /** Compare and set, until nobody was faster. */
 async function merge<Value>(
-  { store, now }: EvidenceSyncParts,
+  { store, now, allowance }: Its,
   at: string,
   change: (text: string | undefined) => { readonly text: string; readonly value: Value }
 ): Promise<{ readonly value: Value } | { readonly because: string }> {
@@ -166,6 +170,7 @@ async function merge<Value>(
         if (replaced === 'replaced') return { value }
         if (replaced === 'unavailable') return { because: 'the store did not take evidence' }
       } else {
+        if (!allowance.take(now())) return { because: `there are more than ${ENTRIES_MAX} entries of evidence` }
         const put = await store.putOnce(at, text, until, now())
         if (put.kind === 'put') return { value }
         if (put.kind === 'full') return { because: 'the store is full' }

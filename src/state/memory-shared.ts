@@ -6,6 +6,7 @@
 import { key } from '../core/keys.ts'
 import type { Memory } from '../core/memory.ts'
 import type { Store } from '../core/store.ts'
+import { type Allowance, createAllowance } from './allowance.ts'
 
 const ROUND_MS = 100
 /** Of one round; the others wait for the next one. */
@@ -15,6 +16,8 @@ const WAITING_MAX = 20_000
 /** An account that is even again says nothing; it is kept a little longer, for clocks that differ. */
 const KEPT_MS = 60_000
 const TRIES = 4
+/** Accounts that one process opens: used tokens and approvals need their places. The others are accounts of this process only. */
+const ACCOUNTS_MAX = 10_000
 
 export interface SharedMemoryParts {
   readonly store: Store
@@ -34,6 +37,7 @@ export interface SharedMemory extends Memory {
 export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMemoryParts): SharedMemory {
   /** Milliseconds of each account that were charged here and not told yet. */
   const untold = new Map<string, number>()
+  const allowance = createAllowance(ACCOUNTS_MAX, KEPT_MS)
   const owe = (name: string, ms: number) => {
     if (untold.size < WAITING_MAX || untold.has(name)) untold.set(name, (untold.get(name) ?? 0) + ms)
   }
@@ -43,9 +47,10 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
     undefined
   ]
   const tell = async (name: string, ms: number): Promise<string | undefined> => {
-    const told = await add(store, name, ms, now)
+    const told = await add(store, name, ms, now, allowance)
     if ('because' in told) {
-      owe(name, ms)
+      // A budget that is full again owes nothing.
+      if ((memory.budgetOf(name) ?? 0) > now()) owe(name, ms)
       return told.because
     }
     // What was charged here meanwhile is still to be told, and counts here already.
@@ -93,7 +98,8 @@ async function add(
   store: Store,
   name: string,
   ms: number,
-  now: () => number
+  now: () => number,
+  allowance: Allowance
 ): Promise<{ readonly tat: number } | { readonly because: string }> {
   const at = key('budget', name)
   for (let tries = 0; tries < TRIES; tries++) {
@@ -109,6 +115,7 @@ async function add(
       if (replaced === 'replaced') return { tat }
       if (replaced === 'unavailable') return { because: 'the store did not take what was charged' }
     } else {
+      if (!allowance.take(now())) return { because: `there are more than ${ACCOUNTS_MAX} accounts` }
       const put = await store.putOnce(at, String(tat), until, now())
       if (put.kind === 'put') return { tat }
       if (put.kind === 'full') return { because: 'the store is full' }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
+import { key } from '../../src/core/keys.ts'
 import type { Store } from '../../src/core/store.ts'
 import { admit } from '../../src/risk/rate.ts'
 import { createMemory } from '../../src/state/memory.ts'
@@ -107,5 +108,18 @@ describe('budgets of several replicas', () => {
       ['an account in the store cannot be read'],
       { value: 'never' }
     ])
+  })
+
+  it('open no more accounts than leave room for what must be kept', async () => {
+    const clock = { now: START }
+    const store = createMemoryStore()
+    const { all, call, round, troubles } = replicas(1, store, clock)
+    for (let at = 0; at < 10_050; at++) expect(call(0, 1, `workload ${at}`)).toBe(true)
+    for (let rounds = 0; rounds < 160; rounds++) await round()
+    expect(troubles).toEqual(['there are more than 10000 accounts'])
+    expect(await store.get(key('budget', 'workload 9999'), START)).toMatchObject({ kind: 'value' })
+    expect(await store.get(key('budget', 'workload 10001'), START)).toMatchObject({ kind: 'none' })
+    // Here each one counts all the same.
+    expect(all[0]?.budgetOf('workload 10049')).toBeGreaterThan(START)
   })
 })
