@@ -34,6 +34,10 @@ export interface Answer {
   readonly decisionId: string | undefined
   /** Under which somebody else can approve it, when that is what it lacks. */
   readonly approvalId?: string | undefined
+  /** How somebody has to vouch for the caller first (RFC 9470): `www-authenticate`. */
+  readonly challenge?: string | undefined
+  /** Of that, the id: `x-vecauthz-step-up`. */
+  readonly stepUpId?: string | undefined
   readonly body: string
   readonly ms: number
 }
@@ -160,5 +164,6 @@ function answerOf(status: number, headers: Record<string, unknown>, body: string
   if (String(headers['content-type']).startsWith('application/problem+json')) reason = (JSON.parse(body) as { reason?: string }).reason
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
   const approvalId = text(headers['x-vecauthz-approval'])
-  return { status, reason, decisionId: text(header), approvalId, body, ms: performance.now() - began }
+  const [challenge, stepUpId] = [text(headers['www-authenticate']), text(headers['x-vecauthz-step-up'])]
+  return { status, reason, decisionId: text(header), approvalId, challenge, stepUpId, body, ms: performance.now() - began }
 }

@@ -23,7 +23,7 @@ export async function seed(chromaUrl: string): Promise<Record<string, string>> {
   return collections
 }
 
-async function post(url: string, body: object): Promise<unknown> {
+export async function post(url: string, body: object): Promise<unknown> {
   const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
   const text = await answer.text()
   if (!answer.ok) throw new Error(`Chroma answered ${answer.status} to ${url}: ${text}`)

@@ -65,6 +65,8 @@ export interface StackOptions {
   readonly servers?: Partial<Record<OtherDatabase, OtherServer>>
   /** SPIFFE IDs in trust domains of their own, with whose bundles the gateway's Envoy and vecauthz federate. */
   readonly partners?: readonly string[]
+  /** SPIFFE IDs of further workloads in the demo's own trust domain. */
+  readonly agents?: readonly string[]
 }
 
 export interface Stack {
@@ -126,7 +128,7 @@ async function build(
 ): Promise<Stack> {
   const seconds = options.svidSeconds ?? 600
   const [issuer, chroma] = await together(
-    startIssuer(folder, seconds, options.partners ?? [], say).then(pushing(stops, (one) => one.close())),
+    startIssuer(folder, seconds, options, say).then(pushing(stops, (one) => one.close())),
     timed(say, 'Chroma', startChroma({ folder: join(folder, 'chroma') })).then(pushing(stops, (one) => one.stop()))
   )
   const collections = await timed(say, 'tenants and embeddings', seed(chroma.url))
@@ -217,7 +219,12 @@ async function timed<T>(say: (line: string) => void, what: string, work: Promise
   return done
 }
 
-async function startIssuer(folder: string, seconds: number, partners: readonly string[], say: (line: string) => void): Promise<DevIssuer> {
+async function startIssuer(
+  folder: string,
+  seconds: number,
+  { partners = [], agents = [] }: StackOptions,
+  say: (line: string) => void
+): Promise<DevIssuer> {
   // A unix socket's path has at most 107 bytes, and a checkout may lie deeper than that: always in a short folder, not only there.
   const home = mkdtempSync(join(tmpdir(), 'vecauthz-'))
   symlinkSync(home, join(folder, 'issuer'))
@@ -232,7 +239,7 @@ async function startIssuer(folder: string, seconds: number, partners: readonly s
         { id: INDEX_ENVOY, dns: [HOST, ...OTHER_HOSTS], federatesWith },
         { id: OTHER_ENVOY },
         ...[GATEWAY_SERVER, INDEX_SERVER, EGRESS_SERVER].map((id) => ({ id, federatesWith })),
-        ...[SUPPORT, TRIALS, PAYROLL, INDEXER, DESK, APPROVER, OPERATOR, ...partners].map((id) => ({ id }))
+        ...[SUPPORT, TRIALS, PAYROLL, INDEXER, DESK, APPROVER, OPERATOR, ...partners, ...agents].map((id) => ({ id }))
       ],
       ttlMs: seconds * 1000,
       environment: process.env,

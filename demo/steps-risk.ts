@@ -1,0 +1,217 @@
+/**
+ * The steps of risk: what is normal is learnt, and a person says so; who leaves it is slowed, challenged and quarantined; people answer,
+ * release and let new work in. Real Envoy, Chroma, embeddings and commands; nothing is played but the agents.
+ */
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Answer } from './client.ts'
+import { APPROVER, OPERATOR } from './identities.ts'
+import {
+  BASELINE,
+  burstsOf,
+  command,
+  dba,
+  LEARNERS,
+  morning,
+  mustSay,
+  type RiskScene,
+  STRIKES_APART_MS,
+  search,
+  untilRefused
+} from './risk.ts'
+import type { Step } from './step.ts'
+
+/** Who is who among the agents: after those that learn come eight that work on, then these. */
+const WORKING = 8
+const [HIJACKED, DISOWNED, READER, NEWCOMER, FOLLOWER] = [52, 53, 54, 55, 56] as const
+const NEW_WORK = { first: 60, count: 9 }
+const RECORDS_A_DAY = 200
+const REASON = 'ticket 4812'
+const why = ['--reason', REASON]
+
+export const RISK_STEPS: readonly Step<RiskScene>[] = [
+  {
+    name: 'the first query of an agent type: it passes, and learning is shown from then on',
+    shows: 'acme/agent/dba/0: a search of the manual; people/grace: vecauthz baselines, vecauthz standings',
+    run: async (scene) => {
+      const answer = await asks(scene, 0, 0)
+      await mustSay(scene, '1 queries in 1 bursts of 1 workloads: 11 bursts until it could judge', 'baselines')
+      await mustSay(scene, 'Everybody stands normal.', 'standings')
+      return answer
+    },
+    want: { status: 200 }
+  },
+  {
+    name: 'an honest bursty morning: nobody is stopped, and what was learnt is enough to judge by',
+    shows: `acme/agent/dba/0 to ${LEARNERS - 1}: a burst of 3 to 14 searches each, as fast as they can; people/grace: vecauthz baselines`,
+    run: async (scene) => {
+      const answer = await morning(scene, burstsOf(scene.questions.own, 0, LEARNERS))
+      await mustSay(
+        scene,
+        new RegExp(`learning\\n  learnt +\\d+ queries in ${LEARNERS} bursts of ${LEARNERS} workloads: enough`),
+        'baselines'
+      )
+      await mustSay(scene, 'Everybody stands normal.', 'standings')
+      return answer
+    },
+    want: { status: 200 }
+  },
+  {
+    name: 'it is frozen, and waits for a person; whoever only approves drops may not say yes, an operator may',
+    shows: `people/grace: vecauthz baselines freeze …; people/ada, people/grace: vecauthz baselines approve … --records-a-day ${RECORDS_A_DAY}`,
+    run: async (scene) => {
+      await mustSay(scene, 'done: freeze', 'baselines', 'freeze', ...BASELINE, ...why)
+      await mustSay(scene, /waiting\n +waiting +[0-9a-f]{12}: \d+ queries/, 'baselines')
+      await command(scene, 1, APPROVER, 'baselines', 'approve', ...BASELINE, ...why)
+      await mustSay(scene, 'done: approve', 'baselines', 'approve', ...BASELINE, ...why, '--records-a-day', String(RECORDS_A_DAY))
+      await mustSay(scene, 'in-force', 'baselines')
+      return asks(scene, 1, -1)
+    },
+    want: { status: 200 }
+  },
+  {
+    name: 'judged from now on, honest bursts of other agents of the type pass untouched',
+    shows: `acme/agent/dba/${LEARNERS} to ${LEARNERS + WORKING - 1}: questions that nobody had asked before; people/grace: vecauthz standings`,
+    run: async (scene) => {
+      const answer = await morning(scene, burstsOf(scene.questions.later, LEARNERS, WORKING))
+      await mustSay(scene, 'Everybody stands normal.', 'standings')
+      return answer
+    },
+    want: { status: 200 }
+  },
+  {
+    name: 'a hijacked agent asks about salaries: within a few queries it is slowed',
+    shows: `acme/agent/dba/${HIJACKED}: a burst of foreign questions, as fast as it can; people/grace: vecauthz standings`,
+    run: async (scene) => {
+      const answer = await untilRefused(scene, HIJACKED, scene.foreign)
+      await stands(scene, HIJACKED, 'slowed', 'drift: novelty')
+      return answer
+    },
+    want: { status: 429, reason: 'rate-exceeded' }
+  },
+  {
+    name: 'it goes on, slowly, and is challenged (RFC 9470)',
+    shows: `acme/agent/dba/${HIJACKED}: further foreign questions; people/grace: vecauthz standings`,
+    run: async (scene) => {
+      const answer = await untilRefused(scene, HIJACKED, scene.foreign, { patient: true })
+      Object.assign(scene.found, { stepUp: answer.stepUpId ?? '', challengedAt: performance.now() })
+      return answer
+    },
+    want: { status: 401, reason: 'step-up-required' },
+    check: ({ challenge, body }, { found: { stepUp } }) => {
+      const says = `request_id="${stepUp}"`
+      if (stepUp === '' || !challenge?.startsWith('Bearer error="insufficient_user_authentication"')) return `the challenge is ${challenge}`
+      return challenge.includes(says) && body.includes(`vecauthz step-up answer ${stepUp}`) ? undefined : `the answer says: ${body}`
+    }
+  },
+  {
+    name: 'it answers for itself: no. A supervisor answers for it: it goes on, with less than before',
+    shows: `acme/agent/dba/${HIJACKED}, people/ada: vecauthz step-up answer ID; acme/agent/dba/${HIJACKED}: an honest question`,
+    run: async (scene) => {
+      const { err } = await command(scene, 1, dba(HIJACKED), 'step-up', 'answer', scene.found.stepUp, ...why)
+      if (!err.includes('Nobody vouches for itself')) throw new Error(`refused for something else: ${err}`)
+      const { out } = await command(scene, 0, APPROVER, 'step-up', 'answer', scene.found.stepUp, ...why)
+      if (!out.includes(`${dba(HIJACKED)} now stands: slowed`)) throw new Error(`it says: ${out}`)
+      return asks(scene, HIJACKED, -2)
+    },
+    want: { status: 200 }
+  },
+  {
+    name: 'another one does the same, and nobody vouches for it: quarantined',
+    shows: `acme/agent/dba/${DISOWNED}: foreign questions; people/grace: vecauthz step-up refuse ID; acme/agent/dba/${DISOWNED}: an honest question`,
+    run: async (scene) => {
+      const { stepUpId = 'none' } = await untilRefused(scene, DISOWNED, scene.questions.foreign.toReversed(), { patient: true })
+      await mustSay(scene, `${dba(DISOWNED)} now stands: quarantine`, 'step-up', 'refuse', stepUpId, ...why)
+      return asks(scene, DISOWNED, -3)
+    },
+    want: { status: 403, reason: 'quarantined' }
+  },
+  {
+    name: 'a patient reader stays in topic, and takes all that it can get: the exposure budget is spent',
+    shows: `acme/agent/dba/${READER}: ordinary questions, n_results: 20, one after the other; people/grace: vecauthz standings`,
+    run: async (scene) => {
+      const answer = await untilRefused(scene, READER, [...scene.questions.later], { results: 20 })
+      await stands(scene, READER, 'slowed', `exposure: the exposure budget of ${RECORDS_A_DAY} records a day is spent`)
+      return answer
+    },
+    want: { status: 429, reason: 'rate-exceeded' }
+  },
+  {
+    name: 'honest new work looks foreign: who does much of it is slowed; what several have asked for is proposed',
+    shows: `acme/agent/dba/${NEW_WORK.first} to ${NEW_WORK.first + NEW_WORK.count - 1}: some questions about web servers; acme/agent/dba/${NEWCOMER}: all of them`,
+    run: async (scene) => {
+      await newWork(scene, 0)
+      const answer = await untilRefused(scene, NEWCOMER, [...scene.questions.fresh])
+      await stands(scene, NEWCOMER, 'slowed', 'drift: novelty')
+      await mustSay(scene, /proposed +\S+: \d+ queries of spiffe:/, 'baselines')
+      return answer
+    },
+    want: { status: 429, reason: 'rate-exceeded' }
+  },
+  {
+    name: 'an operator adopts it: the same work alarms nobody any more',
+    shows: `people/grace: vecauthz baselines adopt ID …; acme/agent/dba/${FOLLOWER}: all questions about web servers`,
+    run: async (scene) => {
+      // With a version its proposals are over; what it does not cover is proposed again when others ask.
+      for (let round = 1; await adopted(scene); round++) await newWork(scene, round)
+      const answer = await morning(scene, new Map([[FOLLOWER, scene.questions.fresh]]))
+      const { out: after } = await command(scene, 0, OPERATOR, 'standings')
+      if (after.includes(`${dba(FOLLOWER)} `)) throw new Error(`it is not at rest:\n${after}`)
+      return answer
+    },
+    want: { status: 200 }
+  },
+  {
+    name: 'the hijacked agent asks about salaries again: what was adopted is no way for it, and a second time is a quarantine',
+    shows: `acme/agent/dba/${HIJACKED}: further foreign questions; people/grace: vecauthz standings`,
+    run: async (scene) => {
+      await sleep(Math.max(0, scene.found.challengedAt + STRIKES_APART_MS - performance.now()))
+      const answer = await untilRefused(scene, HIJACKED, scene.foreign, { patient: true })
+      await stands(scene, HIJACKED, 'quarantine', 'step-up-repeated: step-up number 2')
+      if (!readFileSync(scene.stack.server.logFile, 'utf8').includes(CALLED)) throw new Error('no person was called for')
+      return answer
+    },
+    want: { status: 403, reason: 'quarantined' }
+  },
+  {
+    name: 'an operator has looked at it, and releases it',
+    shows: `people/ada, people/grace: vecauthz release …/dba/${HIJACKED}; acme/agent/dba/${HIJACKED}: an honest question`,
+    run: async (scene) => {
+      await command(scene, 1, APPROVER, 'release', dba(HIJACKED), ...why)
+      await mustSay(scene, 'released: it was quarantine, and stands normal', 'release', dba(HIJACKED), ...why)
+      return asks(scene, HIJACKED, -4)
+    },
+    want: { status: 200 }
+  }
+]
+
+/** Each of several agents asks some of it, too few to be slowed. @param round other agents each time */
+async function newWork(scene: RiskScene, round: number): Promise<void> {
+  const first = NEW_WORK.first + round * NEW_WORK.count
+  const share = (number: number) => scene.questions.fresh.filter((_, at) => (at + number) % 7 === 0)
+  await morning(scene, new Map(Array.from({ length: NEW_WORK.count }, (_, at) => [first + at, share(at)] as const)))
+}
+
+/** Adopts what is proposed most, as an operator would who reads who asked there. @returns whether something was */
+async function adopted(scene: RiskScene): Promise<boolean> {
+  const { out } = await command(scene, 0, OPERATOR, 'baselines')
+  const [, id] = /proposed +(\S+):/.exec(out) ?? []
+  if (id !== undefined) await mustSay(scene, 'done: adopt', 'baselines', 'adopt', id, ...BASELINE, ...why)
+  return id !== undefined
+}
+
+const CALLED = 'risk: quarantined; a person is called for'
+
+/** An ordinary question; what reached Chroma is counted for it alone. @param at which one; negative: of those not learnt from, from their end */
+function asks(scene: RiskScene, number: number, at: number): Promise<Answer> {
+  const { own, later } = scene.questions
+  const title = at < 0 ? later.at(at) : own[at]
+  if (title === undefined) throw new Error(`there is no question ${at}`)
+  scene.stack.recorder.clear()
+  return search(scene, number, title)
+}
+
+/** @throws Error unless an operator sees it so */
+async function stands(scene: RiskScene, number: number, standing: string, because: string): Promise<void> {
+  await mustSay(scene, new RegExp(`${dba(number)}  ${standing}\\n  why +${because}`), 'standings')
+}
