@@ -134,9 +134,12 @@ async function exchangeExposure(parts: Its, workload: string, place: PlaceState)
   const [day, shown] = [place.day, place.shown]
   const fresh = before?.day === day ? shown - before.shown : shown
   if (daily === undefined || place.shown === 0) return undefined
-  const perMs = exposurePace(daily).perSecond / 1000
+  const { burst, perSecond } = exposurePace(daily)
+  const perMs = perSecond / 1000
   const written = await merge(parts, key('exposure', workload, slotKey(place.key)), (text) => {
     const shared = text === undefined ? copyOfExposure(place.exposure) : exposureFrom(text)
+    // What is further ahead was left by a clock that has come back since, as in exposure.ts.
+    if (shared.tat !== undefined) shared.tat = Math.min(shared.tat, parts.now() + burst / perMs)
     if (text !== undefined && fresh > 0) shared.tat = Math.max(parts.now(), shared.tat ?? 0) + fresh / perMs
     mergeVisited(shared, place.exposure)
     return { text: exposureText(shared), value: shared }

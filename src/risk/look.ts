@@ -19,7 +19,7 @@ import { noteDecision, type PlaceState, placeOf, seedExposure, trackOf, type Wor
 
 /** Vectors times collections of one call that are judged, some ten milliseconds of the loop; what is beyond counts as unseen. */
 const JUDGED_MAX = 2_048
-/** Of one call and collection: a query of many rows must not be all that there is to learn from. */
+/** Of one call: a query of many rows must not be all that there is to learn from. */
 const LEARNT_PER_CALL_MAX = 64
 const DAY_MS = 86_400_000
 /** Where no budget is known, what is shown is counted all the same. */
@@ -96,7 +96,7 @@ function lookAt(
   let cells: Int16Array = NO_CELLS
   if (ready === undefined) {
     if (seen.learning === 'none') seen.learning = 'learning'
-    const some = { ...query, vectors: vectors.slice(0, LEARNT_PER_CALL_MAX) }
+    const some = { ...query, vectors: vectors.slice(0, Math.ceil(LEARNT_PER_CALL_MAX / grant.targets.length)) }
     if (vectors.length > 0) seen.learn.push(() => learnt.book.learn(place.key, call.caller.id.text, some))
   } else {
     seen.learning = 'judging'

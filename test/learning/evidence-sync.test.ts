@@ -132,6 +132,23 @@ describe('what is shared', () => {
     expect([a.show(50), b.show(50)]).toEqual(['exhausted', 'exhausted'])
   })
 
+  it('a clock that was ahead for a month leaves the shared budget empty, and no more', async () => {
+    const [ahead, now] = [{ at: AT + 30 * 86_400_000 }, { at: AT }]
+    const store = createMemoryStore()
+    const [a, b] = [replica(store, ahead), replica(store, now)]
+    const round = () => Promise.all([a.sync.round(), b.sync.round()])
+    a.show(50)
+    b.show(1)
+    await round()
+    await round()
+    expect(b.show(50)).toBe('exhausted')
+    ahead.at = AT
+    now.at = AT + 1.9 * 86_400_000
+    b.sync.note(ID)
+    await round()
+    expect(b.show(50)).toBe('admitted')
+  })
+
   it('a store that is away is said once, and is told everything when it is back', async () => {
     const now = { at: AT }
     const inner = createMemoryStore()
