@@ -1,4 +1,5 @@
 /** Baselines from the first query to a person's yes, in a real folder, frozen by the real worker. */
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -210,5 +211,33 @@ describe('the folder', () => {
     renameSync(join(root, 'moved'), join(root, 'whole'))
     expect(await baselines.freeze(KEY, ANN)).toMatchObject({ kind: 'done' })
     await baselines.stop()
+  }, 60_000)
+
+  it('that is full keeps what it has, says so, and stops no decision', async () => {
+    const before = await opened('full', 'one', true)
+    taught(before, 60, 0, { ...KEY, collection: 'demo/docs' })
+    await before.round()
+    await before.stop()
+    const files = readdirSync(join(root, 'full')).sort()
+    const keeper = join(import.meta.dirname, '../support/baseline-keeper.ts')
+    // No file may be longer than a block: every write of more fails, as on a full disk.
+    const words = ['-c', 'ulimit -f 1 && exec "$0" "$@"', process.execPath, keeper, join(root, 'full')]
+    const { stdout, stderr } = spawnSync('bash', words, { encoding: 'utf8', timeout: 50_000 })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toMatchObject({
+      frozen: { kind: 'unavailable', because: expect.stringContaining('EFBIG') },
+      judgedBefore: true,
+      learnt: 20,
+      troubles: [expect.stringContaining('what was learnt cannot be saved')]
+    })
+    expect(readdirSync(join(root, 'full')).filter((name) => name.startsWith('.'))).toEqual([])
+    const after = await opened('full')
+    // A reset is short, and may have found its place; what was in force is there, or was reset on purpose.
+    const { reset, judgedAfter } = JSON.parse(stdout)
+    expect(judgedAfter).toBe(reset.kind !== 'done')
+    expect(after.fault()).toBeUndefined()
+    expect(judging(after, { ...KEY, collection: 'demo/docs' }) !== undefined).toBe(judgedAfter)
+    expect(readdirSync(join(root, 'full')).sort()).toEqual(expect.arrayContaining(files))
+    await after.stop()
   }, 60_000)
 })
