@@ -37,6 +37,8 @@ export interface SharedMemory extends Memory {
 export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMemoryParts): SharedMemory {
   /** Milliseconds of each account that were charged here and not told yet. */
   const untold = new Map<string, number>()
+  /** Debts that a clock has left which was ahead and has come back: what the account has beyond them is not owed. */
+  const cuts = new Map<string, number>()
   const allowance = createAllowance(ACCOUNTS_MAX, KEPT_MS)
   const owe = (name: string, ms: number) => {
     if (untold.size < WAITING_MAX || untold.has(name)) untold.set(name, (untold.get(name) ?? 0) + ms)
@@ -47,8 +49,11 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
     undefined
   ]
   const tell = async (name: string, ms: number): Promise<string | undefined> => {
-    const told = await add(store, name, ms, now, allowance)
+    const most = cuts.get(name)
+    cuts.delete(name)
+    const told = await add(store, name, ms, most, now, allowance)
     if ('because' in told) {
+      if (most !== undefined && !cuts.has(name) && cuts.size < WAITING_MAX) cuts.set(name, most)
       // A budget that is full again owes nothing.
       if ((memory.budgetOf(name) ?? 0) > now()) owe(name, ms)
       return told.because
@@ -70,8 +75,13 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
   return {
     ...memory,
     keepBudget(name, tat, at) {
-      const before = Math.max(at, memory.budgetOf(name) ?? 0)
+      const known = memory.budgetOf(name) ?? 0
+      const before = Math.max(at, known)
       const kept = memory.keepBudget(name, tat, at)
+      if (tat < known && tat > at && (cuts.size < WAITING_MAX || cuts.has(name))) {
+        cuts.set(name, tat)
+        owe(name, 0)
+      }
       // A clock that came back shortens a debt: that is no charge.
       if (kept && tat > before) owe(name, tat - before)
       return kept
@@ -98,6 +108,7 @@ async function add(
   store: Store,
   name: string,
   ms: number,
+  most: number | undefined,
   now: () => number,
   allowance: Allowance
 ): Promise<{ readonly tat: number } | { readonly because: string }> {
@@ -108,7 +119,7 @@ async function add(
     const before = got.kind === 'value' ? Number(got.value) : 0
     // What is no time is not believed, and not written over.
     if (!(before >= 0 && before <= 8.64e15)) return { because: 'an account in the store cannot be read' }
-    const tat = Math.max(now(), before) + ms
+    const tat = Math.max(now(), Math.min(before, most ?? before)) + ms
     const until = Math.ceil(tat) + KEPT_MS
     if (got.kind === 'value') {
       const replaced = await store.replace(at, got.value, String(tat), until, now())

@@ -95,6 +95,25 @@ describe('budgets of several replicas', () => {
     expect([troubles, call(1, 1)]).toEqual([['gone', undefined], false])
   })
 
+  it('are empty, and no more, after a clock that was ahead for an hour', async () => {
+    const clock = { now: START + 3_600_000 }
+    const { all, call, round } = replicas(2, createMemoryStore(), clock)
+    expect(call(0, 30)).toBe(true)
+    await round()
+    clock.now = START
+    const full = START + (PACE.burst * 1000) / PACE.perSecond
+    // As charge.ts does it, who knows the budget.
+    expect([all[0]?.budgetOf('one'), all[0]?.keepBudget('one', full, clock.now)]).toEqual([START + 3_603_000, true])
+    await round()
+    clock.now += 3_000
+    for (let at = 0; at < 10; at++) {
+      clock.now += 500
+      expect([call(0, 1), call(1, 1)]).toEqual([true, true])
+      await round()
+    }
+    expect(all[0]?.budgetOf('one')).toBeLessThan(START + 60_000)
+  })
+
   it('do not believe an account that is no number, and leave it as it is', async () => {
     const clock = { now: START }
     const store = createMemoryStore()
