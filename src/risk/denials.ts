@@ -35,13 +35,15 @@ const WEIGHTS = {
 const WEIGHT_OF: Readonly<Partial<Record<DenyKind, number>>> = WEIGHTS
 /** Of what was denied last, as many as tell a loop over a few names from a search. */
 const RECENT = 16
+/** Characters of each end of what was asked for. */
+const WORDS = 96
 
-/** What is kept of one workload: about 150 bytes, and only after its first denial. */
+/** What is kept of one workload: some 3 KB at most, and only after its first denial. */
 export interface DenialScore {
   score: number
   /** ms since the epoch. */
   at: number
-  readonly recent: Int32Array
+  readonly recent: string[]
   next: number
   last: DenyKind | undefined
   /** Denials with a weight, ever. */
@@ -49,7 +51,7 @@ export interface DenialScore {
 }
 
 export function newDenialScore(): DenialScore {
-  return { score: 0, at: Number.NEGATIVE_INFINITY, recent: new Int32Array(RECENT), next: 0, last: undefined, count: 0 }
+  return { score: 0, at: Number.NEGATIVE_INFINITY, recent: [], next: 0, last: undefined, count: 0 }
 }
 
 export function countsAsRisk(kind: DenyKind): boolean {
@@ -77,14 +79,14 @@ export function countDenial(
   const weight = WEIGHT_OF[kind]
   if (weight === undefined) return undefined
   const before = scoreAt(kept, rules.denialsHalfLifeMs, now)
-  const digest = digestOf(`${kind} ${target}`)
-  const isRepeat = kept.recent.includes(digest)
+  const words = wordsOf(`${kind} ${target}`)
+  const isRepeat = kept.recent.includes(words)
   const most = isRepeat ? Math.max(before, Math.min(rules.denials.slowed, below(rules.denials['step-up']))) : Number.POSITIVE_INFINITY
   kept.score = Math.min(most, before + (isRepeat ? weight / 4 : weight))
   kept.at = Math.max(kept.at, now)
   kept.count++
   if (!isRepeat) {
-    kept.recent[kept.next] = digest
+    kept.recent[kept.next] = words
     kept.next = (kept.next + 1) % RECENT
   }
   kept.last = kind
@@ -111,9 +113,10 @@ function below(threshold: number): number {
   return threshold * (1 - 1e-9)
 }
 
-/** FNV-1a, never 0, which stands for an empty place. */
-function digestOf(text: string): number {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  return hash === 0 ? 1 : hash | 0
+/**
+ * The ends of what was asked for. No digest: names are the caller's own words, and whoever finds some with one digest scans as if he
+ * repeated himself.
+ */
+function wordsOf(text: string): string {
+  return text.length <= 2 * WORDS ? text : `${text.length} ${text.slice(0, WORDS)} ${text.slice(-WORDS)}`
 }

@@ -252,6 +252,28 @@ describe('denials', () => {
     expect(levels).toEqual([...Array(2).fill(undefined), 'slowed', 'slowed', ...Array(5).fill('step-up'), ...Array(3).fill('quarantine')])
   })
 
+  it('so does one whose made-up names have one digest', () => {
+    // FNV-1a can be run backwards: three characters from the front and three from the back meet.
+    const [prime, inverse] = [0x01000193, 0x359c449b]
+    const chars = Array.from({ length: 40 }, (_, at) => String.fromCharCode(65 + at))
+    const trios = chars.flatMap((a) => chars.flatMap((b) => chars.map((c) => a + b + c)))
+    const forth = (from: number, text: string) => [...text].reduce((hash, c) => Math.imul(hash ^ c.charCodeAt(0), prime), from)
+    const back = (to: number, text: string) => [...text].reduceRight((hash, c) => Math.imul(hash, inverse) ^ c.charCodeAt(0), to)
+    const meets = new Map(trios.map((trio) => [back(12_345, trio), trio]))
+    const scan = (tenant: string) => {
+      const from = forth(0x811c9dc5 | 0, `tenant-not-allowed collection.query ${tenant}/rag/`)
+      const front = trios.find((trio) => meets.has(forth(from, trio)))
+      return front === undefined ? undefined : `collection.query ${tenant}/rag/${front}${meets.get(forth(from, front))}`
+    }
+    const targets = Array.from({ length: 60 }, (_, at) => scan(`tenant-${at}`)).filter((one) => one !== undefined)
+    expect(new Set(targets.map((one) => forth(0x811c9dc5 | 0, `tenant-not-allowed ${one}`)))).toEqual(new Set([12_345]))
+    expect(targets.length).toBeGreaterThan(20)
+    const kept = newDenialScore()
+    const reason = { kind: 'tenant-not-allowed', because: '' } as const
+    const levels = targets.map((one) => countDenial(kept, reason, one, RULES, T0, { decisionIds: [] })?.level)
+    expect(levels.at(-1)).toBe('quarantine')
+  })
+
   it('a broken client that repeats itself for an hour is slowed, and no more', () => {
     const kept = newDenialScore()
     const levels = Array.from(
