@@ -579,8 +579,15 @@ const POLICIES: readonly Mutation[] = [
   off(
     'T-12',
     POLICY_CLAIMS,
-    "if (tenant === undefined && (act !== 'probe' || members.has('tenant'))) return",
-    'if (members.size < 0) return'
+    "if (tenant === undefined && ((act !== 'probe' && judged === undefined) || members.has('tenant')))",
+    'if (members.size < 0)'
+  ),
+  off('T-18', POLICY_CLAIMS, "if (judged === undefined && members.has('judged')) return", 'if (members.size < 0) return'),
+  off(
+    'T-18',
+    POLICY_CLAIMS,
+    "return typeof value === 'string' && isShadowed(value) ? value : undefined",
+    "return typeof value === 'string' ? (value as DenyKind) : undefined"
   ),
   off('T-12', POLICY_CLAIMS, "if (tenant !== undefined && act === 'probe') return", 'if (members.size < 0) return'),
   off('T-13', POLICY, 'return claims.dig === digest ? undefined :', "return digest !== '' ? undefined :"),
@@ -610,7 +617,7 @@ const POLICIES: readonly Mutation[] = [
   off('T-18', POLICY_CLAIMS, 'strictBase64Url(dig)?.length !== DIGEST_BYTES', 'dig.length < DIGEST_BYTES'),
   off('T-18', POLICY_CLAIMS, "if (typeof jti !== 'string' || !TOKEN_ID.test(jti)) return", "if (typeof jti !== 'string') return"),
   off('T-18', POLICY_CLAIMS, "if (purpose === undefined && members.has('purpose')) return", 'if (members.size < 0) return'),
-  off('T-19', POLICY_USE, "if (spending === 'ours') return undefined", 'return undefined'),
+  off('T-19', POLICY_USE, "    case 'spent':\n      return refuse(", "    case 'spent':\n      return undefined\n      refuse("),
   off('T-19', POLICY_USE, 'if (!isMutation(operation)) return undefined', ''),
   off('T-19', POLICY_USE, 'key(issuer.text, tokenId)', 'tokenId'),
   off('T-20', POLICY_ISSUER, 'if (cache.generation !== trust.generation) {', 'if (Number.isNaN(cache.generation)) {'),
