@@ -43,11 +43,7 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
   const owe = (name: string, ms: number) => {
     if (untold.size < WAITING_MAX || untold.has(name)) untold.set(name, (untold.get(name) ?? 0) + ms)
   }
-  let [timer, running, trouble]: [NodeJS.Timeout | undefined, Promise<void> | undefined, string | undefined] = [
-    undefined,
-    undefined,
-    undefined
-  ]
+  let trouble: string | undefined
   const tell = async (name: string, ms: number): Promise<string | undefined> => {
     const most = cuts.get(name)
     cuts.delete(name)
@@ -87,6 +83,14 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
       return kept
     },
     round,
+    ...everyRound(round)
+  }
+}
+
+/** One after the other, and a last one. */
+function everyRound(round: () => Promise<void>): Pick<SharedMemory, 'start' | 'stop'> {
+  let [timer, running]: [NodeJS.Timeout | undefined, Promise<void> | undefined] = [undefined, undefined]
+  return {
     start() {
       timer = setInterval(() => {
         running ??= round().finally(() => {
