@@ -34,28 +34,29 @@ export interface SharedMemory extends Memory {
   readonly stop: () => Promise<void>
 }
 
+/** Of one account: milliseconds that were charged here, and the most that was owed before them. */
+interface Untold {
+  readonly ms: number
+  readonly most: number | undefined
+}
+
 export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMemoryParts): SharedMemory {
-  /** Milliseconds of each account that were charged here and not told yet. */
-  const untold = new Map<string, number>()
-  /** Debts that a clock has left which was ahead and has come back: what the account has beyond them is not owed. */
-  const cuts = new Map<string, number>()
+  const untold = new Map<string, Untold>()
   const allowance = createAllowance(ACCOUNTS_MAX, KEPT_MS)
-  const owe = (name: string, ms: number) => {
-    if (untold.size < WAITING_MAX || untold.has(name)) untold.set(name, (untold.get(name) ?? 0) + ms)
+  const owe = (name: string, { ms, most }: Untold) => {
+    const known = untold.get(name)
+    if (untold.size < WAITING_MAX || known !== undefined) untold.set(name, { ms: (known?.ms ?? 0) + ms, most: most ?? known?.most })
   }
   let trouble: string | undefined
-  const tell = async (name: string, ms: number): Promise<string | undefined> => {
-    const most = cuts.get(name)
-    cuts.delete(name)
-    const told = await add(store, name, ms, most, now, allowance)
+  const tell = async (name: string, owed: Untold): Promise<string | undefined> => {
+    const told = await add(store, name, owed, now, allowance)
     if ('because' in told) {
-      if (most !== undefined && !cuts.has(name) && cuts.size < WAITING_MAX) cuts.set(name, most)
       // A budget that is full again owes nothing.
-      if ((memory.budgetOf(name) ?? 0) > now()) owe(name, ms)
+      if ((memory.budgetOf(name) ?? 0) > now()) owe(name, { ...owed, most: untold.get(name)?.most ?? owed.most })
       return told.because
     }
     // What was charged here meanwhile is still to be told, and counts here already.
-    const sum = told.tat + (untold.get(name) ?? 0)
+    const sum = told.tat + (untold.get(name)?.ms ?? 0)
     if (sum > (memory.budgetOf(name) ?? 0)) memory.keepBudget(name, sum, now())
     return undefined
   }
@@ -63,7 +64,7 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
     const some = [...untold].slice(0, BUDGETS_PER_ROUND)
     if (some.length === 0) return
     for (const [name] of some) untold.delete(name)
-    const faults = await Promise.all(some.map(([name, ms]) => tell(name, ms)))
+    const faults = await Promise.all(some.map(([name, owed]) => tell(name, owed)))
     const fault = faults.find((one) => one !== undefined)
     if (fault !== trouble) onTrouble(fault)
     trouble = fault
@@ -74,12 +75,9 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
       const known = memory.budgetOf(name) ?? 0
       const before = Math.max(at, known)
       const kept = memory.keepBudget(name, tat, at)
-      if (tat < known && tat > at && (cuts.size < WAITING_MAX || cuts.has(name))) {
-        cuts.set(name, tat)
-        owe(name, 0)
-      }
-      // A clock that came back shortens a debt: that is no charge.
-      if (kept && tat > before) owe(name, tat - before)
+      // A clock that came back shortens a debt: that is no charge, and it is shortened for all.
+      if (kept && tat > before) owe(name, { ms: tat - before, most: undefined })
+      else if (kept && tat < known && tat > at) owe(name, { ms: 0, most: tat })
       return kept
     },
     round,
@@ -111,8 +109,7 @@ function everyRound(round: () => Promise<void>): Pick<SharedMemory, 'start' | 's
 async function add(
   store: Store,
   name: string,
-  ms: number,
-  most: number | undefined,
+  { ms, most }: Untold,
   now: () => number,
   allowance: Allowance
 ): Promise<{ readonly tat: number } | { readonly because: string }> {
