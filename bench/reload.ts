@@ -36,7 +36,8 @@ async function main(args: string[]): Promise<number> {
   const shown = ({ max, p99, cpuMax }: typeof atRest) =>
     `by the clock ${max.toFixed(1)} ms (p99 ${p99.toFixed(1)}), in CPU time ${cpuMax.toFixed(1)} ms`
   say(`longest that the server's event loop was held: ${shown(atRest)} at rest under that load`)
-  for (const one of whileCompiling) say(`  while ${LARGE[0]} tenants, ${LARGE[1]} workloads and ${LARGE[2]} collections compile: ${shown(one)}`)
+  for (const one of whileCompiling)
+    say(`  while ${LARGE[0]} tenants, ${LARGE[1]} workloads and ${LARGE[2]} collections compile: ${shown(one)}`)
   // What others take of the machine only adds: the best of several times is the nearest to what is ours.
   const held = Math.min(...whileCompiling.map(({ max }) => max))
   const own = Math.max(...whileCompiling.map(({ cpuMax }) => cpuMax))

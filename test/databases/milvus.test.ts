@@ -492,7 +492,8 @@ describe('an insert', () => {
         const records = Array.from({ length: count }, (_, row) => (valid[row] === false ? undefined : tenants[row]))
         expect(records).toEqual(Array(count).fill(pins['tenant']))
         expect(dynamic ?? []).not.toContain('{"tenant":"globex"}')
-      })
+      }),
+      { numRuns: 600 }
     )
     expect(proved).toBeGreaterThan(2)
   })
