@@ -52,6 +52,8 @@ export interface Standings {
   readonly of: (scope: Scope) => StandingRecord | undefined
   /** False: no cohort stands other than normal, so none need be asked for. */
   readonly hasCohorts: () => boolean
+  /** Those of agent types in collections. */
+  readonly cohorts: () => Iterable<StandingRecord>
   /**
    * Puts what `change` makes of a record in its place; the very same record changes nothing.
    * @param change is given the name of this run, for new terms

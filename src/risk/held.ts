@@ -19,14 +19,22 @@ export const NOWHERE: Whereabouts = { agentType: undefined, tenant: undefined, d
 export function heldRecord(standings: Standings, id: string, where: Whereabouts): StandingRecord | undefined {
   const own = standings.ofWorkload(id)
   if (!standings.hasCohorts() || where.agentType === undefined || where.tenant === undefined) return own
+  const { tenant, agentType, database } = where
   let held = own
-  for (const { collection } of where.targets) {
-    if (collection.kind !== 'name') continue
-    const { tenant, agentType, database } = where
-    const record = standings.of(cohortOf({ tenant, agentType, database, collection: collection.name }))
+  const sterner = (record: StandingRecord | undefined) => {
     if (rankOf(standingOf(record)) > rankOf(standingOf(held))) held = record
   }
+  for (const { collection } of where.targets) {
+    if (collection.kind === 'name') sterner(standings.of(cohortOf({ tenant, agentType, database, collection: collection.name })))
+    // What goes to all collections goes to that one.
+    if (collection.kind === 'every')
+      for (const record of standings.cohorts()) if (isThere(record, tenant, agentType, database)) sterner(record)
+  }
   return held
+}
+
+function isThere({ scope }: StandingRecord, tenant: string, agentType: string, database: string): boolean {
+  return scope.kind === 'cohort' && scope.tenant === tenant && scope.agentType === agentType && scope.database === database
 }
 
 /** What a standing leaves of a workload's own budgets. */

@@ -49,7 +49,7 @@ export interface Table {
   readonly workload: (id: string) => Entry | undefined
   readonly get: (scope: Scope) => Entry | undefined
   readonly all: () => Iterable<Entry>
-  readonly cohorts: () => number
+  readonly cohorts: () => ReadonlyMap<string, Entry>
   readonly change: (scope: Scope, change: (record: StandingRecord, run: string) => StandingRecord, now: number) => Changed
   /** What another process knows, which is never refused. */
   readonly hear: (record: StandingRecord, now: number) => Entry
@@ -91,7 +91,7 @@ export function createTable(parts: TableParts): Table {
       yield* its.workloads.values()
       yield* its.cohorts.values()
     },
-    cohorts: () => its.cohorts.size,
+    cohorts: () => its.cohorts,
     change: (scope, by, now) => change(its, scope, by, now),
     hear: (record, now) => hear(its, record, now),
     settle: (entry, now) => settle(its, entry, now),

@@ -80,7 +80,13 @@ export function createStandings(parts: StandingsParts): SharedStandings {
       if (entry !== undefined) table.settle(entry, parts.now())
       return entry?.record
     },
-    hasCohorts: () => table.cohorts() > 0,
+    hasCohorts: () => table.cohorts().size > 0,
+    cohorts: function* () {
+      for (const entry of table.cohorts().values()) {
+        table.settle(entry, parts.now())
+        yield entry.record
+      }
+    },
     change: table.change,
     quarantinedIn: table.quarantinedIn,
     list: (now) => rowsOf(table, now),

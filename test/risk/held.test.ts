@@ -43,6 +43,9 @@ describe('how a call’s workload stands', () => {
       { targets: [targetOf('acme', 'notes')] }
     ]
     for (const change of elsewhere) expect(standing(OTHER, { ...where, ...change })).toBe('normal')
+    const all = { targets: [{ tenant: 'acme', namespace: 'rag', collection: { kind: 'every' } } as const] }
+    expect(standing(OTHER, { ...where, ...all })).toBe('quarantine')
+    for (const change of elsewhere.slice(0, 4)) expect(standing(OTHER, { ...where, ...change, ...all })).toBe('normal')
     expect([standing(ID, NOWHERE), standing(OTHER, NOWHERE)]).toEqual(['slowed', 'normal'])
   })
 
