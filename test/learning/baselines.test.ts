@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { DRIFT_THRESHOLDS, type DriftCall } from '../../src/core/drift.ts'
 import { type Baselines, openBaselines } from '../../src/learning/baselines.ts'
@@ -219,7 +220,7 @@ describe('the folder', () => {
     await before.round()
     await before.stop()
     const files = readdirSync(join(root, 'full')).sort()
-    const keeper = join(import.meta.dirname, '../support/baseline-keeper.ts')
+    const keeper = fileURLToPath(new URL('../support/baseline-keeper.ts', import.meta.url))
     // No file may be longer than a block: every write of more fails, as on a full disk.
     const words = ['-c', 'ulimit -f 1 && exec "$0" "$@"', process.execPath, keeper, join(root, 'full')]
     const { stdout, stderr } = spawnSync('bash', words, { encoding: 'utf8', timeout: 50_000 })
