@@ -7,6 +7,7 @@ import { post } from './seed.ts'
 
 const FILE = join(import.meta.dirname, '../bench/data/manuals/manuals-permissive-queries')
 export const MANUAL = 'manual'
+const FRESH = 12
 
 export interface Title {
   readonly text: string
@@ -39,7 +40,7 @@ export interface Questions {
   readonly later: readonly Title[]
   /** Of another tenant's agents. */
   readonly foreign: readonly Title[]
-  /** One subject that is not in the manual. */
+  /** Another subject, by distance from the manual, the farthest first. */
   readonly fresh: readonly Title[]
 }
 
@@ -51,7 +52,14 @@ export function readQuestions(): Questions {
   const later = pages.flatMap((titles, page) => titles.filter((_, at) => (page + at) % 4 === 0))
   const { tenants } = readCorpus()
   const foreign = tenants.filter(({ id }) => id === 'initech').flatMap(({ queries, documents }) => [...queries, ...documents])
-  return { own, later, foreign, fresh: ['mod_http2.html', 'mod_md.html'].flatMap((page) => manuals.get('web-apache')?.get(page) ?? []) }
+  const web = ['mod_http2.html', 'mod_md.html', 'mod_proxy.html'].flatMap((page) => manuals.get('web-apache')?.get(page) ?? [])
+  const nearness = new Map(web.map((title) => [title, Math.max(...own.map(({ vector }) => dot(title.vector, vector)))]))
+  const fresh = web.sort((a, b) => (nearness.get(a) ?? 0) - (nearness.get(b) ?? 0)).slice(0, FRESH)
+  return { own, later, foreign, fresh }
+}
+
+function dot(one: Float32Array, other: Float32Array): number {
+  return one.reduce((sum, value, at) => sum + value * (other[at] ?? 0), 0)
 }
 
 /** Fills Acme's manual in Chroma. Gives the path at which it is searched. */

@@ -10,12 +10,12 @@ import { type Scene, sceneOf } from './step.ts'
 
 /** As many as learn at the same time: each has one burst, and it takes twelve bursts to judge, forty to know a rhythm. */
 export const LEARNERS = 44
-const LATER = 60
+const LATER = 75
 const AGENT_TYPE = 'dba'
 /** At once: two cores are enough for that. */
 const SIDE_BY_SIDE = 8
-/** A slowed agent gets a call through about so often (`forRisk`: a tenth of 40 a second). */
-const RETRY_MS = 260
+/** A slowed agent gets a call through about so often (`forRisk`: a twentieth of 40 a second). */
+const RETRY_MS = 510
 const ANSWER_SECONDS = 8
 /** Step-ups that are closer together count as one. */
 export const STRIKES_APART_MS = ANSWER_SECONDS * 1_000 + 200
@@ -35,7 +35,7 @@ export const forRisk: Pick<StackOptions, 'agents' | 'policy' | 'settings'> = {
     document.collections.push({ database: 'demo', namespace: 'rag', names: [MANUAL], tenancy: 'path', allow })
     document.risk = {
       drift: { watch: 20 },
-      slowed: { seconds: 120, rate_share: 0.1 },
+      slowed: { seconds: 120, rate_share: 0.05 },
       // Of supervisors, the agents themselves are some as well: it helps none of them with its own challenge.
       step_up: { answer_seconds: ANSWER_SECONDS, strikes: 2, supervisors: [APPROVER, spiffeId] }
     }

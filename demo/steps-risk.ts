@@ -24,7 +24,7 @@ import type { Step } from './step.ts'
 /** Who is who among the agents: after those that learn come eight that work on, then these. */
 const WORKING = 8
 const [HIJACKED, DISOWNED, READER, NEWCOMER, FOLLOWER] = [52, 53, 54, 55, 56] as const
-const NEW_WORK = { first: 60, count: 9 }
+const NEW_WORK = { first: 60, count: 9, questions: 4, rounds: 3 }
 const RECORDS_A_DAY = 200
 const REASON = 'ticket 4812'
 const why = ['--reason', REASON]
@@ -138,31 +138,20 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
   },
   {
     name: 'honest new work looks foreign: who does much of it is slowed; what several have asked for is proposed',
-    shows: `acme/agent/dba/${NEW_WORK.first} to ${NEW_WORK.first + NEW_WORK.count - 1}: some questions about web servers; acme/agent/dba/${NEWCOMER}: all of them`,
+    shows: `acme/agent/dba/${NEW_WORK.first} to ${NEW_WORK.first + NEW_WORK.count * NEW_WORK.rounds - 1}: some questions about web servers; acme/agent/dba/${NEWCOMER}: all of them; acme/agent/dba/${NEW_WORK.first}: an honest question`,
     run: async (scene) => {
-      await newWork(scene, 0)
-      const answer = await untilRefused(scene, NEWCOMER, [...scene.questions.fresh])
-      await stands(scene, NEWCOMER, 'slowed', 'drift: novelty')
+      for (let round = 0; round < NEW_WORK.rounds; round++) await newWork(scene, round)
+      // How far that brings it depends on how fast it is.
+      const { reason } = await untilRefused(scene, NEWCOMER, [...scene.questions.fresh])
+      if (reason !== 'rate-exceeded' && reason !== 'step-up-required') throw new Error(`it is refused for ${reason}`)
+      await stands(scene, NEWCOMER, '(slowed|step-up)', '(drift|coherence): novelty')
       await mustSay(scene, /proposed +\S+: \d+ queries of spiffe:/, 'baselines')
-      return answer
-    },
-    want: { status: 429, reason: 'rate-exceeded' }
-  },
-  {
-    name: 'an operator adopts it: the same work alarms nobody any more',
-    shows: `people/grace: vecauthz baselines adopt ID …; acme/agent/dba/${FOLLOWER}: all questions about web servers`,
-    run: async (scene) => {
-      // With a version its proposals are over; what it does not cover is proposed again when others ask.
-      for (let round = 1; await adopted(scene); round++) await newWork(scene, round)
-      const answer = await morning(scene, new Map([[FOLLOWER, scene.questions.fresh]]))
-      const { out: after } = await command(scene, 0, OPERATOR, 'standings')
-      if (after.includes(`${dba(FOLLOWER)} `)) throw new Error(`it is not at rest:\n${after}`)
-      return answer
+      return asks(scene, NEW_WORK.first, -5)
     },
     want: { status: 200 }
   },
   {
-    name: 'the hijacked agent asks about salaries again: what was adopted is no way for it, and a second time is a quarantine',
+    name: 'the hijacked agent asks about salaries again: a second time is a quarantine, and a person is called for',
     shows: `acme/agent/dba/${HIJACKED}: further foreign questions; people/grace: vecauthz standings`,
     run: async (scene) => {
       await sleep(Math.max(0, scene.found.challengedAt + STRIKES_APART_MS - performance.now()))
@@ -182,22 +171,37 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
       return asks(scene, HIJACKED, -4)
     },
     want: { status: 200 }
+  },
+  {
+    name: 'an operator adopts the new work: the same alarms nobody any more',
+    shows: `people/grace: vecauthz baselines adopt ID …; acme/agent/dba/${FOLLOWER}: all questions about web servers`,
+    run: async (scene) => {
+      await adopted(scene)
+      // What is near enough to it is covered; the rest is proposed once more when it was asked for.
+      for (let round = NEW_WORK.rounds; round < 2 * NEW_WORK.rounds; round++) await newWork(scene, round)
+      await adopted(scene)
+      const answer = await morning(scene, new Map([[FOLLOWER, scene.questions.fresh]]))
+      const { out: after } = await command(scene, 0, OPERATOR, 'standings')
+      if (after.includes(`${dba(FOLLOWER)} `)) throw new Error(`it is not at rest:\n${after}`)
+      return answer
+    },
+    want: { status: 200 }
   }
 ]
 
-/** Each of several agents asks some of it, too few to be slowed. @param round other agents each time */
+/** Several agents ask the same few things, too few to be slowed. @param round other agents each time, and the next things */
 async function newWork(scene: RiskScene, round: number): Promise<void> {
   const first = NEW_WORK.first + round * NEW_WORK.count
-  const share = (number: number) => scene.questions.fresh.filter((_, at) => (at + number) % 7 === 0)
-  await morning(scene, new Map(Array.from({ length: NEW_WORK.count }, (_, at) => [first + at, share(at)] as const)))
+  const from = (round % NEW_WORK.rounds) * NEW_WORK.questions
+  const questions = scene.questions.fresh.slice(from, from + NEW_WORK.questions)
+  await morning(scene, new Map(Array.from({ length: NEW_WORK.count }, (_, at) => [first + at, questions])))
 }
 
-/** Adopts what is proposed most, as an operator would who reads who asked there. @returns whether something was */
-async function adopted(scene: RiskScene): Promise<boolean> {
+/** Adopts what is proposed most, as an operator would who reads who asked there. */
+async function adopted(scene: RiskScene): Promise<void> {
   const { out } = await command(scene, 0, OPERATOR, 'baselines')
   const [, id] = /proposed +(\S+):/.exec(out) ?? []
   if (id !== undefined) await mustSay(scene, 'done: adopt', 'baselines', 'adopt', id, ...BASELINE, ...why)
-  return id !== undefined
 }
 
 const CALLED = 'risk: quarantined; a person is called for'
