@@ -229,14 +229,14 @@ function ruleFor(asked: Asked, target: ResolvedTarget, unasked: boolean): Result
     if (covering.length === 0) return refuse('collection-not-allowed', `no collections entry describes ${whereOf(database, place)}`)
     for (const entry of covering) if (provesTenant(entry, place, asked) && considerRules(closest, entry, asked)) break
   }
-  return outcomeOf(closest, asked, whereOf(database, place))
+  return outcomeOf(closest, asked, () => whereOf(database, place))
 }
 
-function outcomeOf(closest: Closest, asked: Asked, where: string): Result<Admitted> {
+function outcomeOf(closest: Closest, asked: Asked, where: () => string): Result<Admitted> {
   const { gate, rule, shadow, needy } = closest
   if (gate === PASSED && rule !== undefined) return accept({ rule, judged: undefined })
   if (needy !== undefined) return accept({ rule: needy, judged: undefined })
-  const refused = refusalOf(closest, asked, where)
+  const refused = refusalOf(closest, asked, where())
   return shadow === undefined ? refused : accept({ rule: shadow, judged: refused.reason })
 }
 
@@ -244,7 +244,7 @@ function outcomeOf(closest: Closest, asked: Asked, where: string): Result<Admitt
 function ruleForAnything(asked: Asked, target: ResolvedTarget, database: DatabaseRules | undefined): Result<Admitted> {
   const closest = nothingYet(target)
   if (database !== undefined) considerLooks(closest, database.anything, undefined, asked)
-  return outcomeOf(closest, asked, `any collection of ${asked.database}`)
+  return outcomeOf(closest, asked, () => `any collection of ${asked.database}`)
 }
 
 /** Asked once more, so that a rule is never applied to what another entry proved. */
@@ -277,7 +277,7 @@ function ruleForTenant(asked: Asked, target: ResolvedTarget, database: DatabaseR
   const closest = nothingYet(target)
   const looks = asked.action === 'observe' && target.collection.kind === 'none' ? database?.looks : undefined
   if (looks !== undefined) considerLooks(closest, looks, undefined, asked)
-  return outcomeOf(closest, asked, `tenant ${asked.tenant} itself`)
+  return outcomeOf(closest, asked, () => `tenant ${asked.tenant} itself`)
 }
 
 function whereOf(database: string, { namespace, collection }: Place): string {

@@ -313,7 +313,12 @@ describe('P-1 nobody else', () => {
     const source = new URL('../../src/', import.meta.url)
     const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
     const makers = files.filter((file) => /\bas (?:unknown as )?Caller\b/.test(readFileSync(new URL(file, source), 'utf8')))
-    expect(makers.sort()).toEqual(['identity/identify-call.ts', 'identity/identify-connection.ts', 'identity/identify.ts', 'identity/recorded-caller.ts'])
+    expect(makers.sort()).toEqual([
+      'identity/identify-call.ts',
+      'identity/identify-connection.ts',
+      'identity/identify.ts',
+      'identity/recorded-caller.ts'
+    ])
     const supposing = files.filter((file) => readFileSync(new URL(file, source), 'utf8').includes('/recorded-caller.ts'))
     expect(supposing.sort()).toEqual(['admin/policy-test-cases.ts', 'admin/replay-facts.ts'])
   })
