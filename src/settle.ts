@@ -1,13 +1,13 @@
 /** The last steps of a granted call: it is paid for, its policy token is used, its approval is there. And what shadow lets pass. */
 import { createHash } from 'node:crypto'
 import { RUN_HEADER } from './core/approval.ts'
-import { type AnyGrant, type Decision, deny } from './core/decision.ts'
+import { type AnyGrant, type Decision, deny, tenantOfGrant } from './core/decision.ts'
 import { type DenyReason, isShadowed, type Refused, type Result } from './core/deny-reason.ts'
 import { requestDigest } from './core/request-digest.ts'
 import type { Held, Judgement } from './core/risk.ts'
 import { spendPolicyToken } from './identity/policy-token-use.ts'
 import { approvalNeed, approvalRefusal, runOf } from './policy/approval-need.ts'
-import type { Workload } from './policy/policy.ts'
+import { isInShadow, type Workload } from './policy/policy.ts'
 import { charge, rateLeft, type Terms } from './risk/charge.ts'
 import type { Case, Served } from './world.ts'
 
@@ -21,7 +21,7 @@ export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload,
   const egress = its.account.token?.judged
   const seen =
     egress === undefined ? before : (before ?? { kind: egress, because: 'so judged by the vecauthz that issued the policy token' })
-  const shadow = inShadow(its, grant)
+  const shadow = isInShadow(its.policy, tenantOfGrant(grant))
   const passes = (reason: DenyReason) => shadow && isShadowed(reason.kind)
   const { memory } = its.world
   const held = heldFor(its, grant, shadow)
@@ -87,7 +87,7 @@ function approve(its: Case, grant: AnyGrant, judged: DenyReason | undefined, ser
     const reason = refused !== undefined && said.kind === 'required' ? { ...refused, requestId: said.id } : refused
     account.approval = said
     if (reason === undefined) return pass(grant, judged, served)
-    if (!inShadow(its, grant)) return deny(reason)
+    if (!isInShadow(policy, grant.tenant)) return deny(reason)
     // Somebody's yes or no would both let it pass, so that neither can be had stops nothing: 32 requests would be all that shadow takes.
     return pass(grant, judged ?? { ...reason, kind: 'approval-required' }, served)
   }
@@ -100,10 +100,6 @@ function pass(grant: AnyGrant, judged: DenyReason | undefined, served: Served): 
   return judged === undefined ? { verdict: 'allow', grant } : { verdict: 'allow', grant, judged }
 }
 
-function inShadow({ policy }: Case, grant: AnyGrant): boolean {
-  return policy.shadow || (grant.kind === 'tenant' && policy.shadowTenants.has(grant.tenant))
-}
-
 /**
  * A denial by policy, which passes where the policy, or this tenant of it, is in shadow.
  * @param passing what then is done, with the denial on record
@@ -114,6 +110,5 @@ export function shadowed(
   tenant: string | undefined,
   passing: (its: Case) => Later<Decision>
 ): Later<Decision> {
-  const shadow = its.policy.shadow || (tenant !== undefined && its.policy.shadowTenants.has(tenant))
-  return shadow && isShadowed(reason.kind) ? passing({ ...its, judged: its.judged ?? reason }) : deny(reason)
+  return isInShadow(its.policy, tenant) && isShadowed(reason.kind) ? passing({ ...its, judged: its.judged ?? reason }) : deny(reason)
 }

@@ -5,7 +5,7 @@ import type { PolicyToken } from './core/policy-token.ts'
 import { admitPolicyToken } from './identity/policy-token-use.ts'
 import { PURPOSE_HEADER } from './policy/grant.ts'
 import { findId } from './policy/id-index.ts'
-import type { Policy } from './policy/policy.ts'
+import { isInShadow, type Policy } from './policy/policy.ts'
 import type { Case, Role, Served } from './world.ts'
 
 /**
@@ -45,7 +45,7 @@ export function tokenFault(
 ): Refused | undefined {
   if (token === undefined) return undefined
   const { judged } = token
-  const shadow = policy.shadow || (tenant !== undefined && policy.shadowTenants.has(tenant))
+  const shadow = isInShadow(policy, tenant)
   if (judged !== undefined && !shadow && judged !== here)
     return refuse(judged, 'the vecauthz that issued the policy token judged so, in shadow; here it is enforced')
   if (token.tenant === tenant) return undefined

@@ -1,27 +1,11 @@
 /** A recorded decision beside what another policy says about the same call, and many of them counted. */
-import type { DenyKind } from '../core/deny-reason.ts'
+import { type DenyKind, POLICY_DENIALS } from '../core/deny-reason.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { CallFacts, Recorded } from './replay-facts.ts'
 import { regrant } from './replay-grant.ts'
 
 /** What a policy alone decides. Everything else (identity, reading, budgets, risk, outages) is as it was. */
-const OF_POLICY: readonly DenyKind[] = [
-  'caller-unknown',
-  'identity-revoked',
-  'subject-required',
-  'tenant-not-named',
-  'tenant-not-allowed',
-  'collection-not-allowed',
-  'purpose-conflict',
-  'residency-conflict',
-  'attestation-too-weak',
-  'write-not-allowed',
-  'delete-not-allowed',
-  'approval-required',
-  'export-not-allowed',
-  'vectors-not-allowed',
-  'call-too-large'
-]
+const OF_POLICY: readonly DenyKind[] = [...POLICY_DENIALS, 'identity-revoked', 'subject-required']
 
 /** Why a call could not be read, which comes after who calls and for whom, and before anything that it says. */
 const OF_READING: readonly DenyKind[] = ['operation-unknown', 'call-unreadable', 'call-ambiguous', 'call-too-large']

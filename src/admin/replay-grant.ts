@@ -4,7 +4,7 @@ import { type DenyReason, isShadowed } from '../core/deny-reason.ts'
 import type { VectorCall } from '../core/vector-call.ts'
 import { approvalNeed } from '../policy/approval-need.ts'
 import { grantFor, grantProbe, knownSubject, knownWorkload, tenantOf } from '../policy/grant.ts'
-import type { Policy, Workload } from '../policy/policy.ts'
+import { isInShadow, type Policy, type Workload } from '../policy/policy.ts'
 import type { CallFacts } from './replay-facts.ts'
 
 export type Outcome =
@@ -60,17 +60,13 @@ function regrantCall(
   const { rule, judged, needs } = grant.value
   const need = approvalNeed(grant.value, needs, policy, { database, digest: () => '', run: undefined })
   const allowed = { verdict: 'allow', rule, tenant: tenant.value } as const
-  if (need === undefined || !inShadow(tenant.value, policy)) return { ...allowed, judged, waits: need?.because }
+  if (need === undefined || !isInShadow(policy, tenant.value)) return { ...allowed, judged, waits: need?.because }
   return { ...allowed, judged: judged ?? { kind: 'approval-required', because: need.because }, waits: undefined }
-}
-
-function inShadow(tenant: string | undefined, { shadow, shadowTenants }: Policy): boolean {
-  return shadow || (tenant !== undefined && shadowTenants.has(tenant))
 }
 
 /** A denial, or in shadow an allow that says so, as `settle.ts` has it. */
 function shadowed(reason: DenyReason, tenant: string | undefined, policy: Policy): Outcome {
-  if (!inShadow(tenant, policy) || !isShadowed(reason.kind)) return deny(reason, tenant)
+  if (!isInShadow(policy, tenant) || !isShadowed(reason.kind)) return deny(reason, tenant)
   return { verdict: 'allow', rule: 'shadow', tenant, judged: reason, waits: undefined }
 }
 

@@ -26,10 +26,8 @@ export interface Needs {
 
 export type Step = 'grant' | 'approval'
 
-/** One call and what it has to have. Everything but `because`, `blocked` and the milliseconds is what the answer is bound to. */
-export interface ApprovalNeed {
-  /** In this order; an approval is used up only when all else is there. */
-  readonly steps: readonly Step[]
+/** What a yes is for. Everything but `because` and `blocked` is what it is bound to. */
+interface ApprovalSubject {
   /** SPIFFE ID. */
   readonly caller: string
   /** SPIFFE IDs that may not approve it: the caller, its carrier, and whoever is in its chain. */
@@ -47,6 +45,12 @@ export interface ApprovalNeed {
   readonly run: string | undefined
   /** Which line of the policy asks for it. */
   readonly because: string
+}
+
+/** One call and what it has to have. */
+export interface ApprovalNeed extends ApprovalSubject {
+  /** In this order; an approval is used up only when all else is there. */
+  readonly steps: readonly Step[]
   /** How long an approval is good for once it is given, milliseconds. */
   readonly approvalMs: number
   /** The same for a grant. */
@@ -73,20 +77,10 @@ export interface Approvals {
 }
 
 /** A request, and what became of it, as operators read it. Times are milliseconds since the epoch. */
-export interface ApprovalEntry {
+export interface ApprovalEntry extends ApprovalSubject {
   readonly id: string
   readonly step: Step
   readonly state: 'waiting' | 'approved' | 'refused' | 'used'
-  readonly caller: string
-  readonly blocked: readonly string[]
-  readonly operation: Operation
-  readonly endpoint: string
-  readonly database: string
-  readonly tenant: string
-  readonly targets: readonly string[]
-  readonly digest: string
-  readonly run: string | undefined
-  readonly because: string
   readonly askedAt: number
   /** How long it will be good for, once approved. */
   readonly lastsMs: number

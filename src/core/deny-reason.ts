@@ -80,8 +80,8 @@ export const DENIALS = {
 
 export type DenyKind = keyof typeof DENIALS
 
-/** Reasons of policy and risk: what shadow lets pass. Identity, tokens, reading, and what cannot be known are not among them. */
-const SHADOWED = new Set<string>([
+/** What a policy says no for, beside who may call at all; `call-too-large` only by a limit of it, for a body can be too large to be read. */
+export const POLICY_DENIALS = [
   'caller-unknown',
   'call-too-large',
   'tenant-not-named',
@@ -94,12 +94,13 @@ const SHADOWED = new Set<string>([
   'delete-not-allowed',
   'approval-required',
   'export-not-allowed',
-  'vectors-not-allowed',
-  'rate-exceeded',
-  'cost-exceeded',
-  'step-up-required',
-  'quarantined'
-] satisfies readonly DenyKind[])
+  'vectors-not-allowed'
+] as const satisfies readonly DenyKind[]
+
+const RISK_DENIALS = ['rate-exceeded', 'cost-exceeded', 'step-up-required', 'quarantined'] as const satisfies readonly DenyKind[]
+
+/** What shadow lets pass. Identity, tokens, reading, and what cannot be known are not among it. */
+const SHADOWED = new Set<string>([...POLICY_DENIALS, ...RISK_DENIALS])
 
 /** Whether shadow can let a reason of this kind pass. `call-too-large` only by a limit of the policy: who asks knows the place it is from. */
 export function isShadowed(kind: string): kind is DenyKind {

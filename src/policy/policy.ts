@@ -149,3 +149,8 @@ export interface Policy {
 export function workloadOf(policy: Policy, id: SpiffeId): Workload | undefined {
   return findId(policy.workloads, id)
 }
+
+/** Whether what policy and risk would deny passes: the whole policy is in shadow, or this tenant, once it is proved. */
+export function isInShadow({ shadow, shadowTenants }: Policy, tenant: string | undefined): boolean {
+  return shadow || (tenant !== undefined && shadowTenants.has(tenant))
+}

@@ -46,8 +46,19 @@ export interface Native {
 
 const NOTHING_NATIVE: Native = { set: [], remove: [] }
 
+/** The headers that carry the decision. Each is always set, also to `none`: a header that is only removed can be forgotten. */
+function decisionHeaders(grant: AnyGrant, decisionId: string): readonly HeaderPair[] {
+  const tenant = tenantOfGrant(grant) ?? 'none'
+  return [
+    ['x-tenant-id', tenant],
+    ['x-vecauthz-tenant', tenant],
+    ['x-vecauthz-caller', grant.caller.id.text],
+    ['x-vecauthz-decision', decisionId]
+  ]
+}
+
 /**
- * The headers that carry the decision. Each is always set, also to `none`: a header that is only removed can be forgotten.
+ * What a database gets beside the call.
  * @param clientCredentials of this database, from its dialect
  */
 export function allowAnswer(
@@ -56,14 +67,7 @@ export function allowAnswer(
   clientCredentials: readonly string[],
   native: Native = NOTHING_NATIVE
 ): AllowAnswer {
-  const tenant = tenantOfGrant(grant) ?? 'none'
-  const set: readonly HeaderPair[] = [
-    ['x-tenant-id', tenant],
-    ['x-vecauthz-tenant', tenant],
-    ['x-vecauthz-caller', grant.caller.id.text],
-    ['x-vecauthz-decision', decisionId],
-    ...native.set
-  ]
+  const set = [...decisionHeaders(grant, decisionId), ...native.set]
   // Envoy removes after it sets: what is in both lists would be gone.
   const kept = new Set(set.map(([name]) => name))
   const gone = new Set([...clientCredentials, ...CREDENTIAL_HEADERS, ...PLACE_HEADERS, ...native.remove, ...OURS])
@@ -75,14 +79,7 @@ export function allowAnswer(
  * the run stay for the index, which judges them itself; so does what a database reads, for the token is about this very request.
  */
 export function egressAnswer(grant: AnyGrant, decisionId: string, token: string): AllowAnswer {
-  const tenant = tenantOfGrant(grant) ?? 'none'
-  const set: readonly HeaderPair[] = [
-    ['x-tenant-id', tenant],
-    ['x-vecauthz-tenant', tenant],
-    ['x-vecauthz-caller', grant.caller.id.text],
-    ['x-vecauthz-decision', decisionId],
-    [POLICY_TOKEN_HEADER, token]
-  ]
+  const set: readonly HeaderPair[] = [...decisionHeaders(grant, decisionId), [POLICY_TOKEN_HEADER, token]]
   return { verdict: 'allow', set, remove: CREDENTIAL_HEADERS, respond: [['x-vecauthz-egress-decision', decisionId]] }
 }
 
