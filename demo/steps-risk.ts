@@ -134,7 +134,7 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
       await stands(scene, READER, 'slowed', `exposure: the exposure budget of ${RECORDS_A_DAY} records a day is spent`)
       return answer
     },
-    want: { status: 429, reason: 'rate-exceeded' }
+    want: { status: 429, reason: 'cost-exceeded' }
   },
   {
     name: 'honest new work looks foreign: who does much of it is slowed; what several have asked for is proposed',

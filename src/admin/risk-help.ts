@@ -4,7 +4,7 @@ import { CONNECTION } from './admin-terminal.ts'
 const REASON = '  --reason TEXT           why: 1 to 500 characters, kept in the audit record'
 const KEY = `  --tenant NAME           whose data
   --agent-type NAME       as the policy has it; * for all of the tenant
-  --collection NAME       as vecauthz baselines shows it: demo/handbook; * for all of the agent type`
+  --collection NAME       as vecauthz baselines shows it: demo/rag/handbook; * for all of the agent type`
 
 export const RISK_HELP: Readonly<Record<string, string>> = {
   standings: `vecauthz standings: who is slowed, challenged or quarantined

@@ -163,7 +163,7 @@ function expose(state: WorkloadState, its: Looking, place: PlaceState, cells: In
     return
   }
   const says = `the exposure budget of ${figure(daily ?? 0)} records a day is spent, for time ${spent.times} within a day`
-  seen.refusal ??= { kind: 'rate-exceeded', because: `${says}; the call may show ${figure(cost)}` }
+  seen.refusal ??= { kind: 'cost-exceeded', because: `${says}; the call may show ${figure(cost)}` }
   seen.retryAfterMs ??= spent.kind === 'exhausted' ? spent.retryAfterMs : undefined
   const level = spent.times > 1 ? 'quarantine' : 'slowed'
   const evidence = {

@@ -306,7 +306,7 @@ describe('budgets', () => {
     let at = 0
     let answer = await ask(at++)
     for (; answer.reason === 'allow' && at < 60; scene.now += 30_000) answer = await ask(at++)
-    expect(answer).toMatchObject({ reason: 'rate-exceeded', record: { risk: { causes: [{ cause: 'exposure' }] } } })
+    expect(answer).toMatchObject({ reason: 'cost-exceeded', record: { risk: { causes: [{ cause: 'exposure' }] } } })
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(60)
     expect(standing(scene)).toBe('slowed')
     scene.now += HOUR
