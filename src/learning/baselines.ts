@@ -9,6 +9,7 @@ import { type Progress, progressOf } from '../risk/drift-learn.ts'
 import type { ReadyBaseline } from '../risk/drift-ready.ts'
 import type { Kernel } from '../risk/kernel.ts'
 import { memoryGenerations, openGenerations } from '../state/generations.ts'
+import { createRounds } from '../state/rounds.ts'
 import { openSealedFiles, type SealedFiles } from '../state/sealed-files.ts'
 import { type ActParts, adoptNow, approve, type Done, exported, freezeNow, imported, proposalsOf, reset } from './acts.ts'
 import { type Book, judging, look, newBook, note, noteOutliers, seedOf } from './book.ts'
@@ -93,7 +94,7 @@ export async function openBaselines(options: BaselinesOptions): Promise<Baseline
     newVersion: () => randomBytes(6).toString('hex'),
     newSeed: () => randomInt(2 ** 31)
   }
-  const rounds = createRounds(parts, files, options, stopped)
+  const rounds = roundsOf(parts, files, options, stopped)
   return {
     book: {
       of: (...asked) => judging(book, ...asked),
@@ -192,12 +193,14 @@ function rowsOf({ slots, drafts, probations }: Book): readonly BaselineRow[] {
   return rows.sort((a, b) => (slotKey(a.key) < slotKey(b.key) ? -1 : 1))
 }
 
-type Rounds = Pick<Baselines, 'round' | 'start' | 'stop'>
-
-function createRounds(parts: ActParts, files: SealedFiles | undefined, options: BaselinesOptions, stopped: AbortController): Rounds {
+function roundsOf(
+  parts: ActParts,
+  files: SealedFiles | undefined,
+  options: BaselinesOptions,
+  stopped: AbortController
+): Pick<Baselines, 'round' | 'start' | 'stop'> {
   const { book } = parts
   const [saved, tried] = [new Map<string, number>(), new Map<string, number>()]
-  const timers: NodeJS.Timeout[] = []
   const said = createSaying(options.onTrouble)
   let running: Promise<void> = Promise.resolve()
   const inTurn = (what: string, work: () => Promise<void>) => {
@@ -210,18 +213,7 @@ function createRounds(parts: ActParts, files: SealedFiles | undefined, options: 
   const looks = () => inTurn('baselines cannot be read', () => look(book))
   const saves = () => inTurn('what was learnt cannot be saved', () => save(book, files, saved))
   const freezes = () => inTurn('baselines cannot be frozen', () => freezeReady(parts, options, tried))
-  const every = (ms: number, work: () => Promise<void>) => {
-    let busy = false
-    const timer = setInterval(() => {
-      if (busy) return
-      busy = true
-      void work().finally(() => {
-        busy = false
-      })
-    }, ms)
-    timer.unref()
-    timers.push(timer)
-  }
+  const rounds = [createRounds(looks, () => LOOK_MS), createRounds(freezes, () => FREEZE_MS), createRounds(saves, () => SAVE_MS)]
   return {
     async round() {
       await looks()
@@ -229,13 +221,11 @@ function createRounds(parts: ActParts, files: SealedFiles | undefined, options: 
       await saves()
     },
     start() {
-      every(LOOK_MS, looks)
-      every(FREEZE_MS, freezes)
-      every(SAVE_MS, saves)
+      for (const one of rounds) one.start()
     },
     async stop() {
-      for (const timer of timers) clearInterval(timer)
       stopped.abort()
+      await Promise.all(rounds.map((one) => one.stop()))
       await saves()
     }
   }

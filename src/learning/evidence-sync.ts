@@ -12,6 +12,7 @@ import type { ReadyBaseline } from '../risk/drift-ready.ts'
 import { exposurePace, mergeVisited, newExposure } from '../risk/exposure.ts'
 import type { PlaceState, WorkloadState } from '../risk/workload-state.ts'
 import { type Allowance, createAllowance } from '../state/allowance.ts'
+import { createRounds } from '../state/rounds.ts'
 import { slotKey } from './slot-text.ts'
 
 const ROUND_MS = 100
@@ -51,11 +52,7 @@ export function createEvidenceSync(parts: EvidenceSyncParts): EvidenceSync {
   /** When each called here, in the order of their turns. */
   const waiting = new Map<string, number>()
   const its: Its = { ...parts, told: new WeakMap(), allowance: createAllowance(ENTRIES_MAX, KEPT_MS) }
-  let [timer, running, trouble]: [NodeJS.Timeout | undefined, Promise<void> | undefined, string | undefined] = [
-    undefined,
-    undefined,
-    undefined
-  ]
+  let trouble: string | undefined
   const round = async () => {
     const some = [...waiting].slice(0, WORKLOADS_PER_ROUND)
     for (const [id, at] of some) {
@@ -69,22 +66,15 @@ export function createEvidenceSync(parts: EvidenceSyncParts): EvidenceSync {
     trouble = fault
     parts.onTrouble(fault)
   }
+  const rounds = createRounds(round, () => ROUND_MS)
   return {
     note(workload) {
       if (waiting.size < WAITING_MAX || waiting.has(workload)) waiting.set(workload, parts.now())
     },
     round,
-    start() {
-      timer = setInterval(() => {
-        running ??= round().finally(() => {
-          running = undefined
-        })
-      }, ROUND_MS)
-      timer.unref()
-    },
+    start: rounds.start,
     async stop() {
-      clearInterval(timer)
-      await running
+      await rounds.stop()
       await round()
     }
   }

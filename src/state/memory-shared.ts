@@ -7,6 +7,7 @@ import { key } from '../core/keys.ts'
 import type { Memory } from '../core/memory.ts'
 import type { Store } from '../core/store.ts'
 import { type Allowance, createAllowance } from './allowance.ts'
+import { createRounds } from './rounds.ts'
 
 const ROUND_MS = 100
 /** Of one round; the others wait for the next one. */
@@ -69,6 +70,7 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
     if (fault !== trouble) onTrouble(fault)
     trouble = fault
   }
+  const rounds = createRounds(round, () => ROUND_MS)
   return {
     ...memory,
     keepBudget(name, tat, at) {
@@ -81,25 +83,9 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
       return kept
     },
     round,
-    ...everyRound(round)
-  }
-}
-
-/** One after the other, and a last one. */
-function everyRound(round: () => Promise<void>): Pick<SharedMemory, 'start' | 'stop'> {
-  let [timer, running]: [NodeJS.Timeout | undefined, Promise<void> | undefined] = [undefined, undefined]
-  return {
-    start() {
-      timer = setInterval(() => {
-        running ??= round().finally(() => {
-          running = undefined
-        })
-      }, ROUND_MS)
-      timer.unref()
-    },
+    start: rounds.start,
     async stop() {
-      clearInterval(timer)
-      await running
+      await rounds.stop()
       await round()
     }
   }
