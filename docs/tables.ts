@@ -13,6 +13,7 @@ import type { Dialect } from '../src/databases/dialect.ts'
 import { DIALECTS } from '../src/databases/dialects.ts'
 import { FACTS } from '../src/policy/when.ts'
 import { coverage } from './coverage.ts'
+import { forShadow, forSpire } from './envoy-variants.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -37,6 +38,9 @@ const TABLES: readonly Table[] = [
 /** For editors: a policy's first line can be `# yaml-language-server: $schema=docs/policy.schema.json`. */
 const POLICY_SCHEMA = 'docs/policy.schema.json'
 
+/** Files of envoy/ that exist for a SPIRE agent as well. */
+const SPIRE_VARIANTS = ['gateway.yaml', 'agent-sidecar.yaml', 'egress.yaml', 'index.yaml'] as const
+
 /** Each document's name, its text, and the text it should have. */
 export function documents(): { file: string; is: string; shouldBe: string }[] {
   const withTables = [...new Set(TABLES.map((one) => one.file))].map((file) => {
@@ -45,7 +49,13 @@ export function documents(): { file: string; is: string; shouldBe: string }[] {
     return { file, is, shouldBe }
   })
   const schema = { title: 'vecauthz policy', ...z.toJSONSchema(policySchema, { io: 'input' }) }
-  return [...withTables, { file: POLICY_SCHEMA, is: textOf(POLICY_SCHEMA), shouldBe: `${JSON.stringify(schema, null, 2)}\n` }]
+  const forAgent = SPIRE_VARIANTS.map((name) => made(`envoy/spire/${name}`, forSpire(name, textOf(`envoy/${name}`))))
+  const variants = [...forAgent, made('envoy/shadow.yaml', forShadow(textOf('envoy/gateway.yaml')))]
+  return [...withTables, ...variants, { file: POLICY_SCHEMA, is: textOf(POLICY_SCHEMA), shouldBe: `${JSON.stringify(schema, null, 2)}\n` }]
+}
+
+function made(file: string, shouldBe: string) {
+  return { file, is: textOf(file), shouldBe }
 }
 
 /** What is not there yet is empty. */

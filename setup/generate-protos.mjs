@@ -20,7 +20,12 @@ const PACKAGES = [
   {
     folder: join(root, 'envoy/protos'),
     roots: ['envoy-api', 'googleapis', 'protoc-gen-validate', 'xds'].map((name) => join(deps, name)),
-    wanted: ['envoy-api/envoy/service/auth/v3/external_auth.proto'],
+    wanted: [
+      'envoy-api/envoy/service/auth/v3/external_auth.proto',
+      'envoy-api/envoy/service/secret/v3/sds.proto',
+      'envoy-api/envoy/extensions/transport_sockets/tls/v3/secret.proto',
+      'envoy-api/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto'
+    ],
     options: OPTIONS
   },
   {

@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, renameSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net'
+import { SecretDiscoveryServiceService } from '@envoyproxy/protos/sds'
 import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { SpiffeWorkloadAPIClient } from '@vecauthz/spiffe-protos/workload'
 
@@ -12,16 +13,21 @@ export interface Endpoint {
 }
 
 /**
- * Serves the Workload API on one unix socket of mode 0600. The socket is bound under another name, closed to others, and then
+ * Serves the Workload API and Envoy's SDS, as a SPIRE agent does, on one unix socket of mode 0600. The socket is bound under another name, closed to others, and then
  * renamed: nobody can ever meet it open, and a stale file of the same name goes in the same step (rules S-16, S-17). Rejects when
  * somebody answers on that name already.
  */
-export async function serveEndpoint(path: string, service: UntypedServiceImplementation): Promise<Endpoint> {
+export async function serveEndpoint(
+  path: string,
+  service: UntypedServiceImplementation,
+  secrets: UntypedServiceImplementation
+): Promise<Endpoint> {
   if (existsSync(path) && (await answers(path))) {
     throw new Error(`Another process already serves ${path}: stop it, or choose another folder.`)
   }
   const server = new Server()
   server.addService(SpiffeWorkloadAPIClient.service, service)
+  server.addService(SecretDiscoveryServiceService, secrets)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const connections = new Set<Socket>()
   const listener = createServer((socket) => {

@@ -4,8 +4,9 @@ import { createAuthority, type IssuedSvid } from './dev-authority.ts'
 import { certificatePem } from './dev-certificate.ts'
 import { type Endpoint, serveEndpoint } from './dev-endpoint.ts'
 import { newJwtKey } from './dev-jwt.ts'
+import { sdsService } from './dev-sds-service.ts'
 import { type DevIssuerOptions, devIssuerFaults, foldersOf, makePrivateFolder, socketPath, TTL_MS_DEFAULT } from './dev-settings.ts'
-import { workloadService } from './dev-workload-service.ts'
+import { type WorkloadSource, workloadService } from './dev-workload-service.ts'
 import {
   type Domain,
   existing,
@@ -86,7 +87,8 @@ export async function startDevIssuer(options: DevIssuerOptions): Promise<DevIssu
   try {
     for (const [id, workload] of workloads) {
       renew(issuer, workload)
-      endpoints.push(await serveEndpoint(socketPath(folders.sockets, id), serviceOf(issuer, workload)))
+      const source = sourceOf(issuer, workload)
+      endpoints.push(await serveEndpoint(socketPath(folders.sockets, id), workloadService(source), sdsService(source)))
     }
   } catch (cause) {
     await close()
@@ -161,8 +163,8 @@ function methodsOf(issuer: Issuer, close: () => Promise<void>): DevIssuer {
   }
 }
 
-function serviceOf(issuer: Issuer, workload: Workload) {
-  return workloadService({
+function sourceOf(issuer: Issuer, workload: Workload): WorkloadSource {
+  return {
     view: () => viewOf(issuer, workload),
     onChange: (listener) => {
       workload.listeners.add(listener)
@@ -172,7 +174,7 @@ function serviceOf(issuer: Issuer, workload: Workload) {
     },
     closing: issuer.closing.signal,
     now: issuer.now
-  })
+  }
 }
 
 function issueOdd(issuer: Issuer, request: OddRequest): IssuedSvid {
