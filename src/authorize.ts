@@ -24,7 +24,7 @@ export function authorize(inbound: Inbound, asking: Asking, world: World, accoun
   const trust = usableTrust(world)
   if (!trust.ok) return deny(trust.reason)
   const { policy, role } = world
-  const { check, now } = asking
+  const { check, now, mark } = asking
   if (policy === undefined) return deny({ kind: 'policy-unavailable', because: 'no policy is loaded' })
 
   const connection = role.kind === 'egress' ? { asks: asking.connection } : undefined
@@ -38,8 +38,9 @@ export function authorize(inbound: Inbound, asking: Asking, world: World, accoun
   const since = Math.max(now - reverifyMs, world.changedAt(remembered.value.id))
   const caller = provenSince(since, remembered.value, inbound, evidence, now, world)
   if (!caller.ok) return deny(caller.reason)
+  mark?.('identify')
 
-  const its: Case = { inbound, check, now, since, world, trust: trust.value, account, policy, judged: undefined, calls: undefined }
+  const its: Case = { inbound, check, now, since, world, trust: trust.value, account, policy, judged: undefined, calls: undefined, mark }
   if (!workload.ok) return judgeUnknown(its, caller.value, workload.reason)
   const { shadow, agentType } = workload.value
   const { budget: written } = workload.value
@@ -96,6 +97,7 @@ function understand(its: Case, caller: Caller): Result<{ readonly served: Served
   }
   const call = served.dialect.readCall(inbound)
   if (!call.ok) return call
+  its.mark?.('call')
   account.call = call.value
   if (account.token !== undefined && account.token.act !== call.value.operation)
     return refuse('token-mismatch', `T-14: it is for the operation ${account.token.act}, and the call is ${call.value.operation}`)
@@ -173,6 +175,7 @@ function judge(its: Case, workloadCaller: Caller, workload: Workload, stepUp: De
   const circumstances = { workload, purpose, now: its.now, unasked: world.role.kind === 'egress' }
   const grant = (targets: Resolved) => {
     const granted = targets.ok ? grantFor(caller, call, tenant.value, targets.value, database, policy, circumstances) : targets
+    its.mark?.('grant')
     if (targets.ok) account.targets = targets.value
     const fault = granted.ok ? tokenFault(account.token, tenant.value, its, granted.value.judged?.kind) : undefined
     if (fault !== undefined) return deny(fault.reason)

@@ -25,6 +25,7 @@ export function createRiskDesk(parts: DeskParts): RiskDesk {
   const acted = async (done: Promise<Done>, key?: BaselineKey) => actedOf(await done, key)
   return {
     standings: standings.list,
+    counts: standings.counts,
     staleMs: standings.staleMs,
     async release(scope, { by, reason, now }) {
       if (scope.kind === 'workload' && scope.id === by) return { kind: 'not', status: 403, says: 'Nobody releases itself.' }

@@ -17,8 +17,19 @@ export interface InForce {
   readonly since: number
 }
 
+/** What became of the files that were read so far. */
+export interface PolicyLoads {
+  readonly loaded: number
+  readonly failed: number
+  /** Milliseconds since the epoch. */
+  readonly loadedAt: number
+  /** Why the newest file is not the one in force; empty when it is. */
+  readonly faults: readonly string[]
+}
+
 export interface PolicyWatch {
   readonly inForce: () => InForce
+  readonly loads: () => PolicyLoads
   readonly close: () => void
 }
 
@@ -35,6 +46,10 @@ export interface Watched {
 /** The policy in force: a better one replaces it whole, a bad one changes nothing and is shown with its faults. */
 export function watchPolicy(first: Policy, { path, settings, archive, log, onNew }: Watched): PolicyWatch {
   let current: InForce = { policy: first, since: 0 }
+  let loads: PolicyLoads = { loaded: 1, failed: 0, loadedAt: Date.now(), faults: [] }
+  const refused = (faults: readonly string[]) => {
+    loads = { ...loads, failed: loads.failed + 1, faults }
+  }
   // The first look finds what changed while the server started, and what there is to say of the policy it started with.
   let seen: string | undefined
   let loading = false
@@ -50,17 +65,24 @@ export function watchPolicy(first: Policy, { path, settings, archive, log, onNew
         archive === undefined ? undefined : { dir: archive, inForce: [current.policy.revision] }
       )
       const kept = current.policy.revision.slice(0, 12)
-      if (!loaded.ok) return log.error({ faults: loaded.faults.map(printFault), kept }, 'policy: the new file is not used')
+      if (!loaded.ok) {
+        refused(loaded.faults.map(printFault))
+        return log.error({ faults: loads.faults, kept }, 'policy: the new file is not used')
+      }
+      loads = { ...loads, faults: [] }
       if (loaded.findings.length > 0) log.warn({ findings: loaded.findings.map(printFault) }, 'policy: not faults, but worth a look')
       // It comes into force all the same: it may be one that takes trust back.
       if (loaded.archiveFault !== undefined) log.error({ fault: loaded.archiveFault }, 'policy: it could not be archived')
       if (loaded.policy.revision === current.policy.revision) return
       // What was proven in this very millisecond may have been proven before.
       current = { policy: loaded.policy, since: Date.now() + 1 }
+      loads = { ...loads, loaded: loads.loaded + 1, loadedAt: Date.now() }
       onNew(loaded.policy)
       log.info({ policy_revision: current.policy.revision.slice(0, 12) }, 'policy: the new file is in force')
     } catch (cause) {
-      log.error({ fault: cause instanceof Error ? cause.message : String(cause) }, 'policy: the new file could not be loaded')
+      const fault = cause instanceof Error ? cause.message : String(cause)
+      refused([fault])
+      log.error({ fault }, 'policy: the new file could not be loaded')
     } finally {
       loading = false
     }
@@ -70,6 +92,7 @@ export function watchPolicy(first: Policy, { path, settings, archive, log, onNew
   const told = watchFor(path, () => void look())
   return {
     inForce: () => current,
+    loads: () => loads,
     close: () => {
       clearInterval(timer)
       told.close()

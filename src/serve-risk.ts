@@ -39,6 +39,7 @@ export interface RiskEdges {
   readonly store: Store
   readonly sink: AuditSink
   readonly log: Logger
+  readonly onMove: (move: Move) => void
 }
 
 const HABITS = 'habits-00000000'
@@ -142,13 +143,16 @@ function toldOf(stage: RiskStage, { note }: EvidenceSync): Risk {
 }
 
 /** A store of this process alone has nothing to tell it. */
-function standingsOf({ state }: Settings, { store, sink, log }: RiskEdges): SharedStandings {
+function standingsOf({ state }: Settings, { store, sink, log, onMove }: RiskEdges): SharedStandings {
   return createStandings({
     store: state.kind === 'memory' ? undefined : store,
     run: randomBytes(12).toString('hex'),
     now: Date.now,
     tick: () => performance.now(),
-    onMove: (move) => noteMove(move, sink, log),
+    onMove(move) {
+      onMove(move)
+      noteMove(move, sink, log)
+    },
     onTrouble: (because) => {
       if (because === undefined) log.info('standings: the store is there again')
       else log.error({ because }, 'standings: the store cannot be relied on; what is known here goes on')

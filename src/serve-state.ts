@@ -9,6 +9,7 @@ import type { AuditSink } from './audit/sink.ts'
 import { splitAddress } from './config/address.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Approvals } from './core/approval.ts'
+import type { OperatorAct } from './core/operator-act.ts'
 import type { Store } from './core/store.ts'
 import type { TrustBundles } from './core/trust.ts'
 import { mayApprove } from './policy/approval-need.ts'
@@ -44,9 +45,10 @@ export interface StateParts {
   readonly policy: () => Policy
   readonly sink: AuditSink
   readonly log: Logger
+  readonly onAct: (act: OperatorAct) => void
 }
 
-export function openState(settings: Settings, { settingsFile, policy, sink, log }: StateParts): ServedState {
+export function openState(settings: Settings, { settingsFile, policy, sink, log, onAct }: StateParts): ServedState {
   let answered = settings.state.kind === 'memory'
   const store = storeOf(settings, settingsFile, log, () => {
     answered = true
@@ -72,7 +74,10 @@ export function openState(settings: Settings, { settingsFile, policy, sink, log 
         trust,
         policy,
         now: Date.now,
-        record: (act) => sink.write(operatorActLine(act)),
+        record(act) {
+          onAct(act)
+          return sink.write(operatorActLine(act))
+        },
         onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the admin port was refused'),
         onFault: (cause) => log.error({ fault: cause instanceof Error ? cause.stack : String(cause) }, 'the admin port failed')
       })

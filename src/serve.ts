@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import type { AdminPort } from './admin/admin-port.ts'
 import { baselineRoutes } from './admin/baseline-routes.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
-import { createMetrics, type MetricsPage } from './admin/metrics.ts'
+import type { MetricsPage } from './admin/metrics.ts'
 import { standingRoutes } from './admin/standing-routes.ts'
 import { auditLine } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
@@ -15,7 +15,7 @@ import type { PolicyText } from './config/policy-files.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Caller } from './core/caller.ts'
 import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
-import { createDecider, type Decided, type Decider, type Edges } from './envoy/decide.ts'
+import { createDecider, type Decider, type Edges } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
 import { createCallerCaches } from './identity/identify-call.ts'
@@ -29,9 +29,9 @@ import { type InForce, type PolicyWatch, watchPolicy } from './serve-policy.ts'
 import { openRisk, type ServedRisk } from './serve-risk.ts'
 import { voucher } from './serve-role.ts'
 import { openState, type ServedState } from './serve-state.ts'
+import { openWatch } from './serve-watch.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
 import { createMemory } from './state/memory.ts'
-import { clientCopies } from './verdict/client-headers.ts'
 import type { World } from './world.ts'
 
 export interface Serving {
@@ -83,19 +83,20 @@ export async function serve(
   const onNew = ({ tenants }: Policy) => credentials.want(tenants)
   const policy = watchPolicy(firstPolicy, { path: policyFile, settings, archive, log, onNew })
   const databases = serveDatabases(settings, credentials.headersFor)
-  const state = openState(settings, { settingsFile, policy: () => policy.inForce().policy, sink, log })
-  const risk = await openRisk(settings, { settingsFile, policy: () => policy.inForce().policy, store: state.store, sink, log })
-  const metrics = metricsOf(evidence, settings, credentials)
-  const decider = deciderOf(settings, {
+  const watched = openWatch(settings, { evidence, credentials, policy, sink })
+  const edges = { settingsFile, policy: () => policy.inForce().policy, sink, log }
+  const state = openState(settings, { ...edges, onAct: watched.acted })
+  const risk = await openRisk(settings, { ...edges, store: state.store, onMove: watched.moved })
+  const decider = deciderOf(settings, log, {
     world: worldOf(settings, evidence, policy.inForce, databases, state, risk),
     vouch: voucher(settings, source.current),
     credentials: credentials.of,
     record: (decided) => {
-      countCopies(decided, metrics)
+      watched.decided(decided)
       return sink.write(auditLine(decided))
     },
-    onFault: (decisionId, cause) =>
-      log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed')
+    watch: watched.watch,
+    onWatched: watched.onWatched
   })
   const server = await openPort(decider, evidence, first, settings, log)
   const admin = await state.openAdmin(pemOf(first), () => believed(source.current(), settings), routesOf(risk))
@@ -105,25 +106,26 @@ export async function serve(
     admin?.renew(pemOf(snapshot))
   })
   const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault() ?? risk?.fault()
+  watched.begin({ risk, decider, readiness })
   const stopReadiness = keepReadiness(server, readiness)
-  const health = await openHealth(settings, readiness, metrics, credentials)
-  log.info(
-    {
-      port: server.port,
-      health_port: health?.port,
-      admin_port: admin?.port,
-      role: settings.role,
-      spiffe_id: first.svid.id.text,
-      policy_revision: firstPolicy.revision.slice(0, 12)
-    },
-    'serving'
-  )
+  const health = await openHealth(settings, readiness, watched.page, credentials)
+  const ports = { port: server.port, healthPort: health?.port, adminPort: admin?.port }
+  sayServing(ports, settings, first, firstPolicy, log)
   return {
-    port: server.port,
-    healthPort: health?.port,
-    adminPort: admin?.port,
+    ...ports,
     drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, admin, state, risk, stopReadiness, policy, log })
   }
+}
+
+function sayServing(
+  { port, healthPort, adminPort }: Omit<Serving, 'drain'>,
+  { role }: Settings,
+  { svid }: SvidSnapshot,
+  { revision }: Policy,
+  log: Logger
+): void {
+  const ports = { port, health_port: healthPort, admin_port: adminPort }
+  log.info({ ...ports, role, spiffe_id: svid.id.text, policy_revision: revision.slice(0, 12) }, 'serving')
 }
 
 async function openHealth({ health }: Settings, readiness: () => string | undefined, metrics: MetricsPage, { jwks }: ServedCredentials) {
@@ -140,9 +142,13 @@ function archiveOf({ policy_archive }: Settings, settingsFile: string, first: Po
   return archive
 }
 
-function deciderOf(settings: Settings, parts: Pick<Edges, 'world' | 'vouch' | 'credentials' | 'record' | 'onFault'>): Decider {
+type DeciderParts = Pick<Edges, 'world' | 'vouch' | 'credentials' | 'record' | 'watch' | 'onWatched'>
+
+function deciderOf(settings: Settings, log: Logger, parts: DeciderParts): Decider {
   return createDecider({
     ...parts,
+    onFault: (decisionId, cause) =>
+      log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
     now: Date.now,
     tick: () => performance.now() * 1000,
     newDecisionId: randomUUID,
@@ -225,33 +231,6 @@ function worldOf(
       changedAt: () => inForce.since
     }
   }
-}
-
-/** A caller that still sends a permanent key is a finding; the name of the header is all that is kept of it. */
-function countCopies({ account, inbound }: Decided, metrics: MetricsPage): void {
-  if (account.database === undefined || inbound === undefined) return
-  const ownIdentity = account.caller?.evidence === 'jwt-svid'
-  for (const header of clientCopies(inbound.headers, inbound.strippedCredentials, ownIdentity))
-    metrics.clientCredential(account.database, header)
-}
-
-function metricsOf(
-  { svid, jwt, subjects }: EvidenceSources,
-  { subject_issuers = [] }: Settings,
-  credentials: ServedCredentials
-): MetricsPage {
-  const ageOf = (snapshot: { readonly receivedAt: number } | undefined) => snapshot && Date.now() - snapshot.receivedAt
-  return createMetrics(() => {
-    const own = svid.current()
-    return {
-      svidNotAfter: own?.svid.notAfter,
-      trustBundleAgeMs: ageOf(own),
-      jwtBundleAgeMs: ageOf(jwt?.current()),
-      generation: own?.generation,
-      subjectKeyAgesMs: subject_issuers.map(({ issuer }) => ({ issuer, ageMs: subjects.ageOf(issuer) })),
-      credentials: credentials.counts()
-    }
-  })
 }
 
 function keepReadiness(server: AuthzServer, readiness: () => string | undefined): () => void {

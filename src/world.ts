@@ -7,6 +7,7 @@ import type { Memory } from './core/memory.ts'
 import type { PolicyToken, SpentTokens } from './core/policy-token.ts'
 import type { Risk, RiskCall, RiskRecord } from './core/risk.ts'
 import type { SpiffeId } from './core/spiffe-id.ts'
+import type { Mark } from './core/stages.ts'
 import type { TrustBundles } from './core/trust.ts'
 import type { ResolvedTarget, VectorCall } from './core/vector-call.ts'
 import type { Dialect } from './databases/dialect.ts'
@@ -89,6 +90,8 @@ export interface Asking {
   readonly now: number
   /** The connection that asks, as far as it was judged. */
   readonly connection: Connection | undefined
+  /** Undefined: nobody measures this one. */
+  readonly mark?: Mark | undefined
 }
 
 /** One call under decision. */
@@ -106,4 +109,5 @@ export interface Case {
   readonly judged: DenyReason | undefined
   /** Whose call it is, as risk has to know; undefined where the policy does not know the workload. */
   readonly calls: RiskCall | undefined
+  readonly mark: Mark | undefined
 }

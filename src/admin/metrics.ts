@@ -15,6 +15,8 @@ export interface EvidenceFacts {
 }
 
 export interface MetricsPage {
+  /** For further metrics. */
+  readonly registry: Registry
   readonly contentType: string
   readonly text: () => Promise<string>
   /** A client sent a credential to a database. Both from closed lists: `database` of the settings, `header` a known one or `other`. */
@@ -66,6 +68,7 @@ export function createMetrics(facts: () => EvidenceFacts): MetricsPage {
     registers: [registry]
   })
   return {
+    registry,
     contentType: registry.contentType,
     text: () => registry.metrics(),
     clientCredential: (database, header) => copies.inc({ database, header })

@@ -1,8 +1,8 @@
 /** What people do about standings and baselines: what the admin port offers, and `risk-desk.ts` does. Times are ms since the epoch. */
 import type { BaselineKey } from './drift.ts'
 import type { SpiffeId } from './spiffe-id.ts'
-import type { Scope } from './standing.ts'
-import type { StandingRow } from './standings.ts'
+import type { Scope, Standing } from './standing.ts'
+import type { StandingCounts, StandingRow } from './standings.ts'
 
 /** Most rows of one answer. */
 export const STANDINGS_SHOWN_MAX = 1_000
@@ -80,6 +80,7 @@ export interface RiskDesk {
   readonly signal: (workload: string, name: string, value: number, now: number) => RiskActed
   readonly baselines: () => readonly BaselineItem[]
   readonly freeze: (key: BaselineKey, by: By) => Promise<RiskActed>
+  readonly counts: (now: number) => StandingCounts
   readonly approve: (key: BaselineKey, daily: number | undefined, by: By) => Promise<RiskActed>
   readonly reset: (key: BaselineKey, by: By) => Promise<RiskActed>
   readonly adopt: (key: BaselineKey, proposal: string, by: By) => Promise<RiskActed>

@@ -40,6 +40,9 @@ export interface StandingRow {
   readonly id: string
 }
 
+/** How many stand so. */
+export type StandingCounts = Readonly<Record<Scope['kind'], Readonly<Record<Standing, number>>>>
+
 export type ReleaseResult =
   | { readonly kind: 'done'; readonly was: Standing }
   | { readonly kind: 'not'; readonly says: string }
@@ -64,6 +67,7 @@ export interface Standings {
   readonly quarantinedIn: (cohort: CohortScope) => ReadonlyMap<string, number>
   /** All that are not normal, sternest first. */
   readonly list: (now: number) => readonly StandingRow[]
+  readonly counts: (now: number) => StandingCounts
   /** An operator's act: all that is held ends. @param by who. @param reason words for the record */
   readonly release: (scope: Scope, by: string, reason: string, now: number) => Promise<ReleaseResult>
   /** All that the store knew when it was first asked is known here: before it, the process is not ready. */

@@ -6,6 +6,7 @@ import type { Connection } from '../core/caller.ts'
 import { type AnyGrant, type Decision, deny, tenantOfGrant } from '../core/decision.ts'
 import type { DenyReason, Result } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
+import type { Mark, StageTimes } from '../core/stages.ts'
 import { allowAnswer, denyAnswer, egressAnswer, type HeaderPair, metadataOf, scoreOf } from '../verdict/answer.ts'
 import { otherProxyHeaders, placeOf } from '../verdict/client-headers.ts'
 import type { Credentials, NativeCredential } from '../verdict/native-credential.ts'
@@ -44,6 +45,10 @@ export interface Edges {
   readonly record: (decided: Decided) => boolean
   /** A fault of ours that a person should see; the text holds no request data. */
   readonly onFault: (decisionId: string, cause: unknown) => void
+  /** Whether the stages of this one are timed: of few, for it costs. Asked once it is read. */
+  readonly watch?: ((inbound: Inbound) => boolean) | undefined
+  /** What was timed, once the answer is written. */
+  readonly onWatched?: ((decided: Decided, times: StageTimes) => void) | undefined
   readonly bodyBytesMax?: number
   readonly deadlineMs: number
   readonly pendingMax: number
@@ -89,10 +94,12 @@ export function createDecider(edges: Edges): Decider {
         const inbound = readCheckRequest(message, edges.bodyBytesMax)
         if (!inbound.ok) return finish(check, deny(inbound.reason))
         check.inbound = inbound.value
+        if (edges.watch?.(inbound.value) === true) check.times = beginTimes(check)
         // At egress whoever asks is the caller itself: one id on all its checks would be paid for once.
         const named = inbound.value.httpId !== '' && check.world.role.kind !== 'egress'
         const name = named ? `${envoy.id} ${inbound.value.httpId}` : ''
-        const asking = { check: name, decisionId: check.decisionId, now: check.at, connection: envoy.connection }
+        const mark = check.times === undefined ? undefined : marking(check, check.times)
+        const asking = { check: name, decisionId: check.decisionId, now: check.at, connection: envoy.connection, mark }
         const decision = authorize(inbound.value, asking, check.world, check.account)
         if (!(decision instanceof Promise)) return finish(check, decision)
         // The promise goes on after its deadline; its result is then dropped, and a look-up it made still fills the cache.
@@ -128,6 +135,7 @@ interface Check {
   /** As it came: a refusal before it is read still has to be one that its caller understands. */
   readonly message: Buffer
   inbound: Inbound | undefined
+  times: StageTimes | undefined
   readonly encodeAllow: ReturnType<typeof createAllowEncoder>
 }
 
@@ -143,8 +151,17 @@ function begin(edges: Edges, message: Buffer, envoy: string, encodeAllow: Check[
     message,
     account: {},
     inbound: undefined,
+    times: undefined,
     encodeAllow
   }
+}
+
+function beginTimes({ tick, edges }: Check): StageTimes {
+  return { began: tick, ends: [{ stage: 'read', at: edges.tick() }] }
+}
+
+function marking({ edges }: Check, { ends }: StageTimes): Mark {
+  return (stage) => void ends.push({ stage, at: edges.tick() })
 }
 
 function fault(check: Check, cause: unknown): Decision {
@@ -164,9 +181,13 @@ interface Ready {
 /** Records the decision, and answers with it; what cannot be recorded is refused, and so is what cannot be sent on as judged. */
 function finish(check: Check, reached: Decision): Buffer {
   try {
+    check.times?.ends.push({ stage: 'settle', at: check.edges.tick() })
     const ready = readyToSend(check, reached)
-    const kept = record(check, ready.decision)
-    return answer(check, kept || ready.decision.verdict === 'deny' ? ready : alone(deny(UNRECORDED)))
+    const decided = decidedOf(check, ready.decision)
+    const kept = check.edges.record(decided)
+    const bytes = answer(check, kept || ready.decision.verdict === 'deny' ? ready : alone(deny(UNRECORDED)))
+    if (check.times !== undefined) watched(check, decided, check.times)
+    return bytes
   } catch (cause) {
     return answer(check, alone(fault(check, cause)))
   }
@@ -199,12 +220,23 @@ function vouchedFor(check: Check, vouch: Vouch, decision: Extract<Decision, { ve
 
 const UNRECORDED: DenyReason = { kind: 'state-unavailable', because: 'the audit sink is full' }
 
-function record(check: Check, decision: Decision): boolean {
+/** @param its times, with the last of them still to come */
+function watched({ edges }: Check, decided: Decided, its: StageTimes): void {
+  its.ends.push({ stage: 'answer', at: edges.tick() })
+  try {
+    edges.onWatched?.(decided, its)
+  } catch (cause) {
+    // The answer is written: whoever only looks on changes nothing about it.
+    edges.onFault(decided.decisionId, cause)
+  }
+}
+
+function decidedOf(check: Check, decision: Decision): Decided {
   const { edges, decisionId, at, envoy, world, account, inbound } = check
   const latencyUs = Math.round(edges.tick() - check.tick)
   const { revision: policyRevision = '', tenants = NO_TENANTS } = world.policy ?? {}
   const role = world.role.kind
-  return edges.record({ decisionId, at, latencyUs, role, envoy, policyRevision, tenants, inbound, account, decision })
+  return { decisionId, at, latencyUs, role, envoy, policyRevision, tenants, inbound, account, decision }
 }
 
 const NO_TENANTS: ReadonlySet<string> = new Set()

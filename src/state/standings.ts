@@ -4,7 +4,7 @@
  * how long.
  */
 import { isActive, rankOf, type Scope, standingOf, termId, untilOf, withEnd } from '../core/standing.ts'
-import type { Move, ReleaseResult, StandingRow, Standings } from '../core/standings.ts'
+import type { Move, ReleaseResult, StandingCounts, StandingRow, Standings } from '../core/standings.ts'
 import type { Store } from '../core/store.ts'
 import { createSync, type Sync } from './standings-sync.ts'
 import { createTable, type Entry, isOver, type Table } from './standings-table.ts'
@@ -98,6 +98,7 @@ export function createStandings(parts: StandingsParts): SharedStandings {
 }
 
 function rowsOf(table: Table, now: number): StandingRow[] {
+    counts: (now) => countsOf(table, now),
   const rows: StandingRow[] = []
   for (const entry of table.all()) {
     table.settle(entry, now)
@@ -126,6 +127,16 @@ async function release(
 ): Promise<ReleaseResult> {
   const was = standingOf(table.get(scope)?.record)
   if (was === 'normal') return { kind: 'not', says: 'It stands normal: there is nothing to release.' }
+function countsOf(table: Table, now: number): StandingCounts {
+  const none = () => ({ normal: 0, slowed: 0, 'step-up': 0, quarantine: 0 })
+  const counts = { workload: none(), cohort: none() }
+  for (const entry of table.all()) {
+    table.settle(entry, now)
+    counts[entry.record.scope.kind][standingOf(entry.record)]++
+  }
+  return counts
+}
+
   table.change(scope, (record) => withEnd(record, () => true, ended), ended.at)
   const entry = table.get(scope)
   const because = entry === undefined ? undefined : await sync?.write(entry)

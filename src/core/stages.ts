@@ -1,0 +1,15 @@
+/** Where the time of one decision goes: for metrics and traces, and of a few decisions only. */
+
+/** In the order in which a call goes through them. What a refused call never reached has no time. */
+export const STAGES = ['read', 'identify', 'call', 'grant', 'settle', 'answer'] as const
+export type Stage = (typeof STAGES)[number]
+
+export interface StageTimes {
+  /** Monotonic microseconds at the beginning. */
+  readonly began: number
+  /** Monotonic microseconds at the end of each, in order. */
+  readonly ends: { readonly stage: Stage; readonly at: number }[]
+}
+
+/** Told at the end of a stage. */
+export type Mark = (stage: Stage) => void

@@ -1,0 +1,93 @@
+/** What is looked at beside decisions: metrics of all that happens here. Nothing of it changes a verdict. */
+import { decisionMetrics } from './admin/decision-metrics.ts'
+import { createMetrics, type MetricsPage } from './admin/metrics.ts'
+import { type ServerFacts, serverMetrics } from './admin/server-metrics.ts'
+import type { AuditSink } from './audit/sink.ts'
+import type { Settings } from './config/settings-schema.ts'
+import type { OperatorAct } from './core/operator-act.ts'
+import type { Move } from './core/standings.ts'
+import type { Decided, Decider, Edges } from './envoy/decide.ts'
+import type { ServedCredentials } from './serve-credentials.ts'
+import type { EvidenceSources } from './serve-evidence.ts'
+import type { PolicyWatch } from './serve-policy.ts'
+import type { ServedRisk } from './serve-risk.ts'
+import { clientCopies } from './verdict/client-headers.ts'
+
+/** What is there before the first decision, but after this. */
+export interface Watched {
+  readonly risk: ServedRisk | undefined
+  readonly decider: Decider
+  readonly readiness: () => string | undefined
+}
+
+export interface ServerWatch extends Required<Pick<Edges, 'watch' | 'onWatched'>> {
+  readonly page: MetricsPage
+  readonly decided: (decided: Decided) => void
+  readonly moved: (move: Move) => void
+  readonly acted: (act: OperatorAct) => void
+  /** From now on there is something to tell of these. */
+  readonly begin: (its: Watched) => void
+}
+
+interface Sources {
+  readonly evidence: EvidenceSources
+  readonly credentials: ServedCredentials
+  readonly policy: PolicyWatch
+  readonly sink: AuditSink
+}
+
+export function openWatch(settings: Settings, sources: Sources): ServerWatch {
+  const page = metricsOf(settings, sources)
+  let its: Watched | undefined
+  const server = serverMetrics(page.registry, () => serverFacts(sources, its))
+  const decisions = decisionMetrics(page.registry)
+  return {
+    page,
+    decided(decided) {
+      decisions.decided(decided)
+      countCopies(decided, page)
+    },
+    moved: server.moved,
+    acted: ({ act, stage }) => server.acted(act, stage),
+    watch: decisions.isSampled,
+    onWatched: (_, times) => decisions.timed(times),
+    begin(watched) {
+      its = watched
+    }
+  }
+}
+
+function serverFacts({ policy, sink }: Sources, its: Watched | undefined): ServerFacts {
+  const { loaded, failed, loadedAt, faults } = policy.loads()
+  return {
+    ready: its !== undefined && its.readiness() === undefined,
+    policy: { since: loadedAt, refused: faults.length > 0, loaded, failed },
+    standings: its?.risk?.desk.counts(Date.now()),
+    standingsStaleMs: its?.risk?.desk.staleMs(),
+    audit: { refused: sink.refused() },
+    pending: its?.decider.pending() ?? 0
+  }
+}
+
+/** A caller that still sends a permanent key is a finding; the name of the header is all that is kept of it. */
+function countCopies({ account, inbound }: Decided, metrics: MetricsPage): void {
+  if (account.database === undefined || inbound === undefined) return
+  const ownIdentity = account.caller?.evidence === 'jwt-svid'
+  for (const header of clientCopies(inbound.headers, inbound.strippedCredentials, ownIdentity))
+    metrics.clientCredential(account.database, header)
+}
+
+function metricsOf({ subject_issuers = [] }: Settings, { evidence: { svid, jwt, subjects }, credentials }: Sources): MetricsPage {
+  const ageOf = (snapshot: { readonly receivedAt: number } | undefined) => snapshot && Date.now() - snapshot.receivedAt
+  return createMetrics(() => {
+    const own = svid.current()
+    return {
+      svidNotAfter: own?.svid.notAfter,
+      trustBundleAgeMs: ageOf(own),
+      jwtBundleAgeMs: ageOf(jwt?.current()),
+      generation: own?.generation,
+      subjectKeyAgesMs: subject_issuers.map(({ issuer }) => ({ issuer, ageMs: subjects.ageOf(issuer) })),
+      credentials: credentials.counts()
+    }
+  })
+}
