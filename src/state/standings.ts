@@ -90,6 +90,7 @@ export function createStandings(parts: StandingsParts): SharedStandings {
     change: table.change,
     quarantinedIn: table.quarantinedIn,
     list: (now) => rowsOf(table, now),
+    counts: (now) => countsOf(table, now),
     release: (scope, by, reason, now) => release(table, sync, scope, { how: 'hand', at: now, by, reason }),
     isLoaded: () => sync?.isLoaded() ?? true,
     staleMs: () => sync?.staleMs() ?? 0,
@@ -98,7 +99,6 @@ export function createStandings(parts: StandingsParts): SharedStandings {
 }
 
 function rowsOf(table: Table, now: number): StandingRow[] {
-    counts: (now) => countsOf(table, now),
   const rows: StandingRow[] = []
   for (const entry of table.all()) {
     table.settle(entry, now)
@@ -119,14 +119,6 @@ function rowsOf(table: Table, now: number): StandingRow[] {
   return rows.sort((a, b) => rankOf(b.standing) - rankOf(a.standing) || a.since - b.since)
 }
 
-async function release(
-  table: Table,
-  sync: Sync | undefined,
-  scope: Scope,
-  ended: { readonly how: 'hand'; readonly at: number; readonly by: string; readonly reason: string }
-): Promise<ReleaseResult> {
-  const was = standingOf(table.get(scope)?.record)
-  if (was === 'normal') return { kind: 'not', says: 'It stands normal: there is nothing to release.' }
 function countsOf(table: Table, now: number): StandingCounts {
   const none = () => ({ normal: 0, slowed: 0, 'step-up': 0, quarantine: 0 })
   const counts = { workload: none(), cohort: none() }
@@ -137,6 +129,14 @@ function countsOf(table: Table, now: number): StandingCounts {
   return counts
 }
 
+async function release(
+  table: Table,
+  sync: Sync | undefined,
+  scope: Scope,
+  ended: { readonly how: 'hand'; readonly at: number; readonly by: string; readonly reason: string }
+): Promise<ReleaseResult> {
+  const was = standingOf(table.get(scope)?.record)
+  if (was === 'normal') return { kind: 'not', says: 'It stands normal: there is nothing to release.' }
   table.change(scope, (record) => withEnd(record, () => true, ended), ended.at)
   const entry = table.get(scope)
   const because = entry === undefined ? undefined : await sync?.write(entry)
