@@ -1,4 +1,4 @@
-import { type KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { certificatePem, newKey, type Signer, writeCertificate } from './dev-certificate.ts'
 
 /** One X.509-SVID with its key, as a workload would hold it. */
@@ -26,8 +26,17 @@ interface LeafSpec {
   readonly emptySubject: boolean
 }
 
+/** A root from outside: what several issuers of one trust domain have in common. */
+export interface GivenRoot {
+  readonly certPem: string
+  /** PKCS#8, of the curve P-256. */
+  readonly keyPem: string
+}
+
 export interface AuthoritySettings {
   readonly trustDomain: string
+  /** Signed under instead of a root of one's own; never rotated here, as nobody else would hear of another. */
+  readonly root?: GivenRoot | undefined
   readonly now: () => number
   readonly randomBytes: (count: number) => Uint8Array
   /** How long a new root is published before anything is signed under it. */
@@ -71,7 +80,8 @@ export interface Authority {
 
 export function createAuthority(settings: AuthoritySettings): Authority {
   const { now, trustDomain } = settings
-  let root = makeCa(settings, 'root', undefined)
+  const given = settings.root === undefined ? undefined : readRoot(settings.root)
+  let root = given ?? makeCa(settings, 'root', undefined)
   let intermediate = makeCa(settings, 'intermediate', root)
   let next: { readonly root: CertificateAuthority; readonly signsFrom: number } | undefined
   let retiring: readonly { readonly root: CertificateAuthority; readonly until: number }[] = []
@@ -80,11 +90,12 @@ export function createAuthority(settings: AuthoritySettings): Authority {
     intermediate = makeCa(settings, 'intermediate', root)
   }
   const rotateRoot = () => {
+    if (given !== undefined) throw new Error(`The root of ${trustDomain} was given from outside: it is not rotated here.`)
     next ??= { root: makeCa(settings, 'root', undefined), signsFrom: now() + settings.rootSettleMs }
   }
   const step = (): AuthorityChange => {
     const [rootBefore, intermediateBefore, published] = [root, intermediate, retiring.length + (next === undefined ? 0 : 1)]
-    if (pastHalf(root, now())) rotateRoot()
+    if (given === undefined && pastHalf(root, now())) rotateRoot()
     if (next !== undefined && next.signsFrom <= now()) {
       retiring = [...retiring, { root, until: now() + settings.rootOverlapMs }]
       root = next.root
@@ -105,6 +116,14 @@ export function createAuthority(settings: AuthoritySettings): Authority {
     rotateRoot,
     step
   }
+}
+
+function readRoot({ certPem, keyPem }: GivenRoot): CertificateAuthority {
+  const read = new X509Certificate(certPem)
+  const key = createPrivateKey(keyPem)
+  if (!read.checkPrivateKey(key)) throw new Error('The key of the given root is not the one in its certificate.')
+  const name = /^CN=(.+)$/m.exec(read.subject)?.[1] ?? ''
+  return { name, key, der: new Uint8Array(read.raw), notBefore: read.validFromDate.getTime(), notAfter: read.validToDate.getTime() }
 }
 
 function makeCa(

@@ -1,6 +1,6 @@
 import { randomBytes as cryptoRandomBytes } from 'node:crypto'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
-import { createAuthority, type IssuedSvid } from './dev-authority.ts'
+import { createAuthority, type GivenRoot, type IssuedSvid } from './dev-authority.ts'
 import { certificatePem } from './dev-certificate.ts'
 import { type Endpoint, serveEndpoint } from './dev-endpoint.ts'
 import { newJwtKey } from './dev-jwt.ts'
@@ -99,12 +99,12 @@ export async function startDevIssuer(options: DevIssuerOptions): Promise<DevIssu
 
 function createIssuer(options: DevIssuerOptions): Issuer {
   const { now = Date.now, randomBytes = cryptoRandomBytes, ttlMs = TTL_MS_DEFAULT, rootSettleMs = ROOT_SETTLE_MS } = options
-  const authorityOf = (trustDomain: string) =>
-    createAuthority({ trustDomain, now, randomBytes, rootSettleMs, rootOverlapMs: ttlMs + rootSettleMs })
+  const authorityOf = (trustDomain: string, root?: GivenRoot) =>
+    createAuthority({ trustDomain, root, now, randomBytes, rootSettleMs, rootOverlapMs: ttlMs + rootSettleMs })
   const foreign = new Map(options.trustDomains.map((name) => [name, authorityOf(name)]))
   const domains = options.trustDomains.map((name): [string, Domain] => [
     name,
-    { authority: authorityOf(name), jwtKey: newJwtKey(Buffer.from(randomBytes(8)).toString('hex')) }
+    { authority: authorityOf(name, options.roots?.[name]), jwtKey: newJwtKey(Buffer.from(randomBytes(8)).toString('hex')) }
   ])
   const workloads = options.entries.map((entry): [string, Workload] => {
     const { trustDomain } = idOf(entry.id)

@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { parseSpiffeId, parseTrustDomain } from '../core/spiffe-id.ts'
+import type { GivenRoot } from './dev-authority.ts'
 
 /** One identity that the dev issuer serves; the demo's registration entry. */
 export interface DevEntry {
@@ -20,6 +21,8 @@ export interface DevIssuerOptions {
   /** Below `folder`; `sds` in it by default. */
   readonly sdsFolder?: string
   readonly trustDomains: readonly string[]
+  /** Roots from outside, by trust domain; the others get one of their own. */
+  readonly roots?: Readonly<Record<string, GivenRoot>>
   readonly entries: readonly DevEntry[]
   /** Lifetime of X.509-SVIDs in milliseconds, 10 minutes by default and one hour at most. They are renewed at half of it. */
   readonly ttlMs?: number
@@ -46,6 +49,7 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'socketFolder',
   'sdsFolder',
   'trustDomains',
+  'roots',
   'entries',
   'ttlMs',
   'rootSettleMs',

@@ -1,6 +1,7 @@
-import { X509Certificate } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createAuthority } from '../../src/spire/dev-authority.ts'
+import { certificatePem, newKey, writeCertificate } from '../../src/spire/dev-certificate.ts'
 import { verifyTwice } from './verify-chain.ts'
 
 const HOUR = 3_600_000
@@ -144,5 +145,36 @@ describe('rotation of the authority', () => {
     pass(1_000)
     expect(authority.step()).toEqual({ bundle: true, signer: true })
     expect(verify(issue().chain)).toMatchObject({ ok: true })
+  })
+})
+
+describe('a root from outside', () => {
+  const key = newKey()
+  const other = newKey()
+  const common = { serial: new Uint8Array(16).fill(9), notBefore: START - DAY, notAfter: START + DAY, dns: [], uris: ['spiffe://vec.test'] }
+  const der = writeCertificate({ ...common, name: 'vec.test shared', key, issuer: { name: 'vec.test shared', key }, pathLength: 1 })
+  const pem = (one: typeof key) => one.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const settings = { trustDomain: 'vec.test', now: () => START, randomBytes, rootSettleMs: 1_000, rootOverlapMs: 5_000 }
+  const authorityUnder = (keyPem: string) => createAuthority({ ...settings, root: { certPem: certificatePem(der), keyPem } })
+  const leaf = { uris: ['spiffe://vec.test/a'], dns: [], notBefore: START - 10_000, notAfter: START + 600_000, emptySubject: false }
+
+  it('vouches for what two issuers sign under it, and for nothing that neither did', () => {
+    const bundles = { generation: 1, x509: new Map([['vec.test', [der]]]), receivedAt: START }
+    for (const authority of [authorityUnder(pem(key)), authorityUnder(pem(key))]) {
+      expect(authority.roots()).toEqual([der])
+      expect(verifyTwice(authority.issue(leaf).chain, bundles, START)).toMatchObject({ ok: true })
+    }
+    expect(verifyTwice(createAuthority(settings).issue(leaf).chain, bundles, START)).toMatchObject({ ok: false })
+  })
+
+  it('is never rotated, though it is past half of its life', () => {
+    const authority = authorityUnder(pem(key))
+    expect(authority.step()).toEqual({ bundle: false, signer: false })
+    expect(authority.roots()).toEqual([der])
+    expect(() => authority.rotateRoot()).toThrow('given from outside')
+  })
+
+  it('needs its own key', () => {
+    expect(() => authorityUnder(pem(other))).toThrow('not the one in its certificate')
   })
 })
