@@ -1,7 +1,6 @@
 /** What people do about standings and baselines: what the admin port offers, and `risk-desk.ts` does. Times are ms since the epoch. */
 import type { BaselineKey } from './drift.ts'
 import type { SpiffeId } from './spiffe-id.ts'
-import type { Scope, Standing } from './standing.ts'
 import type { StandingCounts, StandingRow } from './standings.ts'
 
 /** Most rows of one answer. */
