@@ -1,6 +1,7 @@
 /** What people do about standings and baselines: what the admin port offers, and `risk-desk.ts` does. Times are ms since the epoch. */
 import type { BaselineKey } from './drift.ts'
 import type { SpiffeId } from './spiffe-id.ts'
+import type { Scope } from './standing.ts'
 import type { StandingCounts, StandingRow } from './standings.ts'
 
 /** Most rows of one answer. */
