@@ -200,7 +200,8 @@ async function newWork(scene: RiskScene, round: number): Promise<void> {
 /** Adopts what is proposed most, as an operator would who reads who asked there. */
 async function adopted(scene: RiskScene): Promise<void> {
   const { out } = await command(scene, 0, OPERATOR, 'baselines')
-  const [, id] = /proposed +(\S+):/.exec(out) ?? []
+  // What takes somebody who insists is not adopted in passing.
+  const [, id] = /proposed +(\S+):(?!.*--anyway)/.exec(out) ?? []
   if (id !== undefined) await mustSay(scene, 'done: adopt', 'baselines', 'adopt', id, ...BASELINE, ...why)
 }
 

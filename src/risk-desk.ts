@@ -1,6 +1,6 @@
 /** What people do about standings and baselines, over what this process keeps of them. */
 import type { BaselineKey } from './core/drift.ts'
-import type { By, FrozenItem, RiskActed, RiskDesk } from './core/risk-desk.ts'
+import type { By, FrozenItem, ProposalItem, RiskActed, RiskDesk } from './core/risk-desk.ts'
 import type { RiskRules } from './core/risk-rules.ts'
 import { matchesId, parseSpiffeId, type SpiffeId } from './core/spiffe-id.ts'
 import { standingOf } from './core/standing.ts'
@@ -41,11 +41,11 @@ export function createRiskDesk(parts: DeskParts): RiskDesk {
       if (learnt.putSignal(workload, name, value, now)) return { kind: 'done', facts: { workload, name, value } }
       return { kind: 'not', status: 409, says: 'There is no room for another figure or workload.' }
     },
-    baselines: () => baselines.list().map((row) => itemOf(row, baselines)),
+    baselines: () => baselines.list().map((row) => itemOf(row, parts)),
     freeze: (key, by) => acted(baselines.freeze(key, by), key),
     approve: (key, daily, by) => acted(baselines.approve(key, daily, by), key),
     reset: (key, by) => acted(baselines.reset(key, by), key),
-    adopt: (key, proposal, by) => acted(baselines.adopt(key, proposal, by), key),
+    adopt: (key, proposal, anyway, by) => adopted(parts, key, proposal, anyway, by),
     exported: baselines.export,
     imported: (text, add, by) => acted(baselines.import(text, add, by))
   }
@@ -101,7 +101,28 @@ function answer(
   return { kind: 'done', facts: { workload: workload.id.text, id, verdict, standing: verdict === 'approve' ? 'slowed' : 'quarantine' } }
 }
 
-function itemOf({ key, state, progress, slot }: BaselineRow, baselines: Baselines): ReturnType<RiskDesk['baselines']>[number] {
+/** Who spoke for what becomes normal, and how they stood then, goes on record with it. */
+async function adopted(parts: DeskParts, key: BaselineKey, proposal: string, anyway: boolean, by: By): Promise<RiskActed> {
+  const item = proposalsOf(parts, key).find(({ id }) => id === proposal)
+  const done = await parts.baselines.adopt(key, proposal, anyway, by)
+  if (done.kind !== 'done') return done
+  return { kind: 'done', facts: { ...key, versions: done.versions, anyway, supporters: item?.supporters ?? [] } }
+}
+
+function proposalsOf({ baselines, standings }: DeskParts, key: BaselineKey): ProposalItem[] {
+  return baselines.proposals(key).map(({ id, neighbourhood, doubts }) => ({
+    id,
+    queries: neighbourhood.queries,
+    supporters: [...neighbourhood.supporters]
+      .map(([workload, { queries, raised }]) => ({ workload, queries, standing: standingOf(standings.ofWorkload(workload)), raised }))
+      .sort((a, b) => b.queries - a.queries),
+    doubts,
+    firstAt: neighbourhood.firstAt,
+    lastAt: neighbourhood.lastAt
+  }))
+}
+
+function itemOf({ key, state, progress, slot }: BaselineRow, parts: DeskParts): ReturnType<RiskDesk['baselines']>[number] {
   return {
     key,
     state,
@@ -109,13 +130,7 @@ function itemOf({ key, state, progress, slot }: BaselineRow, baselines: Baseline
     inForce: frozenOf(slot?.inForce),
     waiting: frozenOf(slot?.waiting),
     daily: slot?.inForce?.daily,
-    proposals: baselines.proposals(key).map(({ id, neighbourhood: { queries, supporters, firstAt, lastAt } }) => ({
-      id,
-      queries,
-      workloads: [...supporters].sort((a, b) => b[1] - a[1]),
-      firstAt,
-      lastAt
-    }))
+    proposals: proposalsOf(parts, key)
   }
 }
 

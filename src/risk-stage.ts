@@ -222,7 +222,7 @@ function teach(state: WorkloadState, grant: Grant, call: RiskCall, seen: Seen, {
   if (seen.propose.length === 0) return
   const own = calm ? undefined : standings.ofWorkload(call.caller.id.text)
   const vouched = own !== undefined && isVouched(own, call.now) && rankOf(standingOf(own)) < STEP_UP
-  if (calm || vouched) for (const propose of seen.propose) propose()
+  if (calm || vouched) for (const propose of seen.propose) propose(!calm)
 }
 
 /** What shows much waits until it is known again who may. */

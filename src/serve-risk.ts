@@ -21,6 +21,7 @@ import { createMemory } from './state/memory.ts'
 import { type SharedMemory, shareMemory } from './state/memory-shared.ts'
 import { openSealedFiles, type SealedFiles } from './state/sealed-files.ts'
 import { createStandings, type SharedStandings } from './state/standings.ts'
+import { openJournal } from './state/standings-journal.ts'
 
 export interface ServedRisk {
   readonly risk: Risk
@@ -52,7 +53,6 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   const { folder: named } = settings.risk
   const folder = named === undefined || isAbsolute(named) ? named : join(dirname(settingsFile), named)
   const owner = resolve(settingsFile)
-  const standings = standingsOf(settings, edges)
   const baselines = await openBaselines({
     folder,
     owner,
@@ -63,6 +63,7 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
     onTrouble: (because) => log.error({ because }, 'risk: what is learnt'),
     onFrozen: (key, versions) => log.info({ ...key, versions }, 'risk: a baseline was frozen')
   })
+  const standings = standingsOf(settings, edges, baselines)
   const learnt = createLearnt(baselines)
   const habits = folder === undefined ? undefined : await keepHabits(join(folder, 'habits'), owner, learnt, log)
   // A store of this process alone has nobody to tell.
@@ -142,17 +143,27 @@ function toldOf(stage: RiskStage, { note }: EvidenceSync): Risk {
   }
 }
 
-/** A store of this process alone has nothing to tell it. */
-function standingsOf({ state }: Settings, { store, sink, log, onMove }: RiskEdges): SharedStandings {
+/**
+ * A store of this process alone has nothing to tell it.
+ * @param journals folder for what a kill would take along; undefined: there is no place for it
+ */
+async function standingsOf({ state }: Settings, { store, sink, log }: RiskEdges, journals: string | undefined): Promise<SharedStandings> {
+  const run = randomBytes(12).toString('hex')
+  const tick = () => performance.now()
+  const isAlone = state.kind === 'memory'
+  if (!isAlone && journals === undefined)
+    log.warn('standings: what is raised in the moment before a kill may be lost; risk.folder would keep it')
+  const journal =
+    isAlone || journals === undefined
+      ? undefined
+      : await openJournal({ folder: journals, run, tick, onTrouble: (because) => log.error({ because }, 'standings: the journal') })
   return createStandings({
-    store: state.kind === 'memory' ? undefined : store,
-    run: randomBytes(12).toString('hex'),
+    store: isAlone ? undefined : store,
+    journal,
+    run,
     now: Date.now,
-    tick: () => performance.now(),
-    onMove(move) {
-      onMove(move)
-      noteMove(move, sink, log)
-    },
+    tick,
+    onMove: (move) => noteMove(move, sink, log),
     onTrouble: (because) => {
       if (because === undefined) log.info('standings: the store is there again')
       else log.error({ because }, 'standings: the store cannot be relied on; what is known here goes on')

@@ -209,6 +209,27 @@ describe('what is learnt', () => {
     for (let at = 0; at < 60; at++) search('bad', queryOf(vectors[1]?.[at]))
     const during = told.proposed.length - before
     expect(during).toBeLessThan(10)
+    expect(told.raised).not.toContain(true)
+  })
+
+  it('one that was raised and vouched for proposes, as one that does not count', () => {
+    const { search, queryOf, told, standings, rules, clock, callBy } = stageOf(known())
+    const scope = { kind: 'workload', id: callBy('support').caller.id.text } as const
+    const evidence = { says: 'x', decisionIds: [], figures: {} }
+    raise(standings, scope, { level: 'slowed', cause: 'drift', evidence }, rules, T0)
+    const honest = () => {
+      for (let at = 0; at < 100; at++) {
+        clock.now += 1_000
+        search('support', queryOf(vectors[0]?.[at]))
+      }
+    }
+    honest()
+    expect(told.proposed).toEqual([])
+    const vouch = { at: clock.now - 1, until: clock.now + 3_600_000, by: 'somebody' }
+    standings.change(scope, (record) => ({ ...record, vouch }), clock.now)
+    honest()
+    expect(told.proposed.length).toBeGreaterThan(0)
+    expect(told.raised).not.toContain(false)
   })
 
   it('a day is told when the next one begins', () => {
@@ -287,7 +308,7 @@ describe('the parts of a call', () => {
   it('queries without vectors are charged as new ground', () => {
     const { search } = stageOf({ ...known(), daily: 60 })
     const reasons = Array.from({ length: 9 }, () => search('support').refusal?.kind)
-    expect(reasons).toEqual([...Array.from({ length: 8 }, () => undefined), 'rate-exceeded'])
+    expect(reasons).toEqual([...Array.from({ length: 8 }, () => undefined), 'cost-exceeded'])
   })
 })
 
@@ -308,7 +329,7 @@ describe('what counts once, and what goes on', () => {
     const call = callBy('support')
     for (let at = 0; at < 20; at++) expect(search('support', {}, call).refusal).toBeUndefined()
     const unnamed = Array.from({ length: 9 }, () => search('other', {}, { ...callBy('other'), check: '' }).refusal?.kind)
-    expect(unnamed.at(-1)).toBe('rate-exceeded')
+    expect(unnamed.at(-1)).toBe('cost-exceeded')
   })
 
   it('a call that is looked at and then refused is one call', () => {
@@ -348,7 +369,7 @@ describe('what counts once, and what goes on', () => {
     risk.clear(idOf('support').id)
     clock.now += 3_700_000
     const refused = [search('support'), search('support')].find(({ refusal }) => refusal !== undefined)
-    expect(refused).toMatchObject({ after: 'slowed', refusal: { kind: 'rate-exceeded' } })
+    expect(refused).toMatchObject({ after: 'slowed', refusal: { kind: 'cost-exceeded' } })
   })
 
   it('a baseline that a person approved anew is judged anew', () => {

@@ -12,7 +12,7 @@ const text = (max: number) => z.string().min(1).max(max)
 const named = { tenant: text(128), agent_type: text(128), collection: text(1_100), reason }
 const plain = z.strictObject(named)
 const approval = z.strictObject({ ...named, records_a_day: z.number().min(1).max(1e9).optional() })
-const adoption = z.strictObject({ ...named, proposal: text(64) })
+const adoption = z.strictObject({ ...named, proposal: text(64), anyway: z.boolean().default(false) })
 const taken = z.strictObject({ baseline: text(IMPORT_BYTES_MAX), add: z.boolean().default(false), reason })
 
 export function baselineRoutes(desk: RiskDesk): readonly AdminRoute[] {
@@ -39,7 +39,7 @@ export function baselineRoutes(desk: RiskDesk): readonly AdminRoute[] {
     act('freeze', plain, (key, by) => desk.freeze(key, by)),
     act('approve', approval, (key, by, { records_a_day: daily }) => desk.approve(key, daily, by)),
     act('reset', plain, (key, by) => desk.reset(key, by)),
-    act('adopt', adoption, (key, by, { proposal }) => desk.adopt(key, proposal, by)),
+    act('adopt', adoption, (key, by, { proposal, anyway }) => desk.adopt(key, proposal, anyway, by)),
     route({
       // It holds a secret of the tenant, so that it was handed out goes on record.
       method: 'POST',
@@ -92,10 +92,11 @@ function itemJson({ key, state, learning, inForce, waiting, daily, proposals }: 
     },
     in_force: inForce && { ...frozenJson(inForce), records_a_day: daily },
     waiting: waiting && frozenJson(waiting),
-    proposals: proposals.map(({ id, queries, workloads, firstAt, lastAt }) => ({
+    proposals: proposals.map(({ id, queries, supporters, doubts, firstAt, lastAt }) => ({
       id,
       queries,
-      workloads: Object.fromEntries(workloads),
+      supporters: supporters.map(({ raised, ...one }) => ({ ...one, raised_meanwhile: raised })),
+      doubts,
       first_at: timeOf(firstAt),
       last_at: timeOf(lastAt)
     }))

@@ -15,16 +15,17 @@ const TAKES: Readonly<Record<string, readonly string[]>> = {
   standings: [],
   release: ['reason'],
   'step-up': ['reason'],
-  baselines: ['reason', 'tenant', 'agent-type', 'collection', 'records-a-day', 'add'],
+  baselines: ['reason', 'tenant', 'agent-type', 'collection', 'records-a-day', 'add', 'anyway'],
   figure: []
 }
 const OPTIONS = ['reason', 'tenant', 'agent-type', 'collection', 'records-a-day'] as const
+const FLAGS = ['add', 'anyway'] as const
 
 /** @param command which of them. @param args what follows it. @returns the exit code */
 export function riskCommand(command: string, args: readonly string[], edges: AdminEdges): Promise<number> {
   return running(args, RISK_HELP[command] ?? '', edges, async () => {
-    const options = parsed(args, [...CONNECTION_OPTIONS, ...OPTIONS], ['json', 'add'])
-    for (const name of [...OPTIONS, 'add']) {
+    const options = parsed(args, [...CONNECTION_OPTIONS, ...OPTIONS], ['json', ...FLAGS])
+    for (const name of [...OPTIONS, ...FLAGS]) {
       const given = options.has(name) || options.many(name).length > 0
       if (given && TAKES[command]?.includes(name) !== true) unreadable(`--${name} does not go with ${command}; see --help.`)
     }
@@ -71,6 +72,7 @@ function baselinesAsked(options: Parsed): Asked {
   const hasWord = verb === 'adopt' || verb === 'export' || verb === 'import'
   only(options, hasWord ? 2 : 1)
   if (options.has('add') && verb !== 'import') unreadable('--add goes with import only; see --help.')
+  if (options.has('anyway') && verb !== 'adopt') unreadable('--anyway goes with adopt only; see --help.')
   const path = `/v1/baselines/${verb}`
   const reason = reasonOf(options)
   if (verb === 'import') {
@@ -79,7 +81,7 @@ function baselinesAsked(options: Parsed): Asked {
   }
   const need = (name: string) => options.one(name) ?? unreadable(`Say --${name}; see --help.`)
   const key = { tenant: need('tenant'), agent_type: need('agent-type'), collection: need('collection'), reason }
-  if (verb === 'adopt') return { method: 'POST', path, body: { ...key, proposal: what } }
+  if (verb === 'adopt') return { method: 'POST', path, body: { ...key, proposal: what, anyway: options.has('anyway') } }
   const daily = options.one('records-a-day')
   if (daily === undefined) return { method: 'POST', path, body: key }
   if (verb !== 'approve') unreadable('--records-a-day goes with approve only; see --help.')

@@ -43,7 +43,8 @@ ${CONNECTION}`,
 
 Usage: vecauthz baselines --admin HOST:PORT --workload-api ADDRESS
        vecauthz baselines approve --tenant NAME --agent-type NAME --collection NAME --reason TEXT [--records-a-day N] …
-       vecauthz baselines freeze | reset | adopt ID | export FILE …
+       vecauthz baselines adopt ID --reason TEXT [--anyway] …
+       vecauthz baselines freeze | reset | export FILE …
        vecauthz baselines import FILE [--add] --reason TEXT …
 
 Without a word more: how far learning is, from the first query on; what waits for approval; what is in force; which new
@@ -52,7 +53,8 @@ neighbourhoods are proposed.
   approve   what waits comes into force: from then on, queries that leave it are slowed, challenged, quarantined
   freeze    do not wait for more bursts: what was learnt so far waits for approval (12 bursts at least)
   reset     nothing judges there any more, and learning begins again
-  adopt     a proposed neighbourhood becomes normal; look at who asked there first
+  adopt     a proposed neighbourhood becomes normal; look at who asked there first. Who was slowed, challenged or quarantined since it
+            began does not count; where too few are left, --anyway insists, and that is on record
   export    the baseline in force, with its secret projection, as a file for its owner only
   import    takes such a file; it waits for approval. With --add its counts are added to those of the same version: once, not twice
 

@@ -69,8 +69,13 @@ function learningLine(its: Fields): string {
 }
 
 function proposalLine(one: Fields): string {
-  const who = Object.entries(fieldsOf(one['workloads'])).map(([id, count]) => `${oneLine(id)} (${say(count)})`)
-  return `${say(one['id'])}: ${say(one['queries'])} queries of ${who.join(', ')}; ${say(one['first_at'])} to ${say(one['last_at'])}`
+  const who = listOf(one['supporters']).map((its) => {
+    const standing = its['standing'] === 'normal' ? '' : `, ${say(its['standing'])}`
+    const raised = its['raised_meanwhile'] === true ? ', does not count' : ''
+    return `${say(its['workload'])} (${say(its['queries'])}${standing}${raised})`
+  })
+  const doubts = one['doubts'] === undefined ? '' : `; takes --anyway: ${say(one['doubts'])}`
+  return `${say(one['id'])}: ${say(one['queries'])} queries of ${who.join(', ')}; ${say(one['first_at'])} to ${say(one['last_at'])}${doubts}`
 }
 
 function shown(lines: readonly [string, string][]): readonly string[] {

@@ -12,15 +12,26 @@ export interface Probation {
   readonly neighbourhoods: ProbationaryNeighbourhood[]
 }
 
-export interface ProbationaryNeighbourhood {
-  /** Sum of the unit sketches in it: its direction. */
+/** What some queries of a neighbourhood add up to. */
+export interface ProbationSums {
+  /** Of the unit sketches: its direction. */
   readonly sum: Float32Array
   queries: number
   /** Sums, and sums of squares, of the distance with which each but the first joined, of `Outlier.background` and of `residual`. */
   readonly sums: Float64Array
   readonly squares: Float64Array
+}
+
+/** The sums are of all queries, whoever sent them: they say what joins. */
+export interface ProbationaryNeighbourhood extends ProbationSums {
   readonly firstAt: number
   lastAt: number
-  /** Workloads and how many of the queries are theirs. */
-  readonly supporters: Map<string, number>
+  /** By workload. */
+  readonly supporters: Map<string, Support>
+}
+
+/** The queries of one workload. */
+export interface Support extends ProbationSums {
+  /** It was slowed, challenged or quarantined since the neighbourhood began: it speaks for nothing that becomes normal. */
+  raised: boolean
 }

@@ -1,7 +1,7 @@
 /** What people do about standings and baselines: what the admin port offers, and `risk-desk.ts` does. Times are ms since the epoch. */
 import type { BaselineKey } from './drift.ts'
 import type { SpiffeId } from './spiffe-id.ts'
-import type { Scope } from './standing.ts'
+import type { Scope, Standing } from './standing.ts'
 import type { StandingCounts, StandingRow } from './standings.ts'
 
 /** Most rows of one answer. */
@@ -60,14 +60,27 @@ export interface FrozenItem {
 export interface ProposalItem {
   readonly id: string
   readonly queries: number
-  /** SPIFFE IDs, and how many of the queries are theirs; the most first. */
-  readonly workloads: readonly (readonly [string, number])[]
+  /** Who asked there; the most first. */
+  readonly supporters: readonly SupporterItem[]
+  /** Why it takes a person who insists; undefined where enough speak for it. */
+  readonly doubts: string | undefined
   readonly firstAt: number
   readonly lastAt: number
 }
 
+export interface SupporterItem {
+  /** SPIFFE ID. */
+  readonly workload: string
+  readonly queries: number
+  /** Now. */
+  readonly standing: Standing
+  /** It was slowed, challenged or quarantined since the neighbourhood began: its queries do not count. */
+  readonly raised: boolean
+}
+
 export interface RiskDesk {
   readonly standings: (now: number) => readonly StandingRow[]
+  readonly counts: (now: number) => StandingCounts
   /** How long ago the store was last known to have nothing newer, ms. */
   readonly staleMs: () => number
   readonly release: (scope: Scope, by: By) => Promise<RiskActed>
@@ -80,10 +93,10 @@ export interface RiskDesk {
   readonly signal: (workload: string, name: string, value: number, now: number) => RiskActed
   readonly baselines: () => readonly BaselineItem[]
   readonly freeze: (key: BaselineKey, by: By) => Promise<RiskActed>
-  readonly counts: (now: number) => StandingCounts
   readonly approve: (key: BaselineKey, daily: number | undefined, by: By) => Promise<RiskActed>
   readonly reset: (key: BaselineKey, by: By) => Promise<RiskActed>
-  readonly adopt: (key: BaselineKey, proposal: string, by: By) => Promise<RiskActed>
+  /** @param anyway though too few speak for it that were not raised meanwhile */
+  readonly adopt: (key: BaselineKey, proposal: string, anyway: boolean, by: By) => Promise<RiskActed>
   /** undefined: none is in force. It holds the tenant's secret projection. */
   readonly exported: (key: BaselineKey) => string | undefined
   readonly imported: (text: string, add: boolean, by: By) => Promise<RiskActed>

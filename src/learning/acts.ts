@@ -4,7 +4,7 @@ import type { By } from '../core/risk-desk.ts'
 import { mergeBaselines } from '../risk/drift-baseline.ts'
 import { type Bundle, exportBundle, importBundle } from '../risk/drift-bundle.ts'
 import { burstsOf, mergeDrafts } from '../risk/drift-learn.ts'
-import { adopt, candidatesOf } from '../risk/drift-probation.ts'
+import { adopt, candidatesOf, doubtsAbout } from '../risk/drift-probation.ts'
 import { prepare } from '../risk/drift-ready.ts'
 import { readySpace } from '../risk/drift-sketch.ts'
 import { ALL, type Book, look, spaceOf } from './book.ts'
@@ -162,13 +162,24 @@ async function takeSpace(book: Book, { space, baseline }: Bundle): Promise<Done 
   return undefined
 }
 
-/** @param proposal its id, as `proposalsOf` has it */
-export async function adoptNow({ book, newVersion }: ActParts, key: BaselineKey, proposal: string, { by, reason, now }: By): Promise<Done> {
+/**
+ * @param proposal its id, as `proposalsOf` has it
+ * @param anyway a person insists, though too few speak for it that were not raised meanwhile
+ */
+export async function adoptNow(
+  { book, newVersion }: ActParts,
+  key: BaselineKey,
+  proposal: string,
+  anyway: boolean,
+  { by, reason, now }: By
+): Promise<Done> {
   const place = slotKey(key)
   const [held, probation] = [book.slots.get(place), book.probations.get(place)]
   const kept = held?.slot.inForce
   const one = proposalsOf(book, key).find(({ id }) => id === proposal)?.neighbourhood
   if (kept === undefined || probation === undefined || one === undefined) return not(404, 'There is no such proposal; it may be over.')
+  const doubts = doubtsAbout(one)
+  if (doubts !== undefined && !anyway) return not(409, `${doubts}. Whoever has looked at what they asked for can adopt it --anyway.`)
   try {
     const baseline = adopt(kept.baseline, probation, one, newVersion(), now)
     return await change(book, key, (slot) =>
@@ -188,7 +199,9 @@ export function proposalsOf({ probations }: Book, key: BaselineKey) {
   if (probation === undefined) return []
   return candidatesOf(probation).map((neighbourhood) => ({
     id: `${neighbourhood.firstAt.toString(36)}-${probation.neighbourhoods.indexOf(neighbourhood)}`,
-    neighbourhood
+    neighbourhood,
+    /** Why it takes a person who insists. */
+    doubts: doubtsAbout(neighbourhood)
   }))
 }
 

@@ -12,7 +12,7 @@ import { memoryGenerations, openGenerations } from '../state/generations.ts'
 import { createRounds } from '../state/rounds.ts'
 import { openSealedFiles, type SealedFiles } from '../state/sealed-files.ts'
 import { type ActParts, adoptNow, approve, type Done, exported, freezeNow, imported, proposalsOf, reset } from './acts.ts'
-import { type Book, judging, look, newBook, note, noteOutliers, seedOf } from './book.ts'
+import { type Book, judging, look, newBook, note, noteOutliers, noteRaised, seedOf } from './book.ts'
 import { draftBytes, draftFrom } from './draft-bytes.ts'
 import { freezeAside } from './freeze-aside.ts'
 import { type Slot, slotKey, slotName } from './slot-text.ts'
@@ -63,7 +63,10 @@ export interface Baselines {
   readonly reset: (key: BaselineKey, by: By) => Promise<Done>
   readonly export: (key: BaselineKey) => string | undefined
   readonly import: (text: string, add: boolean, by: By) => Promise<Done>
-  readonly adopt: (key: BaselineKey, proposal: string, by: By) => Promise<Done>
+  /** @param anyway though too few speak for it that were not raised meanwhile */
+  readonly adopt: (key: BaselineKey, proposal: string, anyway: boolean, by: By) => Promise<Done>
+  /** A workload was slowed, challenged or quarantined, here or elsewhere: it speaks for nothing that becomes normal. */
+  readonly raised: (workload: string, at: number) => void
   /** Why it is not known what is in force. */
   readonly fault: () => string | undefined
   /** One round of each: looks, freezes what is ready, saves what was learnt. Never rejects. */
@@ -116,7 +119,8 @@ export async function openBaselines(options: BaselinesOptions): Promise<Baseline
     },
     export: (key) => exported(book, key),
     import: (text, add, by) => attempt(() => imported(book, text, add, by)),
-    adopt: (key, proposal, by) => attempt(() => adoptNow(parts, key, proposal, by)),
+    adopt: (key, proposal, anyway, by) => attempt(() => adoptNow(parts, key, proposal, anyway, by)),
+    raised: (workload, at) => noteRaised(book, workload, at),
     fault: () => faultOf(book),
     ...rounds
   }

@@ -6,7 +6,7 @@ import { type BaselineKey, BURSTS_MIN, type DriftCall, type DriftDraft, type Out
 import type { Probation } from '../core/drift-learning.ts'
 import { key as joined } from '../core/keys.ts'
 import { learn, newDraft } from '../risk/drift-learn.ts'
-import { newProbation, propose } from '../risk/drift-probation.ts'
+import { doubt, newProbation, propose } from '../risk/drift-probation.ts'
 import { prepare, type ReadyBaseline } from '../risk/drift-ready.ts'
 import { type ReadySpace, readySpace } from '../risk/drift-sketch.ts'
 import type { Kernel } from '../risk/kernel.ts'
@@ -15,6 +15,8 @@ import { type Slot, slotFrom, slotKey, slotName, spaceFrom, spaceKey } from './s
 
 /** A full one takes 1.7 MB. */
 export const DRAFTS_MAX = 128
+/** Workloads of which it is known when they were last raised; the latest. */
+const RAISED_MAX = 10_000
 /** In the place of a name that is not told apart: parents of baselines. */
 export const ALL = '*'
 
@@ -46,6 +48,8 @@ export interface Book {
   readonly spaces: Map<string, HeldSpace>
   readonly drafts: Map<string, DriftDraft>
   readonly probations: Map<string, Probation>
+  /** By workload, when it was last slowed, challenged or quarantined, as far as it was here that it was heard. */
+  readonly raised: Map<string, number>
   readonly numbers: Map<string, number>
   readonly faults: Map<string, string>
   /** Queries that were not learnt from, as there were too many drafts. */
@@ -54,7 +58,7 @@ export interface Book {
 
 export function newBook(parts: BookParts): Book {
   const maps = { slots: new Map(), spaces: new Map(), drafts: new Map(), probations: new Map(), numbers: new Map(), faults: new Map() }
-  return { parts, ...maps, crowded: 0 }
+  return { parts, ...maps, raised: new Map(), crowded: 0 }
 }
 
 /** Takes over what is new in the folder. Rejects where that cannot be read. */
@@ -143,8 +147,15 @@ export function note(book: Book, key: BaselineKey, workload: string, call: Drift
   if (draft !== undefined) learn(draft, workload, call)
 }
 
-/** A parent learns nothing: it is made of what is learnt below it. */
-export function noteOutliers(book: Book, { baseline }: ReadyBaseline, workload: string, outliers: readonly Outlier[], at: number): void {
+/** A parent learns nothing: it is made of what is learnt below it. @param raised the workload does not stand normal */
+export function noteOutliers(
+  book: Book,
+  { baseline }: ReadyBaseline,
+  workload: string,
+  outliers: readonly Outlier[],
+  at: number,
+  raised: boolean
+): void {
   if (outliers.length === 0 || baseline.key.collection === ALL) return
   const place = slotKey(baseline.key)
   // Who still has the one before speaks of another codebook.
@@ -154,7 +165,16 @@ export function noteOutliers(book: Book, { baseline }: ReadyBaseline, workload: 
     probation = newProbation(baseline)
     book.probations.set(place, probation)
   }
-  propose(probation, baseline, workload, outliers, at)
+  propose(probation, baseline, workload, outliers, at, raised ? at : book.raised.get(workload))
+}
+
+/** It was slowed, challenged or quarantined: what it supports, here or from now on, is not to become normal by its word. */
+export function noteRaised({ raised, probations }: Book, workload: string, at: number): void {
+  raised.delete(workload)
+  raised.set(workload, at)
+  const [oldest] = raised.keys()
+  if (raised.size > RAISED_MAX && oldest !== undefined) raised.delete(oldest)
+  for (const probation of probations.values()) doubt(probation, workload)
 }
 
 function draftFor(book: Book, key: BaselineKey, place: string, form: VectorForm, dimensions: number): DriftDraft | undefined {

@@ -15,6 +15,9 @@ export interface BaselineBook {
   readonly learn: (key: BaselineKey, workload: string, call: DriftCall) => void
   /** With which a tenant's sparse vectors are hashed, and its long ones folded. Secret. */
   readonly seedOf: (tenant: string, form: VectorForm, dimensions: number) => number
-  /** Outliers of a calm workload, or of one that has just answered a step-up, which may become a proposal. */
-  readonly propose: (ready: ReadyBaseline, workload: string, outliers: readonly Outlier[], at: number) => void
+  /**
+   * Outliers of a workload that stands normal, or of one that was raised and vouched for, which may become a proposal.
+   * @param raised it does not stand normal
+   */
+  readonly propose: (ready: ReadyBaseline, workload: string, outliers: readonly Outlier[], at: number, raised: boolean) => void
 }

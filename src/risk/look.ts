@@ -39,8 +39,8 @@ export interface Seen {
   retryAfterMs: number | undefined
   /** To be done for workloads that stand normal. */
   readonly learn: (() => void)[]
-  /** To be done for those, and for one that has just been vouched for. */
-  readonly propose: (() => void)[]
+  /** To be done for those, and for one that was raised and vouched for. */
+  readonly propose: ((raised: boolean) => void)[]
 }
 
 export interface Looking {
@@ -103,7 +103,7 @@ function lookAt(
     const verdict = drift(state, its, place, ready, query, seen)
     cells = verdict.cells
     const { outliers } = verdict
-    if (outliers.length > 0) seen.propose.push(() => learnt.book.propose(ready, call.caller.id.text, outliers, query.at))
+    if (outliers.length > 0) seen.propose.push((raised) => learnt.book.propose(ready, call.caller.id.text, outliers, query.at, raised))
   }
   // Before there are neighbourhoods, each query would count as new ground, and what is needed in a day would be learnt too high.
   if (ready !== undefined || learnt.dailyOf(place.key) !== undefined)

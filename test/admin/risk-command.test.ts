@@ -269,6 +269,7 @@ describe('baselines', () => {
       ['bake', ...NAMED],
       ['approve'],
       ['reset', ...NAMED, '--add'],
+      ['reset', ...NAMED, '--anyway'],
       ['freeze', ...NAMED, '--records-a-day', '5']
     ])
       expect([args, (await run('ops', 'baselines', ...args)).code]).toEqual([args, 2])

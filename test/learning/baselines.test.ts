@@ -154,17 +154,48 @@ describe('baselines', () => {
     const calls = callsOf({ ...world, topics: [[topic as Float32Array]] }, 0, 6, 3)
     for (const [at, call] of calls.entries()) {
       const { outliers } = observe(before, newDriftState(), call, DRIFT_THRESHOLDS).verdict
-      baselines.book.propose(before, `${ONE}-${at % 3}`, outliers, 1_000 + at)
+      baselines.book.propose(before, `${ONE}-${at % 3}`, outliers, 1_000 + at, false)
     }
     const [proposal] = baselines.proposals(KEY)
     expect(proposal?.neighbourhood.supporters.size).toBe(3)
-    expect(await baselines.adopt(KEY, 'nothing-1', ANN)).toMatchObject({ kind: 'not', status: 404 })
-    expect(await baselines.adopt(KEY, proposal?.id ?? '', ANN)).toMatchObject({ kind: 'done' })
+    expect(await baselines.adopt(KEY, 'nothing-1', false, ANN)).toMatchObject({ kind: 'not', status: 404 })
+    expect(await baselines.adopt(KEY, proposal?.id ?? '', false, ANN)).toMatchObject({ kind: 'done' })
     const after = judging(baselines) as ReadyBaseline
     expect(after.baseline.centroids.scales).toHaveLength(before.baseline.centroids.scales.length + 1)
     expect(after.baseline.version).not.toBe(before.baseline.version)
     expect([tierOf(before, calls), tierOf(after, calls)]).toEqual(['quarantine', expect.not.stringContaining('quarantine')])
     expect(baselines.proposals(KEY)).toEqual([])
+    await baselines.stop()
+  }, 60_000)
+})
+
+describe('a new neighbourhood that a raised workload supported', () => {
+  it('is adopted by a person who insists, and by nobody else', async () => {
+    const baselines = await opened('anyway', 'one', true)
+    taught(baselines, 60)
+    await baselines.round()
+    const before = judging(baselines) as ReadyBaseline
+    const [topic] = world.topics[1] as readonly Float32Array[]
+    const seen = (count: number, seed: number, from: number, who: (at: number) => string) => {
+      for (const [at, call] of callsOf({ ...world, topics: [[topic as Float32Array]] }, 0, count, seed).entries()) {
+        const { outliers } = observe(before, newDriftState(), call, DRIFT_THRESHOLDS).verdict
+        baselines.book.propose(before, who(at), outliers, from + at, false)
+      }
+    }
+    seen(6, 3, 1_000, (at) => `${ONE}-${at % 3}`)
+    const [proposal] = baselines.proposals(KEY)
+    expect(proposal?.doubts).toBeUndefined()
+    // Heard from elsewhere, or decided here: after it had supported.
+    baselines.raised(`${ONE}-1`, 1_500)
+    const id = proposal?.id ?? ''
+    const refused = await baselines.adopt(KEY, id, false, ANN)
+    expect(refused).toMatchObject({ kind: 'not', status: 409, says: expect.stringContaining(`${ONE}-1 was slowed`) })
+    expect(judging(baselines)?.baseline.version).toBe(before.baseline.version)
+    // One that was raised since it began does not count either, though nothing is held against it now.
+    baselines.raised(`${ONE}-4`, 1_600)
+    seen(6, 4, 2_000, () => `${ONE}-4`)
+    expect(await baselines.adopt(KEY, id, false, ANN)).toMatchObject({ kind: 'not', status: 409 })
+    expect(await baselines.adopt(KEY, id, true, ANN)).toMatchObject({ kind: 'done' })
     await baselines.stop()
   }, 60_000)
 })

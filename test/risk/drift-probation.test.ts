@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { DRIFT_THRESHOLDS, type DriftCall, type Outlier } from '../../src/core/drift.ts'
 import { backgroundOf } from '../../src/risk/drift-freeze.ts'
 import { newDriftState, observe } from '../../src/risk/drift-observe.ts'
-import { adopt, candidatesOf, newProbation, propose } from '../../src/risk/drift-probation.ts'
+import { adopt, candidatesOf, doubt, doubtsAbout, isSupported, newProbation, propose } from '../../src/risk/drift-probation.ts'
 import { prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
 import { startKernel } from '../../src/risk/kernel-wasm.ts'
 import { callsOf, learntFrom, worldOf } from './drift-material.ts'
@@ -81,6 +81,70 @@ describe('new neighbourhoods', () => {
     expect(noveltyOf(after, fresh)).toBeLessThan(30)
     expect(noveltyOf(after, foreign)).toBeGreaterThan(300)
     expect(after.baseline.counts.bursts).toBe(baseline.counts.bursts)
+  })
+
+  describe('that workloads supported which were slowed, challenged or quarantined meanwhile', () => {
+    const [OWN, FOREIGN] = [outliersOf(around(12, 4)).slice(0, 9), outliersOf(around(12, 8)).slice(0, 9)]
+    const three = () => {
+      const probation = newProbation(baseline)
+      OWN.forEach((outlier, at) => {
+        propose(probation, baseline, `workload-${at % 3}`, [outlier], at)
+      })
+      return probation
+    }
+
+    it('count for nothing from the moment they were raised, what was before it included', () => {
+      const probation = three()
+      expect(candidatesOf(probation).map(isSupported)).toEqual([true])
+      expect(doubtsAbout(candidatesOf(probation)[0] as never)).toBeUndefined()
+      doubt(probation, 'workload-1')
+      const [one] = candidatesOf(probation)
+      if (one === undefined) throw new Error('it is shown all the same')
+      expect(isSupported(one)).toBe(false)
+      expect(doubtsAbout(one)).toMatch(/^2 of 3 workloads speak for it, .*: workload-1 was slowed, challenged or quarantined/)
+      propose(probation, baseline, 'workload-1', OWN.slice(0, 1), 20)
+      expect(isSupported(one)).toBe(false)
+      // Somebody else who was not raised speaks for it.
+      propose(probation, baseline, 'workload-3', OWN.slice(0, 2), 21)
+      expect(isSupported(one)).toBe(true)
+    })
+
+    it('count where they were raised before it began, and not where that was since', () => {
+      const when = (raisedAt: number) => {
+        const probation = newProbation(baseline)
+        OWN.forEach((outlier, at) => {
+          propose(probation, baseline, `workload-${at % 3}`, [outlier], 100 + at, at % 3 === 2 ? raisedAt : undefined)
+        })
+        return candidatesOf(probation).map(isSupported)
+      }
+      expect(when(99)).toEqual([true])
+      expect(when(100)).toEqual([false])
+    })
+
+    it('do not move what becomes normal', () => {
+      const [calm, joined] = [three(), three()]
+      for (let at = 0; at < 5; at++) propose(joined, baseline, 'hijacked', FOREIGN.slice(at, at + 1), 20 + at, 20 + at)
+      const adopted = (probation: typeof calm) => {
+        const one = candidatesOf(probation)[0]
+        if (one === undefined) throw new Error('nothing is proposed')
+        return adopt(baseline, probation, one, 'next', 0)
+      }
+      expect(joined.neighbourhoods[0]?.queries).toBeGreaterThan(calm.neighbourhoods[0]?.queries ?? 0)
+      expect(adopted(joined)).toEqual(adopted(calm))
+      doubt(joined, 'workload-0')
+      // Too few are left: who insists takes all that are named.
+      expect(adopted(joined)).not.toEqual(adopted(calm))
+    })
+
+    it('take no place from those who count', () => {
+      const probation = newProbation(baseline)
+      const [one] = OWN as [Outlier]
+      for (let at = 0; at < 40; at++) propose(probation, baseline, `raised-${at}`, [one], at, at)
+      for (let at = 0; at < 9; at++) propose(probation, baseline, `calm-${at % 3}`, [one], 50 + at)
+      for (let at = 0; at < 40; at++) propose(probation, baseline, `raised-${at}`, [one], 60 + at, 60 + at)
+      expect(candidatesOf(probation).map(isSupported)).toEqual([true])
+      expect(probation.neighbourhoods[0]?.supporters.size).toBe(16)
+    })
   })
 
   it('are adopted by the version they were proposed for only, and while there is room', () => {

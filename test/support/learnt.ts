@@ -19,21 +19,27 @@ export interface TestLearnt {
   readonly learnt: Learnt
   readonly noted: { readonly key: BaselineKey; readonly workload: string; readonly call: DriftCall }[]
   readonly proposed: Outlier[]
+  /** Whether the workload stood other than normal, by proposal. */
+  readonly raised: boolean[]
   readonly days: number[]
 }
 
 export function testLearnt({ baselines = new Map(), daily, sequence, tally, signals = new Map() }: LearntParts = {}): TestLearnt {
-  const [noted, proposed, days]: [TestLearnt['noted'], Outlier[], number[]] = [[], [], []]
+  const [noted, proposed, raised, days]: [TestLearnt['noted'], Outlier[], boolean[], number[]] = [[], [], [], []]
   return {
     noted,
     proposed,
+    raised,
     days,
     learnt: {
       book: {
         of: ({ agentType, collection }) => baselines.get(`${agentType} ${collection}`),
         learn: (key, workload, call) => void noted.push({ key, workload, call }),
         seedOf: () => 1,
-        propose: (_, __, outliers) => void proposed.push(...outliers)
+        propose: (_, __, outliers, ___, isRaised) => {
+          proposed.push(...outliers)
+          raised.push(isRaised)
+        }
       },
       dailyOf: () => daily,
       noteDay: (_, records) => void days.push(records),
