@@ -21,7 +21,7 @@ let spare: Buffer | undefined = Buffer.alloc(BODY_BYTES_MAX + SLACK)
 export function readJson<T>(body: Uint8Array, read: (json: JsonReader) => T): Result<T> {
   if (body.length > WRITE_BODY_BYTES_MAX) return refuse('call-too-large', `body of ${body.length} bytes`)
   const small = body.length <= BODY_BYTES_MAX
-  const bytes = (small ? spare : undefined) ?? Buffer.alloc(Math.max(body.length, BODY_BYTES_MAX) + SLACK)
+  const bytes = (small ? spare : undefined) ?? Buffer.allocUnsafeSlow(Math.max(body.length, BODY_BYTES_MAX) + SLACK)
   if (small) spare = undefined
   bytes.set(body)
   bytes.fill(0, body.length, body.length + SLACK)

@@ -3,7 +3,6 @@
  * binary in the repository nor a compiler to build one (WebAssembly core specification 2.0, §5 binary format).
  */
 import { FOLDED_DIMENSIONS, SKETCH_DIMENSIONS } from '../core/drift.ts'
-import { INPUT_FLOATS, type Kernel, type KernelBlock, PRODUCTS_MAX, plainKernel, RING_ROWS, SQUARE_FLOATS } from './kernel.ts'
 import {
   accumulate,
   addF32x4,
@@ -17,6 +16,7 @@ import {
   func,
   get,
   getAt,
+  instantiate,
   lanesTogetherF32,
   lanesTogetherI32,
   loadV128,
@@ -30,7 +30,8 @@ import {
   subF32x4,
   untilZero,
   zeroV128
-} from './wasm-assembler.ts'
+} from '../core/wasm-assembler.ts'
+import { INPUT_FLOATS, type Kernel, type KernelBlock, PRODUCTS_MAX, plainKernel, RING_ROWS, SQUARE_FLOATS } from './kernel.ts'
 
 const PAGE = 65_536
 /** 16 MiB: about 150 spaces of 1536 dimensions. When it is full, all copies are dropped and made anew as they are needed. */
@@ -56,18 +57,10 @@ interface Exports {
   readonly rings: () => void
 }
 
-interface WebAssemblyApi {
-  readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object) => { readonly exports: object }
-  readonly validate: (bytes: Uint8Array) => boolean
-}
-
 /** The SIMD kernel, or the plain one where the runtime has no WebAssembly or no SIMD. */
 export function startKernel(runtime: object = globalThis): Kernel {
-  const { WebAssembly: api } = runtime as { readonly WebAssembly?: WebAssemblyApi }
-  const bytes = kernelBytes()
-  if (api === undefined || !api.validate(bytes)) return plainKernel()
-  return kernelOf(new api.Instance(new api.Module(bytes)).exports as Exports)
+  const exports = instantiate(kernelBytes(), runtime)
+  return exports === undefined ? plainKernel() : kernelOf(exports as Exports)
 }
 
 function kernelOf({ memory, square, fold, multiply, rings }: Exports): Kernel {
@@ -117,10 +110,10 @@ function kernelOf({ memory, square, fold, multiply, rings }: Exports): Kernel {
 /** Some 1.5 KB, and so quick to put together that nobody waits for it. */
 export function kernelBytes(): Uint8Array {
   return moduleBytes(PAGES, [
-    func('square', { params: ['i32'], result: 'f32', i32: 1, v128: SQUARES + 1 }, squareCode()),
-    func('fold', { params: ['i32', 'i32', 'i32', 'f32'], result: 'f32', i32: 5, v128: 2 }, foldCode()),
-    func('multiply', { params: ['i32', 'i32', 'i32', 'i32'], i32: 3, v128: 9 }, multiplyCode()),
-    func('rings', { params: [], i32: 2, v128: 9 }, ringsCode())
+    func('square', { params: ['i32'], result: 'f32', locals: { i32: 1, v128: SQUARES + 1 } }, squareCode()),
+    func('fold', { params: ['i32', 'i32', 'i32', 'f32'], result: 'f32', locals: { i32: 5, v128: 2 } }, foldCode()),
+    func('multiply', { params: ['i32', 'i32', 'i32', 'i32'], locals: { i32: 3, v128: 9 } }, multiplyCode()),
+    func('rings', { params: [], locals: { i32: 2, v128: 9 } }, ringsCode())
   ])
 }
 

@@ -10,11 +10,12 @@ import {
 } from '../../src/core/limits.ts'
 import { readBase64Vector } from '../../src/databases/base64-vector.ts'
 import { readArray, readJson, readMap, readObject, skipValue } from '../../src/databases/json.ts'
+import { startFloatReader } from '../../src/databases/json-floats.ts'
 import { foldCase, keys } from '../../src/databases/json-keys.ts'
 import { readCount, readNumber } from '../../src/databases/json-number.ts'
 import type { JsonReader } from '../../src/databases/json-reader.ts'
 import { readString } from '../../src/databases/json-text.ts'
-import { readVector } from '../../src/databases/json-vector.ts'
+import { vectorReader } from '../../src/databases/json-vector.ts'
 
 const whole = (text: string | Uint8Array) => readJson(Buffer.from(text), (json) => skipValue(json, 'the body'))
 const kindOf = (result: { ok: boolean; reason?: { kind: string } }) => (result.ok ? 'allowed' : result.reason?.kind)
@@ -280,9 +281,18 @@ describe('a number', () => {
   })
 })
 
-describe('a vector', () => {
-  const vector = (text: string) => readJson(Buffer.from(text), (json) => readVector(json, 'v'))
-  const floatsOf = (texts: readonly string[]) => Float32Array.from(texts, (text) => Math.fround(Number(text)))
+it('reads vectors in WebAssembly where there is one, and plainly where not', () => {
+  expect(startFloatReader()).toBeDefined()
+  expect(startFloatReader({})).toBeUndefined()
+})
+
+describe.each([
+  { name: 'in WebAssembly', reader: startFloatReader() },
+  { name: 'plainly', reader: undefined }
+])('a vector, read $name', ({ reader }) => {
+  const read = vectorReader(reader)
+  const vector = (text: string) => readJson(Buffer.from(text), (json) => read(json, 'v'))
+  const floatsOf = (texts: readonly (string | number)[]) => Float32Array.from(texts, (text) => Math.fround(Number(text)))
 
   it('equals Math.fround(Number(text)) in every component', () => {
     const spellings = fc.oneof(
@@ -320,6 +330,46 @@ describe('a vector', () => {
     expect(vector(`[${texts.join(',')}]`)).toEqual({ ok: true, value: floatsOf(texts) })
   })
 
+  it('is right where a double has no room for the digits: what follows them decides', () => {
+    const border = fc.tuple(
+      fc.integer({ min: 0x3c000000, max: 0x411ff000 }),
+      fc.integer({ min: -200_000, max: 200_000 }),
+      fc.integer({ min: 14, max: 21 })
+    )
+    const text = border.map(([bits, away, places]) => {
+      const float = floatOf(bits)
+      const middle = (BigInt(float * 2 ** 60) + BigInt(nextUp(float) * 2 ** 60)) / 2n
+      const digits = String((middle * 10n ** 20n) / 2n ** 60n + BigInt(away)).padStart(21, '0')
+      return `${digits[0]}.${digits.slice(1, places)}`
+    })
+    fc.assert(
+      fc.property(fc.array(text, { minLength: 200, maxLength: 200 }), (texts) => {
+        expect(vector(`[${texts.join(',')}]`)).toEqual({ ok: true, value: floatsOf(texts) })
+      })
+    )
+  })
+
+  it('is right at the end of each window of text, however many components fit into one', () => {
+    const plain = vectorReader(undefined)
+    const text = (count: number, shift: number) =>
+      `[${' '.repeat(shift)}${Array.from({ length: count }, (_, index) => ODD[(index * 7 + shift) % ODD.length]).join(',')}]`
+    const texts = [1, 40, 300, 1_200, 2_500, 5_000].flatMap((count) => [0, 1, 2, 3, 5, 8, 13, 21, 34].map((shift) => text(count, shift)))
+    const all = `[${texts.join(',')}]`
+    const rows = (reading: typeof read) => {
+      const into: Float32Array[] = []
+      const result = readJson(Buffer.from(all), (json) => void readArray(json, 'rows', () => void into.push(reading(json, 'v'))))
+      expect(result.ok).toBe(true)
+      return into
+    }
+    expect(rows(read)).toEqual(rows(plain))
+    expect(rows(read)).toEqual(texts.map((one) => floatsOf(JSON.parse(one))))
+  })
+
+  it('takes nothing of the text before for its own, where its own ends early', () => {
+    expect(vector('[0.25,0.5,0.75]').ok).toBe(true)
+    for (const short of ['[', '[0.2', '[0.25', '[0.25,', '[0.25,0.5']) expect(kindOf(vector(short))).toBe('call-unreadable')
+  })
+
   it('keeps the sign of zero', () => {
     const result = vector('[-0,-0.0,0.0,0]')
     expect(result.ok && [...result.value].map((one) => Object.is(one, -0))).toEqual([true, true, false, false])
@@ -336,6 +386,7 @@ describe('a vector', () => {
     { name: 'a comma too many', text: '[1,]', want: 'call-unreadable' },
     { name: 'two commas', text: '[0.5,,0.5]', want: 'call-unreadable' },
     { name: 'a leading comma', text: '[,0.5]', want: 'call-unreadable' },
+    { name: 'only the bracket behind a comma and white space', text: '[0.5, ]', want: 'call-unreadable' },
     { name: 'no end', text: '[0.5,0.25', want: 'call-unreadable' },
     { name: 'an end in a number', text: '[0.12345678', want: 'call-unreadable' },
     { name: 'two points', text: '[0.5.5]', want: 'call-unreadable' },
@@ -351,12 +402,31 @@ describe('a vector', () => {
     { name: 'infinity', text: '[Infinity]', want: 'call-unreadable' },
     { name: 'an object', text: '{"0":1}', want: 'call-unreadable' },
     { name: 'the most components', text: `[${'0.5,'.repeat(VECTOR_DIMENSIONS_MAX - 1)}1]`, want: 'allowed' },
+    { name: 'white space before each component', text: '[ 0.5,\t0.25,\r\n0.125]', want: 'allowed' },
+    { name: 'other white space', text: '[0.5,\u000b0.25]', want: 'call-unreadable' },
     { name: 'one component more', text: `[${'0.5,'.repeat(VECTOR_DIMENSIONS_MAX)}1]`, want: 'call-too-large' }
   ]
   it.each(faults)('$name: $want', ({ text, want }) => {
     expect(kindOf(vector(text))).toBe(want)
   })
 })
+
+const ODD = [
+  '0.123456789',
+  '-0.5',
+  '1',
+  '0.12345678901234567890123',
+  '-3e-2',
+  ' 0.25',
+  '0.000123',
+  '7.0000000001',
+  `0.${'3'.repeat(60)}`,
+  '12.5'
+]
+
+function floatOf(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits).buffer)[0] as number
+}
 
 /** The next float32 above a positive one. */
 function nextUp(float: number): number {

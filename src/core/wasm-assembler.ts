@@ -1,4 +1,7 @@
-/** Just enough of WebAssembly's binary format (core specification 2.0, §5) to write the three functions of kernel-wasm.ts. */
+/**
+ * Just enough of WebAssembly's binary format (core specification 2.0, §5) to write the few functions that are worth it: a module is
+ * put together at start-up from its instructions, so that there is neither a binary in the repository nor a compiler to build one.
+ */
 
 /** Bytes of instructions, nested as they were put together. */
 export type Code = readonly (number | Code)[]
@@ -6,11 +9,12 @@ export type Code = readonly (number | Code)[]
 interface Shape {
   /** Parameters in their order. */
   readonly params: readonly ('i32' | 'f32')[]
-  readonly result?: 'f32'
-  /** Further locals, which come behind the parameters in this order. */
-  readonly i32: number
-  readonly v128: number
+  readonly result?: 'i32' | 'f32'
+  /** How many further locals of each type, which come behind the parameters in this order. */
+  readonly locals: Partial<Readonly<Record<keyof typeof TYPES, number>>>
 }
+
+const TYPES = { i32: 0x7f, i64: 0x7e, f32: 0x7d, v128: 0x7b }
 
 interface Func {
   readonly name: string
@@ -18,15 +22,65 @@ interface Func {
   readonly code: Code
 }
 
-const I32 = 0x7f
-const F32 = 0x7d
-const V128 = 0x7b
+const LOCALS = ['i32', 'i64', 'f32', 'v128'] as const
 const SIMD = 0xfd
 const NO_VALUE = 0x40
 
 export const get = (local: number): Code => [0x20, unsigned(local)]
 export const set = (local: number): Code => [0x21, unsigned(local)]
 export const constI32 = (value: number): Code => [0x41, signed(value)]
+export const tee = (local: number): Code => [0x22, unsigned(local)]
+export const constI64 = (value: bigint): Code => [0x42, signed64(value)]
+export const constF32 = (value: number): Code => [0x43, bytesOf(new Float32Array([value]))]
+export const constF64 = (value: number): Code => [0x44, bytesOf(new Float64Array([value]))]
+
+/** Instructions with nothing behind them, by the names of the specification (§5.4). */
+export const op = {
+  notEqualF32: 0x5c,
+  isZeroI32: 0x45,
+  equalI32: 0x46,
+  notEqualI32: 0x47,
+  aboveU32: 0x4b,
+  isZeroI64: 0x50,
+  aboveU64: 0x56,
+  addI32: 0x6a,
+  subI32: 0x6b,
+  andI32: 0x71,
+  orI32: 0x72,
+  xorI32: 0x73,
+  leftI32: 0x74,
+  rightU32: 0x76,
+  trailingZerosI64: 0x7a,
+  addI64: 0x7c,
+  subI64: 0x7d,
+  mulI64: 0x7e,
+  andI64: 0x83,
+  orI64: 0x84,
+  leftI64: 0x86,
+  rightU64: 0x88,
+  mulF32: 0x94,
+  divF64: 0xa3,
+  wrapI64: 0xa7,
+  extendU32: 0xad,
+  demoteF64: 0xb6,
+  floatOfI64: 0xb9,
+  leave: 0x0f,
+  /** Where nothing can come. */
+  never: 0x00
+} as const
+
+export const when = (code: Code): Code => [0x04, NO_VALUE, code, 0x0b]
+export const either = (yes: Code, no: Code): Code => [0x04, NO_VALUE, yes, 0x05, no, 0x0b]
+/** A loop that goes round at `again`, as often as that is met, and ends where it is not. */
+export const loop = (code: Code): Code => [0x03, NO_VALUE, code, 0x0b]
+export const again = (depth = 0): Code => [0x0c, unsigned(depth)]
+/** Goes round while `condition`, which may do things and leaves an i32. */
+export const repeatWhile = (condition: Code, body: Code): Code => loop([condition, when([body, again(1)])])
+
+export const loadByte = (offset: number): Code => [0x2d, 0, unsigned(offset)]
+export const loadI64 = (offset: number): Code => [0x29, 0, unsigned(offset)]
+export const loadF64 = (offset: number): Code => [0x2b, 3, unsigned(offset)]
+
 export const addI32: Code = [0x6a]
 export const zeroV128: Code = [SIMD, 0x0c, Array.from({ length: 16 }, () => 0)]
 export const splatF32x4: Code = [SIMD, 0x13]
@@ -76,15 +130,12 @@ export function func(name: string, shape: Shape, code: Code): Func {
 export function moduleBytes(pages: number, functions: readonly Func[]): Uint8Array {
   const types = functions.map(({ shape }) => [
     0x60,
-    list(shape.params.map((type) => (type === 'f32' ? F32 : I32))),
-    list(shape.result ? [F32] : [])
+    list(shape.params.map((type) => TYPES[type])),
+    list(shape.result ? [TYPES[shape.result]] : [])
   ])
   const exported = functions.map(({ name }, index) => [text(name), 0x00, unsigned(index)])
   const bodies = functions.map(({ shape, code }) => {
-    const locals = list([
-      [unsigned(shape.i32), I32],
-      [unsigned(shape.v128), V128]
-    ])
+    const locals = list(LOCALS.filter((type) => shape.locals[type]).map((type) => [unsigned(shape.locals[type] ?? 0), TYPES[type]]))
     return sized([locals, code, 0x0b])
   })
   return Uint8Array.from(
@@ -126,8 +177,29 @@ function unsigned(value: number): Code {
 }
 
 function signed(value: number): Code {
-  const low = value & 0x7f
-  const rest = value >> 7
-  const last = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)
-  return last ? [low] : [low | 0x80, signed(rest)]
+  return signed64(BigInt(value))
+}
+
+function signed64(value: bigint): Code {
+  const low = Number(value & 0x7fn)
+  const rest = BigInt.asIntN(64, value) >> 7n
+  const last = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)
+  return last ? [low] : [low | 0x80, signed64(rest)]
+}
+
+function bytesOf(number: Float32Array | Float64Array): Code {
+  return [...new Uint8Array(number.buffer)]
+}
+
+interface WebAssemblyApi {
+  readonly Module: new (bytes: Uint8Array) => object
+  readonly Instance: new (module: object) => { readonly exports: object }
+  readonly validate: (bytes: Uint8Array) => boolean
+}
+
+/** What the module exports; undefined where the runtime has no WebAssembly, or not enough of it. */
+export function instantiate(bytes: Uint8Array, runtime: object = globalThis): object | undefined {
+  const { WebAssembly: api } = runtime as { readonly WebAssembly?: WebAssemblyApi }
+  if (api === undefined || !api.validate(bytes)) return undefined
+  return new api.Instance(new api.Module(bytes)).exports
 }
