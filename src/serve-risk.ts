@@ -51,7 +51,10 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   if (settings.role === 'egress') return undefined
   const { settingsFile, policy, sink, log } = edges
   const { folder: named } = settings.risk
-  const folder = named === undefined || isAbsolute(named) ? named : join(dirname(settingsFile), named)
+  const absolute = (path: string) => (isAbsolute(path) ? path : join(dirname(settingsFile), path))
+  const folder = named && absolute(named)
+  const { state } = settings
+  const journals = state.kind === 'sqlite' ? `${absolute(state.file)}-standings` : folder && join(folder, 'standings')
   const owner = resolve(settingsFile)
   const baselines = await openBaselines({
     folder,
@@ -63,7 +66,7 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
     onTrouble: (because) => log.error({ because }, 'risk: what is learnt'),
     onFrozen: (key, versions) => log.info({ ...key, versions }, 'risk: a baseline was frozen')
   })
-  const standings = standingsOf(settings, edges, baselines)
+  const standings = await standingsOf(settings, edges, baselines, journals)
   const learnt = createLearnt(baselines)
   const habits = folder === undefined ? undefined : await keepHabits(join(folder, 'habits'), owner, learnt, log)
   // A store of this process alone has nobody to tell.
@@ -147,7 +150,12 @@ function toldOf(stage: RiskStage, { note }: EvidenceSync): Risk {
  * A store of this process alone has nothing to tell it.
  * @param journals folder for what a kill would take along; undefined: there is no place for it
  */
-async function standingsOf({ state }: Settings, { store, sink, log }: RiskEdges, journals: string | undefined): Promise<SharedStandings> {
+async function standingsOf(
+  { state }: Settings,
+  { store, sink, log, onMove }: RiskEdges,
+  { raised }: Baselines,
+  journals: string | undefined
+): Promise<SharedStandings> {
   const run = randomBytes(12).toString('hex')
   const tick = () => performance.now()
   const isAlone = state.kind === 'memory'
@@ -163,7 +171,11 @@ async function standingsOf({ state }: Settings, { store, sink, log }: RiskEdges,
     run,
     now: Date.now,
     tick,
-    onMove: (move) => noteMove(move, sink, log),
+    onMove(move) {
+      onMove(move)
+      noteMove(move, sink, log)
+      if (move.scope.kind === 'workload' && move.to !== 'normal') raised(move.scope.id, move.at)
+    },
     onTrouble: (because) => {
       if (because === undefined) log.info('standings: the store is there again')
       else log.error({ because }, 'standings: the store cannot be relied on; what is known here goes on')

@@ -52,6 +52,14 @@ export interface ListedEntry {
   readonly until: number
 }
 
+/** Whether anything was written, by whomever: told without reading it. */
+export interface Stamp {
+  /** Another one: what was put before may have been forgotten (a new file, a wiped or restarted Redis). */
+  readonly era: string
+  /** Another one: something was written. */
+  readonly turn: string
+}
+
 /** Answers come at once where nothing has to be waited for. A promise never rejects; times are milliseconds since the epoch. */
 export interface Store {
   /**
@@ -65,6 +73,8 @@ export interface Store {
   readonly replace: (key: string, before: string, after: string, until: number, now: number) => Replaced | Promise<Replaced>
   /** Live entries whose key begins with `prefix`: `key()` of fewer parts. @param max at most STORE_LIST_MAX */
   readonly list: (prefix: string, now: number, max: number) => Listed | Promise<Listed>
+  /** Cheaper than any question. undefined: it cannot be told, so anything may have been written; absent where nothing is cheap. */
+  readonly stamp?: () => Stamp | undefined | Promise<Stamp | undefined>
   /** Everything asked before is answered; whatever is asked after is `unavailable`. */
   readonly close: () => Promise<void>
 }

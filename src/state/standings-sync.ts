@@ -1,17 +1,22 @@
 /** Keeps a table of standings and the store in step: writes what changed here, hears what changed elsewhere, mends what the store lost. */
 import { isActive, type StandingRecord, scopeKey } from '../core/standing.ts'
-import type { Store } from '../core/store.ts'
-import { type Heard, readNews, readShard, removeStanding, SHARDS, shardNumber, writeStanding } from './standings-store.ts'
+import type { Stamp, Store } from '../core/store.ts'
+import { standingFrom, standingText } from './standing-text.ts'
+import type { Journal } from './standings-journal.ts'
+import { type Heard, readNews, readShard, removeStanding, SHARDS, writeStanding } from './standings-store.ts'
 import { type Entry, isOver, shapeOf, type Table } from './standings-table.ts'
 
 /** Shards that are read together while catching up. */
 const SHARDS_AT_ONCE = 16
 const WRITES_AT_ONCE = 32
+/** Rounds for one look at a shard and at what others left in their journals, where a stamp tells of everything that is written. */
+const SELDOM = 10
 /** Served time is written when a term is a sixty-fourth further on, and not more often than this. */
 const WRITE_SERVED_MS = 10_000
 
 export interface SyncParts {
   readonly store: Store
+  readonly journal: Journal | undefined
   readonly table: Table
   /** To be written, and whether others must hear of it at once. */
   readonly dirty: Map<Entry, boolean>
@@ -37,6 +42,10 @@ interface State {
   readonly parts: SyncParts
   /** News that were heard. */
   readonly known: Map<string, string>
+  /** Of the store, when all news were heard; undefined: it has none, or they were not. */
+  stamp: Stamp | undefined
+  era: string | undefined
+  rounds: number
   loaded: boolean
   freshAt: number
   /** Shards still to be read before everything is known. */
@@ -45,12 +54,17 @@ interface State {
 }
 
 export function createSync(parts: SyncParts): Sync {
-  const its: State = { parts, known: new Map(), loaded: false, freshAt: parts.tick(), behind: SHARDS, next: 0 }
+  const nothing = { stamp: undefined, era: undefined, rounds: 0, loaded: false, behind: SHARDS, next: 0 }
+  const its: State = { parts, known: new Map(), freshAt: parts.tick(), ...nothing }
   const trouble = createTrouble(parts.onTrouble)
   return {
     async poll() {
+      if (its.rounds % SELDOM === 0) hearJournals(parts)
       const wrote = await flush(parts)
-      trouble((await hearAll(its)) ?? wrote)
+      sweep(parts, its.rounds % SHARDS)
+      const heard = await hearAll(its)
+      its.rounds++
+      trouble(heard ?? wrote)
     },
     async flush() {
       const fault = await flush(parts)
@@ -80,6 +94,7 @@ async function flush(parts: SyncParts): Promise<string | undefined> {
     const fault = faults.find((one) => one !== undefined)
     if (fault !== undefined) return fault
   }
+  if (parts.dirty.size === 0 && parts.writing.size === 0) parts.journal?.clear()
   return undefined
 }
 
@@ -111,12 +126,12 @@ async function writeOne({ store, table, dirty, now }: SyncParts, entry: Entry): 
 async function hearAll(its: State): Promise<string | undefined> {
   const { parts } = its
   const asked = parts.tick()
-  const news = await readNews(parts.store, its.known, parts.now())
-  const fault = hear(parts, news)
+  const stamp = await parts.store.stamp?.()
+  if (stamp !== undefined && stamp.era !== its.era) [its.era, its.behind] = [stamp.era, SHARDS]
+  const isQuiet = stamp !== undefined && stamp.turn === its.stamp?.turn && stamp.era === its.stamp.era
+  const fault = isQuiet ? undefined : await hearNews(its, stamp)
   if (fault !== undefined) return fault
-  // Not all news can be listed: every record is looked at instead.
-  if (news.kind === 'heard' && news.more) its.behind = SHARDS
-  const wanted = its.behind > 0 ? SHARDS_AT_ONCE : 1
+  const wanted = its.behind > 0 ? SHARDS_AT_ONCE : stamp === undefined || its.rounds % SELDOM === 0 ? 1 : 0
   const faults = await Promise.all(Array.from({ length: wanted }, (_, at) => hearShard(parts, (its.next + at) % SHARDS)))
   const first = faults.find((one) => one !== undefined)
   if (first !== undefined) return first
@@ -127,6 +142,30 @@ async function hearAll(its: State): Promise<string | undefined> {
     its.freshAt = asked
   }
   return undefined
+}
+
+async function hearNews(its: State, stamp: Stamp | undefined): Promise<string | undefined> {
+  its.stamp = undefined
+  const news = await readNews(its.parts.store, its.known, its.parts.now())
+  const fault = hear(its.parts, news)
+  if (fault !== undefined) return fault
+  // Not all news can be listed: every record is looked at instead.
+  if (news.kind === 'heard' && news.more) its.behind = SHARDS
+  else its.stamp = stamp
+  return undefined
+}
+
+/** What a run that was killed could not tell the store any more, or one that goes on cannot now. */
+function hearJournals({ journal, table, dirty, now }: SyncParts): void {
+  for (const text of journal?.others() ?? []) {
+    const record = standingFrom(text)
+    if (record === undefined) continue
+    const before = table.get(record.scope)?.record
+    const entry = table.hear(record, now())
+    if (before !== undefined && shapeOf(before) === shapeOf(entry.record)) continue
+    dirty.set(entry, true)
+    journal?.note(standingText(entry.record) ?? text)
+  }
 }
 
 function hear({ table, dirty, now }: SyncParts, heard: Heard): string | undefined {
@@ -143,22 +182,25 @@ async function hearShard(parts: SyncParts, shard: number): Promise<string | unde
   const heard = await readShard(parts.store, shard, parts.now())
   if (heard.kind === 'heard' && heard.more) return `shard ${shard} of the standings has more than can be listed`
   const fault = hear(parts, heard)
-  if (fault === undefined && heard.kind === 'heard') sweepShard(parts, shard, heard.records)
+  if (fault === undefined && heard.kind === 'heard') mend(parts, shard, heard.records)
   return fault
 }
 
-/** What the store has lost is told again, what has ended long ago is let go, what has served for long is written. */
-function sweepShard(parts: SyncParts, shard: number, records: readonly StandingRecord[]): void {
-  const { table, dirty, store, now, tick } = parts
+/** What the store has lost is told again. */
+function mend({ table, dirty }: SyncParts, shard: number, records: readonly StandingRecord[]): void {
   const there = new Set(records.map(({ scope }) => scopeKey(scope)))
-  for (const entry of table.all()) {
-    if (shardNumber(entry.place) !== shard) continue
+  for (const entry of table.ofShard(shard)) if (!there.has(entry.place)) dirty.set(entry, dirty.get(entry) === true)
+}
+
+/** What has ended long ago is let go, what has served for long is written. */
+function sweep({ table, dirty, store, now, tick }: SyncParts, shard: number): void {
+  for (const entry of table.ofShard(shard)) {
     table.settle(entry, now())
     if (isOver(entry, tick())) {
       table.letGo(entry)
       dirty.delete(entry)
       void removeStanding(store, entry.place, entry.record, now())
-    } else if (!there.has(entry.place) || isFurther(entry)) dirty.set(entry, dirty.get(entry) === true)
+    } else if (isFurther(entry)) dirty.set(entry, dirty.get(entry) === true)
   }
 }
 

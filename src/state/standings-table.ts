@@ -15,9 +15,12 @@ import {
   standingOf
 } from '../core/standing.ts'
 import { type Changed, type Move, STANDINGS_MAX } from '../core/standings.ts'
+import { SHARDS, shardNumber } from './standings-store.ts'
 
 export interface Entry {
   readonly place: string
+  /** Of the store, that it belongs to. */
+  readonly shard: number
   record: StandingRecord
   /** Until when its terms were served, by `tick`. */
   servedAt: number
@@ -49,6 +52,7 @@ export interface Table {
   readonly workload: (id: string) => Entry | undefined
   readonly get: (scope: Scope) => Entry | undefined
   readonly all: () => Iterable<Entry>
+  readonly ofShard: (shard: number) => ReadonlySet<Entry>
   readonly cohorts: () => ReadonlyMap<string, Entry>
   readonly change: (scope: Scope, change: (record: StandingRecord, run: string) => StandingRecord, now: number) => Changed
   /** What another process knows, which is never refused. */
@@ -60,6 +64,7 @@ export interface Table {
 }
 
 const NOBODY: ReadonlyMap<string, number> = new Map()
+const NONE: ReadonlySet<Entry> = new Set()
 
 interface State {
   readonly parts: TableParts
@@ -67,6 +72,7 @@ interface State {
   readonly workloads: Map<string, Entry>
   /** By `scopeKey`. */
   readonly cohorts: Map<string, Entry>
+  readonly shards: readonly Set<Entry>[]
   /** By `scopeKey` of a cohort: who is quarantined for it, and since when. */
   readonly members: Map<string, Map<string, number>>
   /** How often the name of the run has changed. */
@@ -80,6 +86,7 @@ export function createTable(parts: TableParts): Table {
     parts,
     workloads: new Map(),
     cohorts: new Map(),
+    shards: Array.from({ length: SHARDS }, () => new Set()),
     members: new Map(),
     generation: 0,
     lookedAt: Number.NEGATIVE_INFINITY
@@ -91,6 +98,7 @@ export function createTable(parts: TableParts): Table {
       yield* its.workloads.values()
       yield* its.cohorts.values()
     },
+    ofShard: (shard) => its.shards[shard] ?? NONE,
     cohorts: () => its.cohorts,
     change: (scope, by, now) => change(its, scope, by, now),
     hear: (record, now) => hear(its, record, now),
@@ -114,7 +122,8 @@ function get(its: State, scope: Scope): Entry | undefined {
 
 function newEntry({ parts }: State, scope: Scope): Entry {
   const tick = parts.tick()
-  return { place: scopeKey(scope), record: newRecord(scope), servedAt: tick, changedAt: tick, writtenServed: 0 }
+  const place = scopeKey(scope)
+  return { place, shard: shardNumber(place), record: newRecord(scope), servedAt: tick, changedAt: tick, writtenServed: 0 }
 }
 
 function put(its: State, entry: Entry, next: StandingRecord, heard: boolean, now: number): void {
@@ -122,6 +131,7 @@ function put(its: State, entry: Entry, next: StandingRecord, heard: boolean, now
   entry.record = next
   entry.changedAt = its.parts.tick()
   mapOf(its, next.scope).set(nameOf(next.scope), entry)
+  its.shards[entry.shard]?.add(entry)
   noteMembers(its.members, before, next)
   const term = next.terms.find((one) => isActive(one) && one.level === to)
   if (from !== to) its.parts.onMove({ scope: next.scope, from, to, term, heard, at: now })
@@ -165,7 +175,9 @@ function settle(its: State, entry: Entry, now: number): void {
   }
 }
 
-function letGo(its: State, { record }: Entry): void {
+function letGo(its: State, entry: Entry): void {
+  const { record } = entry
+  its.shards[entry.shard]?.delete(entry)
   noteMembers(its.members, record, newRecord(record.scope))
   mapOf(its, record.scope).delete(nameOf(record.scope))
   its.generation++

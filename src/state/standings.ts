@@ -6,6 +6,9 @@
 import { isActive, rankOf, type Scope, standingOf, termId, untilOf, withEnd } from '../core/standing.ts'
 import type { Move, ReleaseResult, StandingCounts, StandingRow, Standings } from '../core/standings.ts'
 import type { Store } from '../core/store.ts'
+import { createRounds } from './rounds.ts'
+import { standingText } from './standing-text.ts'
+import type { Journal } from './standings-journal.ts'
 import { createSync, type Sync } from './standings-sync.ts'
 import { createTable, type Entry, isOver, type Table } from './standings-table.ts'
 
@@ -17,6 +20,8 @@ const ALONE_MS = 3_600_000
 export interface StandingsParts {
   /** undefined: one process alone, which forgets its standings with its end. */
   readonly store: Store | undefined
+  /** Where changes are before the store has them; undefined: a kill takes along what it was not told. */
+  readonly journal?: Journal | undefined
   /** Names this run of this process and no other one ever: random, at most 64 characters. */
   readonly run: string
   /** Milliseconds since the epoch. */
@@ -40,24 +45,26 @@ export interface SharedStandings extends Standings {
 }
 
 export function createStandings(parts: StandingsParts): SharedStandings {
-  const { store } = parts
+  const { store, journal } = parts
   const dirty = new Map<Entry, boolean>()
   let isPushing = false
   const onChange = (entry: Entry, isNews: boolean) => {
     if (store === undefined) return
     dirty.set(entry, isNews || dirty.get(entry) === true)
+    // Before the answer leaves; one that is too long is said by the store.
+    if (isNews) journal?.note(standingText(entry.record) ?? '')
     // Not within a decision, and several at once.
     if (!isNews || isPushing) return
     isPushing = true
     setImmediate(pushed)
   }
   const table = createTable({ ...parts, onChange })
-  const sync = store === undefined ? undefined : createSync({ ...parts, store, table, dirty, writing: new Map() })
+  const sync = store === undefined ? undefined : createSync({ ...parts, store, journal, table, dirty, writing: new Map() })
   const pushed = async () => {
     isPushing = false
     await sync?.flush()
   }
-  const rounds = createRounds(
+  const rounds = roundsOf(
     sync,
     () => sweepAlone(table, parts.tick()),
     // What was served so far is not to be served again after a restart.
@@ -66,7 +73,8 @@ export function createStandings(parts: StandingsParts): SharedStandings {
         table.settle(entry, parts.now())
         if (entry.record.terms.some(isActive)) onChange(entry, false)
       }
-    }
+    },
+    () => journal?.close(dirty.size === 0)
   )
   return {
     ofWorkload(id) {
@@ -147,36 +155,33 @@ function sweepAlone(table: Table, tick: number): void {
   for (const entry of [...table.all()]) if (isOver(entry, tick)) table.letGo(entry)
 }
 
-function createRounds(sync: Sync | undefined, alone: () => void, atEnd: () => void): Pick<SharedStandings, 'poll' | 'start' | 'stop'> {
-  let timer: NodeJS.Timeout | undefined
-  let [running, isRunning, stopped] = [Promise.resolve(), false, false]
+type Its = Pick<SharedStandings, 'poll' | 'start' | 'stop'>
+
+function roundsOf(sync: Sync | undefined, alone: () => void, atEnd: () => void, close: () => void): Its {
+  let [polling, isFirst]: [Promise<void> | undefined, boolean] = [undefined, true]
   const poll = () => {
-    if (isRunning) return running
-    isRunning = true
-    running = (async () => sync?.poll())().finally(() => {
-      isRunning = false
+    polling ??= (async () => sync?.poll())().finally(() => {
+      polling = undefined
     })
-    return running
+    return polling
   }
-  const round = (waitMs: number) => {
-    timer = setTimeout(async () => {
-      const wasBehind = sync?.isBehind() === true
-      if (sync === undefined) alone()
-      else await poll()
-      // While catching up there is no time to lose, unless the store is in trouble.
-      if (!stopped) round(sync === undefined ? ALONE_MS : wasBehind && sync.staleMs() < 1000 ? 0 : POLL_MS)
-    }, waitMs)
-    timer.unref()
+  const waitMs = () => {
+    const [wasFirst, isBehind] = [isFirst, sync?.isBehind() === true]
+    isFirst = false
+    if (sync === undefined) return ALONE_MS
+    // While catching up there is no time to lose, unless the store is in trouble.
+    return wasFirst || (isBehind && sync.staleMs() < 1_000) ? 0 : POLL_MS
   }
+  const rounds = createRounds(sync === undefined ? async () => alone() : poll, waitMs)
   return {
     poll,
-    start: () => round(0),
+    start: rounds.start,
     async stop() {
-      stopped = true
-      clearTimeout(timer)
-      await running
+      await rounds.stop()
+      await polling
       atEnd()
       await sync?.flush()
+      close()
     }
   }
 }

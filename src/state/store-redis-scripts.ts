@@ -34,6 +34,7 @@ local function write(key, value, untilText, over, kept)
   redis.call('PEXPIRE', entry(key), kept)
   redis.call('ZADD', KEYS[2], 0, key)
   redis.call('ZADD', KEYS[3], untilText, key)
+  redis.call('HSET', KEYS[1], 'turn', (tonumber(redis.call('HMGET', KEYS[1], 'turn')[1]) or 0) + 1)
 end
 local function live(key, now)
   local found = redis.call('HMGET', entry(key), 'v', 'u', 'o')
@@ -97,4 +98,15 @@ end
 return {'more', found}
 `
 
-export const REDIS_SCRIPTS = { put: BEGIN + PUT, get: BEGIN + GET, replace: BEGIN + REPLACE, list: BEGIN + LIST } as const
+/** Of the era, since when nothing can have been forgotten, the number of what was written. */
+const STAMP = `
+return {epoch(), redis.call('HMGET', KEYS[1], 'turn')[1] or '0'}
+`
+
+export const REDIS_SCRIPTS = {
+  put: BEGIN + PUT,
+  get: BEGIN + GET,
+  replace: BEGIN + REPLACE,
+  list: BEGIN + LIST,
+  stamp: BEGIN + STAMP
+} as const

@@ -78,6 +78,14 @@ export function openRedisStore({ prefix = '{vecauthz}:', onEvent = () => {}, ...
         return unavailable((cause as Error).message)
       }
     },
+    async stamp() {
+      try {
+        const [era, turn] = await run(REDIS_SCRIPTS.stamp)
+        return { era: String(era), turn: String(turn) }
+      } catch {
+        return undefined
+      }
+    },
     close: () => connection.close()
   }
 }

@@ -1,6 +1,7 @@
 /** The store of one host: a file that all its processes share and that outlives them, written by a worker thread. */
+import { statSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import type { Got, Listed, Put, Replaced, Store, StoreUnavailable } from '../core/store.ts'
+import type { Got, Listed, Put, Replaced, Stamp, Store, StoreUnavailable } from '../core/store.ts'
 import {
   endFault,
   entriesMax,
@@ -42,7 +43,25 @@ export function openSqliteStore({ file, onEvent = () => {}, answerMsMax = ANSWER
       return typeof answer === 'string' ? answer : 'unavailable'
     },
     list: (prefix, now, max) => ask<Listed>(textsFault(prefix) ?? timesFault(now, max), { kind: 'list', prefix, now, max }),
+    stamp: () => (worker.isOpen() ? stampOf(file) : undefined),
     close: () => worker.close()
+  }
+}
+
+/** A file system's clock has steps: what was written within one of the last ones may look like what was written before it. */
+const STEPS_MS = 50
+let stamps = 0
+
+/** Whoever writes, writes to the file beside it (https://www.sqlite.org/walformat.html); what is in there is brought over now and then. */
+function stampOf(file: string): Stamp | undefined {
+  try {
+    const own = statSync(file)
+    const wal = statSync(`${file}-wal`, { throwIfNoEntry: false })
+    const isFresh = Math.abs(Date.now() - Math.max(own.mtimeMs, wal?.mtimeMs ?? 0)) < STEPS_MS
+    const turn = `${own.mtimeMs} ${wal?.ino} ${wal?.size} ${wal?.mtimeMs} ${isFresh ? ++stamps : ''}`
+    return { era: `${own.dev} ${own.ino}`, turn }
+  } catch {
+    return undefined
   }
 }
 
@@ -58,6 +77,7 @@ class FileWorker {
   readonly #onEvent: (event: StoreEvent) => void
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
+  #isOpen = false
   #because = 'starting'
   #failures = 0
   #asked = 0
@@ -73,6 +93,10 @@ class FileWorker {
     this.#late = setInterval(() => this.#giveUpLate(), answerMsMax / 10)
     this.#late.unref()
     this.#start()
+  }
+
+  isOpen(): boolean {
+    return this.#isOpen && !this.#closed
   }
 
   ask(asked: Asked): Promise<Answered | StoreUnavailable> {
@@ -119,6 +143,7 @@ class FileWorker {
   #take(message: Message): void {
     if (message.kind === 'open') {
       this.#failures = 0
+      this.#isOpen = true
       this.#onEvent({ kind: 'ready', because: this.#options.file })
     } else if (message.kind === 'lost') this.#because = message.because
     else if (message.kind === 'failed') for (const id of message.ids) this.#give(id, unavailable(message.because))
@@ -147,6 +172,7 @@ class FileWorker {
   #ended(worker: Worker): void {
     if (this.#worker !== worker) return
     this.#worker = undefined
+    this.#isOpen = false
     for (const id of [...this.#waiting.keys()]) this.#give(id, unavailable(this.#because))
     if (this.#closed) return
     this.#onEvent({ kind: 'unavailable', because: this.#because })
