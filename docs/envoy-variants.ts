@@ -77,7 +77,8 @@ const SHADOW_EDITS: readonly (readonly [RegExp, string])[] = [
   [/( +)stat_prefix: vecauthz\n/, '$1stat_prefix: vecauthz\n$1shadow_mode: true\n'],
   [
     / +# The same number as body_bytes_max[\s\S]*?( +)with_request_body: \{ max_request_bytes: 1048576, allow_partial_message: false, /,
-    `$1# Partial, so that a large body is never answered 413 here: vecauthz says of it what it will say, and it goes on.
+    `$1# Partial, so that a large body is not answered 413: vecauthz says of it what it will say, and it goes on. Over HTTP/2 it is
+$1# answered 413 all the same when frames come in while vecauthz is asked.
 $1with_request_body: { max_request_bytes: 1048576, allow_partial_message: true, `
   ],
   [/(max_request_bytes: 33554432, allow_partial_message: )false/, '$1true'],

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { type RunningEnvoy, startEnvoy } from '../../demo/envoy.ts'
-import { type Bootstrap, named, readBootstrap } from '../../demo/envoy-config.ts'
+import { type Bootstrap, named } from '../../demo/envoy-config.ts'
 import { envoyBinary } from '../../setup/components.ts'
 import { type Authority, issueSvid, makeAuthority, type Svid } from '../support/ca.ts'
 import { writeSecrets } from './support/gateway-bench.ts'
@@ -97,18 +97,6 @@ describe('the files', () => {
     run(envoyBinary(), ['--mode', 'validate', '-c', file, '--use-dynamic-base-id'], { cwd: join(folder, 'egress') })
 
   it.each(FILES)('%s is valid as it is shipped', async (file) => {
-    await expect(validate(file)).resolves.toBeDefined()
-  })
-
-  it.each(FILES)('%s is valid with SPIRE in the place of files, as the README shows', async (shipped) => {
-    const readme = readFileSync(join(import.meta.dirname, '../../envoy/README.md'), 'utf8')
-    const { sds_config: sds, cluster } = parse(/```yaml\n(.*?)```/s.exec(readme)?.[1] ?? '')
-    const bootstrap = readBootstrap(shipped)
-    bootstrap.static_resources.clusters.push(cluster)
-    const text = JSON.stringify(bootstrap, (key, value) => (key === 'sds_config' ? sds : value))
-    expect(text).not.toContain('./sds')
-    const file = join(folder, 'spire.json')
-    writeFileSync(file, text)
     await expect(validate(file)).resolves.toBeDefined()
   })
 })

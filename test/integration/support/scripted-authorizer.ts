@@ -28,7 +28,11 @@ const APPEND = 0
 
 type Health = 'SERVING' | 'NOT_SERVING'
 
-export async function startAuthorizer(svid: Svid, trustedPem: string, health: Health = 'SERVING'): Promise<ScriptedAuthorizer> {
+export async function startAuthorizer(
+  svid: Pick<Svid, 'pem' | 'keyPem'>,
+  trustedPem: string,
+  health: Health = 'SERVING'
+): Promise<ScriptedAuthorizer> {
   const key = { cert_chain: Buffer.from(svid.pem), private_key: Buffer.from(svid.keyPem) }
   const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024 })
   const authorizer: { -readonly [K in keyof ScriptedAuthorizer]: ScriptedAuthorizer[K] } = {

@@ -8,14 +8,13 @@ import { parse, stringify } from 'yaml'
 import { startChroma } from '../../../demo/chroma.ts'
 import { type Answer, type Credentials, call, type Door } from '../../../demo/client.ts'
 import { type RunningEnvoy, startEnvoy } from '../../../demo/envoy.ts'
-import type { Bootstrap, Cluster, Config } from '../../../demo/envoy-config.ts'
+import { type Bootstrap, named } from '../../../demo/envoy-config.ts'
 import { HOST } from '../../../demo/identities.ts'
 import { type Recorder, startRecorder } from '../../../demo/recorder.ts'
 import { seed } from '../../../demo/seed.ts'
 import { type ServerProcess, startServerProcess } from '../../../demo/stack.ts'
 import { collectionPath } from '../../../demo/step.ts'
 import { envoyBinary } from '../../../setup/components.ts'
-import { GATEWAY_FILE } from './gateway-bench.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 /** Ticks of the load's clock. */
@@ -56,8 +55,8 @@ export async function startSpireGateway({ folder, socket, svidSeconds, roots }: 
     stops.push(server.stop)
     const home = mkdtempSync(join(folder, 'gateway-'))
     const upstreams = { chroma: { address: '127.0.0.1', port: recorder.port }, vecauthz: { address: '127.0.0.1', port: server.port } }
-    const overrides = { upstreams, edit: (bootstrap: Bootstrap) => secretsFromAgent(bootstrap, socket) }
-    const envoy = await startEnvoy({ binary: envoyBinary(), configFile: GATEWAY_FILE, folder: home, overrides })
+    const overrides = { upstreams, edit: (bootstrap: Bootstrap) => agentAt(bootstrap, socket) }
+    const envoy = await startEnvoy({ binary: envoyBinary(), configFile: join(ROOT, 'envoy/spire/gateway.yaml'), folder: home, overrides })
     stops.push(envoy.stop)
     const target = collectionPath('acme', collections['acme'] ?? '', 'count')
     return { envoy, server, recorder, door: { port: envoy.port('gateway_in'), ca: roots }, target, stop }
@@ -80,27 +79,10 @@ function writeSettings(folder: string, socket: string, chromaUrl: string, svidSe
   return join(folder, 'vecauthz.yaml')
 }
 
-/** Exactly what envoy/README.md tells those who run SPIRE to put in the place of each `sds_config`. */
-function secretsFromAgent(bootstrap: Bootstrap, socket: string): void {
-  const block = /^With SPIRE, [^\n]*\n\n```yaml\n(.*?)```/ms.exec(readFileSync(join(ROOT, 'envoy/README.md'), 'utf8'))?.[1]
-  if (block === undefined) throw new Error('envoy/README.md has no block for SPIRE')
-  const { sds_config, cluster } = parse(block) as { sds_config: Config; cluster: Cluster }
-  cluster['load_assignment'].endpoints[0].lb_endpoints[0].endpoint.address.pipe.path = socket
-  // The listener and each cluster that speaks mTLS has one for its own SVID and one for the bundles.
-  const replaced = replaceSds(bootstrap.static_resources, sds_config)
-  if (replaced < 4 || replaced % 2 !== 0) throw new Error(`envoy/gateway.yaml has ${replaced} sds_config`)
-  bootstrap.static_resources.clusters.push(cluster)
-}
-
-function replaceSds(node: Config, sdsConfig: Config): number {
-  let replaced = 0
-  for (const [key, value] of Object.entries(node)) {
-    if (key === 'sds_config') {
-      node[key] = structuredClone(sdsConfig)
-      replaced++
-    } else if (typeof value === 'object' && value !== null) replaced += replaceSds(value, sdsConfig)
-  }
-  return replaced
+/** The shipped file for SPIRE, with the socket of this agent. */
+function agentAt(bootstrap: Bootstrap, path: string): void {
+  const agent = named(bootstrap.static_resources.clusters, 'spire_agent')
+  agent['load_assignment'].endpoints[0].lb_endpoints[0].endpoint.address.pipe.path = path
 }
 
 /** Serial number of the certificate that the gateway's Envoy shows to callers. */
