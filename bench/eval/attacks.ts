@@ -6,10 +6,10 @@ import { burstLength, burstsFrom, rowsOf, type Split, type Stream, timesOf, USUA
 
 /**
  * far, near, unknown: a sudden burst from another department or none. drip: every tenth query foreign. probe: perturbations around one
- * document. sweep: the department's questions in random order. walk: from document to nearest unseen document. mimic: topic after
- * topic, each to its end. hide: foreign targets behind the sketches of normal queries, by somebody who knows the secret projection.
+ * document. sweep: the department's questions in random order. crawl: its documents in random order. twins: document after document, each
+ * three times in almost the same words. walk: from document to nearest unseen document. mimic: topic after topic, each to its end. hide: foreign targets behind the sketches of normal queries, by somebody who knows the secret projection.
  */
-export const ATTACKS = ['far', 'near', 'unknown', 'drip', 'probe', 'sweep', 'walk', 'mimic', 'hide'] as const
+export const ATTACKS = ['far', 'near', 'unknown', 'drip', 'probe', 'sweep', 'crawl', 'twins', 'walk', 'mimic', 'hide'] as const
 export type Attack = (typeof ATTACKS)[number]
 
 /** Normal queries before the attack. */
@@ -19,6 +19,7 @@ const [DRIP_QUERIES, DRIP_SHARE] = [600, 0.1]
 const [PROBES, PROBE_FAR, PROBE_NEAR] = [60, 0.6, 0.12]
 const READ_MAX = 300
 const WALK_NOISE = 0.02
+const [TWINS, TWIN_NOISE] = [3, 0.25]
 const MIMIC_TOPIC = 40
 /** How much louder than it was the hidden part is. */
 const HIDDEN_FACTOR = 2
@@ -72,6 +73,18 @@ function play(scene: Scene, attack: Attack, dice: Dice): Played {
       return probe(scene, dice)
     case 'sweep':
       return inRhythm(dice.shuffled(laterVectors(scene, scene.department)).slice(0, READ_MAX), dice)
+    case 'crawl':
+      return inRhythm(
+        documentsOf(scene, dice).map((document) => moved(document, WALK_NOISE, dice)),
+        dice
+      )
+    case 'twins':
+      return inRhythm(
+        documentsOf(scene, dice)
+          .slice(0, READ_MAX / TWINS)
+          .flatMap((document) => Array.from({ length: TWINS }, () => moved(document, TWIN_NOISE, dice))),
+        dice
+      )
     case 'walk':
       return walk(scene, dice)
     case 'mimic':
@@ -139,6 +152,15 @@ function probe({ split, department }: Scene, dice: Dice): Played {
 function moved(vector: Float32Array, by: number, dice: Dice): Float32Array {
   const step = unit(vector.map(() => dice.normal()))
   return unit(vector.map((value, at) => value + by * (step[at] as number)))
+}
+
+/** All that the department has, in random order; at most as many as are read. */
+function documentsOf({ split, department }: Scene, dice: Dice): Float32Array[] {
+  const rows = [...rowsOf(split.learnt.get(department)), ...rowsOf(split.later.get(department))]
+  return dice
+    .shuffled(rows)
+    .slice(0, READ_MAX)
+    .map((row) => split.data.documents[row] as Float32Array)
 }
 
 function walk({ split, department }: Scene, dice: Dice): Played {

@@ -1,5 +1,13 @@
 /** The product's own detector, learnt and asked as the server does it, and the same with a part taken out. */
-import { type Background, BETS_PER_CHANNEL, DRIFT_THRESHOLDS, type DriftThresholds, NOVELTY_BETS } from '../../src/core/drift.ts'
+import {
+  type Background,
+  BETS,
+  BETS_PER_CHANNEL,
+  DRIFT_THRESHOLDS,
+  type DriftThresholds,
+  NOVELTY_BETS,
+  SCORES
+} from '../../src/core/drift.ts'
 import { backgroundOf, freeze } from '../../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../../src/risk/drift-learn.ts'
 import { newDriftState, observe } from '../../src/risk/drift-observe.ts'
@@ -10,7 +18,7 @@ import type { Kernel } from '../../src/risk/kernel.ts'
 import { diceFor } from './dice.ts'
 import { learningBursts, type Split, type Stream, timesOf } from './streams.ts'
 
-export const ABLATIONS = ['no burst correction', 'no background', 'no residual energy'] as const
+export const ABLATIONS = ['no burst correction', 'no background', 'no residual energy', 'no successive distances'] as const
 export type Ablation = (typeof ABLATIONS)[number]
 
 export interface Detector {
@@ -52,7 +60,8 @@ export function learnWorld(split: Split, kernel: Kernel): LearntWorld {
             background: NO_BACKGROUND,
             thresholds: DRIFT_THRESHOLDS
           },
-          'no residual energy': withoutResidual(whole)
+          'no residual energy': withoutResidual(whole),
+          'no successive distances': withoutSuccessive(whole)
         }
       }
     ]
@@ -105,6 +114,18 @@ function withoutResidual(detector: Detector): Detector {
       }
     },
     rates
+  )
+}
+
+/** A quarter of the coherence family: the same for its threshold. */
+function withoutSuccessive(detector: Detector): Detector {
+  const from = SCORES.indexOf('successive') * BETS_PER_CHANNEL
+  const { thresholds } = detector
+  const left = 1 - BETS_PER_CHANNEL / (BETS - NOVELTY_BETS)
+  const coherenceStepUp = thresholds.coherenceStepUp * left
+  return withRates(
+    { ...detector, thresholds: { ...thresholds, coherenceStepUp } },
+    detector.ready.rates.map((rate, bet) => (bet >= from && bet < from + BETS_PER_CHANNEL ? 0 : rate))
   )
 }
 

@@ -17,8 +17,8 @@ export const ADOPTED_MAX = 16
 export const BACKGROUND_MAX = 128
 /** Resolution of a calibration histogram. */
 export const HISTOGRAM_BINS = 128
-/** Scores with a histogram: absolute and relative novelty, residual energy, closeness inside a burst and to earlier ones. */
-export const SCORES = ['novelty', 'relative-novelty', 'residual-energy', 'in-burst', 'across-bursts'] as const
+/** Scores with a histogram: absolute and relative novelty, residual energy, closeness inside a burst, to earlier ones, and to the query before. */
+export const SCORES = ['novelty', 'relative-novelty', 'residual-energy', 'in-burst', 'across-bursts', 'successive'] as const
 /** Channels of evidence: the scores, and near-duplicates; each with three bets. */
 export const CHANNELS = [...SCORES, 'near-duplicates'] as const
 export const BETS_PER_CHANNEL = 3
@@ -70,7 +70,7 @@ export interface BaselineKey {
  * counts of replicas with equal `version` are merged by addition.
  */
 export interface Baseline {
-  readonly format: 1
+  readonly format: 2
   readonly key: BaselineKey
   /** Names codebook, normalisers and ranges; another one means that counts cannot be added. */
   readonly version: string

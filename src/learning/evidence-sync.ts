@@ -103,7 +103,8 @@ async function exchangeTrack(parts: Its, workload: string, track: PlaceState['tr
   const segments = takeUnsent(track.drift)
   const { version } = track
   if (segments.length === 0 && track.drift.evidence.bursts === 0) return undefined
-  const at = key('evidence', workload, slotKey(track.key), version)
+  // A replica of another release may have other bets.
+  const at = key('evidence', workload, slotKey(track.key), version, String(BETS))
   const written = await merge(parts, at, (text) => {
     // Nobody has told anything: what is here has all segments in it.
     const shared = text === undefined ? copyOf(track.drift.evidence) : mergeEvidence(evidenceFrom(text), segments, ready)

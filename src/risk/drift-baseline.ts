@@ -5,6 +5,7 @@ import {
   type BaselineCounts,
   BURSTS_MIN,
   CENTROIDS_MAX,
+  CHANNELS,
   HISTOGRAM_BINS,
   SCORES,
   SKETCH_DIMENSIONS
@@ -17,6 +18,10 @@ const EXPORT_CHARS_MAX = 65_536
 /** A projection is 64 × 384 floats in base64. */
 const TEXT_CHARS_MAX = 262_144
 const NAME_CHARS_MAX = 1024
+/** Sums of one channel. */
+const CHANNEL_FLOATS = LUNDBERG_FLOATS / CHANNELS.length
+/** A sum that makes no rate fair, for a channel that nothing is known of. */
+const NEVER_FAIR = 1e30
 
 /**
  * What replicas counted against the same codebook, as if one had counted it all. Addition: in any order, any number of them.
@@ -95,14 +100,15 @@ const COUNTS = ['centroids', 'histograms', 'queries', 'nearDuplicates', 'compare
 
 function readBaseline(value: unknown): Baseline {
   const fields = readObject(value, FIELDS, 'the baseline')
-  if (fields.format !== 1) fail('the format of the baseline is not 1')
+  if (fields.format !== 2 && fields.format !== 1) fail('the format of the baseline is neither 1 nor 2')
+  const before = fields.format === 1
   const key = readObject(fields.key, ['tenant', 'agentType', 'collection'], 'key')
   const { rows, scales } = readObject(fields.centroids, ['rows', 'scales'], 'centroids')
   const factors = new Float32Array(readArray(scales, 'centroids.scales', undefined, Float32Array.BYTES_PER_ELEMENT))
   const count = factors.length
   if (count < 1 || count > CENTROIDS_MAX + ADOPTED_MAX) fail('the baseline has too few or too many centroids')
   const baseline: Baseline = {
-    format: 1,
+    format: 2,
     key: {
       tenant: readName(key.tenant, 'tenant'),
       agentType: readName(key.agentType, 'agentType'),
@@ -115,9 +121,11 @@ function readBaseline(value: unknown): Baseline {
     gapMs: readNumber(fields.gapMs, 'gapMs'),
     centroids: { rows: new Int8Array(readArray(rows, 'centroids.rows', count * SKETCH_DIMENSIONS, 1)), scales: factors },
     norms: new Float32Array(readArray(fields.norms, 'norms', count * NORM_FLOATS, 4)),
-    ranges: new Float32Array(readArray(fields.ranges, 'ranges', 2 * SCORES.length, 4)),
+    ranges: before
+      ? Float32Array.of(...new Float32Array(readArray(fields.ranges, 'ranges', 2 * (SCORES.length - 1), 4)), 0, 1)
+      : new Float32Array(readArray(fields.ranges, 'ranges', 2 * SCORES.length, 4)),
     joinDistance: readNumber(fields.joinDistance, 'joinDistance'),
-    counts: readCounts(fields.counts, count)
+    counts: readCounts(fields.counts, count, before)
   }
   const { norms, ranges, counts } = baseline
   if (![...factors, ...norms, ...ranges, ...counts.lundberg].every(Number.isFinite)) fail('the baseline holds what is no number')
@@ -132,7 +140,8 @@ function readBaseline(value: unknown): Baseline {
   return baseline
 }
 
-function readCounts(value: unknown, centroids: number): BaselineCounts {
+/** @param before of format 1, which knew nothing of the distance to the query before: that channel stays mute */
+function readCounts(value: unknown, centroids: number, before: boolean): BaselineCounts {
   const fields = readObject(value, COUNTS, 'counts')
   const whole = (name: 'queries' | 'nearDuplicates' | 'compared' | 'bursts' | 'blocks') => {
     const number = readNumber(fields[name], `counts.${name}`)
@@ -140,14 +149,20 @@ function readCounts(value: unknown, centroids: number): BaselineCounts {
   }
   const counts = {
     centroids: new Uint32Array(readArray(fields.centroids, 'counts.centroids', centroids, 4)),
-    histograms: new Uint32Array(readArray(fields.histograms, 'counts.histograms', SCORES.length * (HISTOGRAM_BINS + 1), 4)),
+    histograms: new Uint32Array(SCORES.length * (HISTOGRAM_BINS + 1)),
     queries: whole('queries'),
     nearDuplicates: whole('nearDuplicates'),
     compared: whole('compared'),
     bursts: whole('bursts'),
     blocks: whole('blocks'),
-    lundberg: new Float32Array(readArray(fields.lundberg, 'counts.lundberg', LUNDBERG_FLOATS, 4))
+    lundberg: new Float32Array(LUNDBERG_FLOATS).fill(NEVER_FAIR)
   }
+  const scores = SCORES.length - Number(before)
+  counts.histograms.set(new Uint32Array(readArray(fields.histograms, 'counts.histograms', scores * (HISTOGRAM_BINS + 1), 4)))
+  const sums = new Float32Array(readArray(fields.lundberg, 'counts.lundberg', LUNDBERG_FLOATS - Number(before) * CHANNEL_FLOATS, 4))
+  // The last channel is that of near-duplicates; the new one came before it.
+  counts.lundberg.set(sums.subarray(0, scores * CHANNEL_FLOATS))
+  counts.lundberg.set(sums.subarray(scores * CHANNEL_FLOATS), SCORES.length * CHANNEL_FLOATS)
   if (counts.nearDuplicates > counts.compared) fail('more near-duplicates than compared queries')
   return counts
 }

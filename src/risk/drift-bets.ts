@@ -9,7 +9,7 @@ import { type BaselineCounts, BETS, BETS_PER_CHANNEL, CHANNELS, HISTOGRAM_BINS, 
 /** Places of a score: below the range, its bins, beyond the range. */
 export const SLOTS = HISTOGRAM_BINS + 2
 export const BEYOND = SLOTS - 1
-/** Novelty scores; the two that follow measure closeness. */
+/** Novelty scores; the three that follow measure closeness. */
 export const NOVELTY_SCORES = 3
 /** Of near-duplicates: slots of its row in the tables. */
 export const [NEAR_MISS, NEAR_HIT] = [0, 1]

@@ -13,7 +13,7 @@ import { addBets, type BetTable, NEAR_HIT, NOVELTY_SCORES, slotOf } from './drif
 import { type Bursts, burstsOf } from './drift-learn.ts'
 import { addBlock, addBurst, BLOCK_BURSTS, LUNDBERG_FLOATS } from './drift-lundberg.ts'
 import { nearSlot } from './drift-near.ts'
-import { distances, endBurst, isRepeat, newRings, pushRow } from './drift-rings.ts'
+import { distances, endBurst, isRepeat, newRings, noDistances, pushRow } from './drift-rings.ts'
 import { type Codebook, novelty, standardise } from './drift-score.ts'
 import { quantise, type ReadySpace, sketchFolded } from './drift-sketch.ts'
 import type { Kernel } from './kernel.ts'
@@ -23,7 +23,7 @@ export interface Material extends Bursts {
   /** Unit vectors. */
   readonly sketches: Float32Array
   readonly residuals: Float64Array
-  /** Per query all scores: novelty, by `scoreRow`, and the two distances, by `compareBursts`; NaN for none. */
+  /** Per query all scores: novelty, by `scoreRow`, and the three distances, by `compareBursts`; NaN for none. */
   readonly scores: Float64Array
   readonly near: Int8Array
   /** 1 for exact repeats, which count nowhere. */
@@ -57,7 +57,7 @@ export function materialOf(draft: DriftDraft, space: ReadySpace, kernel: Kernel)
 /** Fills in the distances of each query, each workload with rings of its own, as it will be judged. */
 export function compareBursts(material: Material, draft: DriftDraft, kernel: Kernel): void {
   const bytes = new Int8Array(SKETCH_DIMENSIONS)
-  const out = { inBurst: Number.NaN, across: Number.NaN }
+  const out = noDistances()
   let [rings, workload] = [newRings(), -1]
   for (const burst of material.bursts) {
     if (burst.workload !== workload) {
@@ -73,7 +73,7 @@ export function compareBursts(material: Material, draft: DriftDraft, kernel: Ker
       }
       const scale = quantise(sketchAt(material, row), bytes)
       distances(rings, bytes, scale, kernel, out)
-      material.scores.set([out.inBurst, out.across], row * SCORES.length + NOVELTY_SCORES)
+      material.scores.set([out.inBurst, out.across, out.successive], row * SCORES.length + NOVELTY_SCORES)
       material.near[row] = nearSlot(out)
       pushRow(rings, bytes, scale, digest)
     }

@@ -70,7 +70,7 @@ export function freeze(draft: DriftDraft, options: FreezeOptions): Baseline {
   countSlots(counts, slots)
   countBursts(counts, material, slots, betTable(counts, slotPValues(counts)))
   return {
-    format: 1,
+    format: 2,
     key: draft.key,
     version,
     space: space.space.version,

@@ -6,7 +6,7 @@ import type { Distances } from './drift-rings.ts'
 const NEAR_DISTANCE = 0.06
 
 /** Slot of the channel; -1 without any query to compare with. */
-export function nearSlot({ inBurst, across }: Distances): number {
+export function nearSlot({ inBurst, across }: Pick<Distances, 'inBurst' | 'across'>): number {
   if (Number.isNaN(inBurst) && Number.isNaN(across)) return -1
   return inBurst < NEAR_DISTANCE || across < NEAR_DISTANCE ? NEAR_HIT : NEAR_MISS
 }

@@ -14,6 +14,7 @@ import {
   type Outlier,
   type QueryTrouble,
   type Rings,
+  SCORES,
   SKETCH_DIMENSIONS
 } from '../core/drift.ts'
 import { addBets, BEYOND, NOVELTY_SCORES, SLOTS, slotOf } from './drift-bets.ts'
@@ -21,7 +22,7 @@ import { beginBurst, meanEvidence, newEvidence, noteUnsent, startsBurst } from '
 import { nearSlot } from './drift-near.ts'
 import { queriesOf } from './drift-queries.ts'
 import type { ReadyBaseline } from './drift-ready.ts'
-import { type Distances, digestOfSketch, distances, endBurst, isRepeat, newRings, pushRow } from './drift-rings.ts'
+import { digestOfSketch, distances, endBurst, isRepeat, newRings, noDistances, pushRow } from './drift-rings.ts'
 import { novelty, standardise } from './drift-score.ts'
 import { quantise, sketch } from './drift-sketch.ts'
 import { causesOf, scoreOf, tierOf } from './drift-tiers.ts'
@@ -41,7 +42,7 @@ const scores = new Float64Array(NOVELTY_SCORES)
 const logs = new Float64Array(BETS)
 const row = new Int8Array(SKETCH_DIMENSIONS)
 const digest = { low: 0, high: 0 }
-const near: Distances = { inBurst: Number.NaN, across: Number.NaN }
+const near = noDistances()
 
 interface Tally {
   novelty: number
@@ -132,7 +133,8 @@ function look({ space, kernel, codebook, baseline }: ReadyBaseline, rings: Rings
   distances(rings, row, found.scale, kernel, near)
   slots[NOVELTY_SCORES] = slotOf(NOVELTY_SCORES, near.inBurst, baseline.ranges)
   slots[NOVELTY_SCORES + 1] = slotOf(NOVELTY_SCORES + 1, near.across, baseline.ranges)
-  slots[NOVELTY_SCORES + 2] = nearSlot(near)
+  slots[NOVELTY_SCORES + 2] = slotOf(NOVELTY_SCORES + 2, near.successive, baseline.ranges)
+  slots[SCORES.length] = nearSlot(near)
   pushRow(rings, row, found.scale, digest)
 }
 

@@ -38,10 +38,18 @@ export function pushRow(rings: Rings, row: Int8Array, scale: number, digest: Dig
   rings.current++
 }
 
-/** Distances, 0 to 2, to the nearest query of the running burst and of earlier ones; NaN where there are none to compare with. */
+/**
+ * Distances, 0 to 2, to the nearest query of the running burst and of earlier ones, and to the query before in the burst; NaN where there
+ * are none to compare with.
+ */
 export interface Distances {
   inBurst: number
   across: number
+  successive: number
+}
+
+export function noDistances(): Distances {
+  return { inBurst: Number.NaN, across: Number.NaN, successive: Number.NaN }
 }
 
 export function distances(rings: Rings, row: Int8Array, scale: number, kernel: Kernel, out: Distances): void {
@@ -49,6 +57,8 @@ export function distances(rings: Rings, row: Int8Array, scale: number, kernel: K
   const [current, earlier] = [Math.min(rings.current, RING), Math.min(rings.earlier, RING)]
   out.inBurst = current === 0 ? Number.NaN : distance(rings, 0, current, scale, kernel.closeness)
   out.across = earlier < EARLIER_MIN ? Number.NaN : distance(rings, RING, RING + earlier, scale, kernel.closeness)
+  const before = (rings.current - 1) % RING
+  out.successive = current === 0 ? Number.NaN : distance(rings, before, before + 1, scale, kernel.closeness)
 }
 
 function distance({ scales }: Rings, from: number, to: number, scale: number, closeness: Int32Array): number {

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Baseline, DriftCall, DriftDraft } from '../../src/core/drift.ts'
-import { DRIFT_THRESHOLDS } from '../../src/core/drift.ts'
-import { baselineBytes, exportBaseline, importBaseline, judgingBaseline, mergeBaselines } from '../../src/risk/drift-baseline.ts'
+import { BETS_PER_CHANNEL, CHANNELS, DRIFT_THRESHOLDS, HISTOGRAM_BINS, SCORES } from '../../src/core/drift.ts'
+import { baselineBytes, exportBaseline, importBaseline, judgingBaseline, mergeBaselines, toBase64 } from '../../src/risk/drift-baseline.ts'
 import { backgroundOf, calibrate, freeze } from '../../src/risk/drift-freeze.ts'
 import { learn, newDraft } from '../../src/risk/drift-learn.ts'
+import { LUNDBERG_FLOATS, ratesOf } from '../../src/risk/drift-lundberg.ts'
 import { newDriftState, observe } from '../../src/risk/drift-observe.ts'
 import { NO_BACKGROUND, prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
 import { readySpace } from '../../src/risk/drift-sketch.ts'
@@ -116,9 +117,37 @@ describe('export and import', () => {
     expect(importBaseline(text)).toEqual({ ok: true, baseline })
   })
 
+  it('what a release before wrote is taken over; what it did not know stays mute', () => {
+    const scores = SCORES.length - 1
+    const cut = (array: Uint32Array | Float32Array, floats: number) => toBase64(array.slice(0, floats))
+    const { counts, ranges } = baseline
+    const perChannel = LUNDBERG_FLOATS / CHANNELS.length
+    const lundberg = Float32Array.from([
+      ...counts.lundberg.slice(0, scores * perChannel),
+      ...counts.lundberg.slice(SCORES.length * perChannel)
+    ])
+    const old = {
+      ...plain,
+      format: 1,
+      ranges: cut(ranges, 2 * scores),
+      counts: { ...plain.counts, histograms: cut(counts.histograms, scores * (HISTOGRAM_BINS + 1)), lundberg: toBase64(lundberg) }
+    }
+    const taken = importBaseline(JSON.stringify(old))
+    if (!taken.ok) throw new Error(taken.because)
+    const [before, after] = [ratesOf(counts), ratesOf(taken.baseline.counts)]
+    const muted = scores * BETS_PER_CHANNEL
+    expect([...after]).toEqual([...before].map((rate, bet) => (bet >= muted && bet < muted + BETS_PER_CHANNEL ? 0 : rate)))
+    expect([...before].slice(muted, muted + BETS_PER_CHANNEL)).not.toEqual([0, 0, 0])
+    expect(taken.baseline.centroids).toEqual(baseline.centroids)
+    // Replicas of this release count on with it, and the channel stays mute.
+    expect([...ratesOf(mergeBaselines(taken.baseline, taken.baseline).counts)].slice(muted, muted + BETS_PER_CHANNEL)).toEqual([0, 0, 0])
+    expect(importBaseline(exportBaseline(taken.baseline))).toEqual(taken)
+  })
+
   const broken: readonly { readonly name: string; readonly value: unknown; readonly because: RegExp }[] = [
     { name: 'not an object', value: [], because: /not an object/ },
-    { name: 'another format', value: { ...plain, format: 2 }, because: /format/ },
+    { name: 'another format', value: { ...plain, format: 3 }, because: /format/ },
+    { name: 'a format that it has not', value: { ...plain, format: 1 }, because: /ranges has the wrong length/ },
     { name: 'a missing key', value: without(plain), because: /has no/ },
     { name: 'a key more', value: { ...plain, note: 'x' }, because: /not known/ },
     { name: 'an empty version', value: { ...plain, version: '' }, because: /version/ },
