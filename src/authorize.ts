@@ -43,6 +43,7 @@ export function authorize(inbound: Inbound, asking: Asking, world: World, accoun
   const its: Case = { inbound, check, now, since, world, trust: trust.value, account, policy, judged: undefined, calls: undefined, mark }
   if (!workload.ok) return judgeUnknown(its, caller.value, workload.reason)
   const { shadow, agentType } = workload.value
+  account.agentType = agentType
   const { budget: written } = workload.value
   const calls: RiskCall = { caller: caller.value, agentType, budget: written, policy, check, decisionId: asking.decisionId, shadow, now }
   const held = world.risk?.held(calls, undefined)

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
+import { auditCommand } from './admin/audit-verify.ts'
 import { svidCommand } from './admin/svid-verify.ts'
 import { adminCommand, policyCommand } from './commands.ts'
 import { type Loaded, loadAll, readPolicy } from './config/load.ts'
@@ -25,6 +26,7 @@ Usage: vecauthz COMMAND [options]
   test       run policy tests: who may do what, and which rules no test needs
   replay     recorded decisions again, under another policy: what would come out otherwise
   svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule
+  audit      verify records: whether they are all there, as they were written
 
   approvals  what waits for somebody's yes; approve ID and refuse ID decide
   grants     permissions for one step of a job: list, request, release
@@ -56,6 +58,7 @@ async function run(args: readonly string[]): Promise<number | undefined> {
     return command === undefined ? 2 : 0
   }
   if (command === 'svid') return svid(rest)
+  if (command === 'audit') return auditCommand(rest, output())
   const ofPolicy = policyCommand(command, output()) ?? adminCommand(command, output())
   if (ofPolicy !== undefined) return ofPolicy(rest)
   if (command !== 'serve' && command !== 'validate') return complain(`There is no command "${command}"; see --help.`)

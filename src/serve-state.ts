@@ -56,7 +56,7 @@ export function openState(settings: Settings, { settingsFile, policy, sink, log,
   const parts = {
     store,
     mayApprove: (id: Parameters<typeof mayApprove>[0]) => mayApprove(id, policy()),
-    onStep: (...step: Parameters<typeof approvalLine>) => sink.write(approvalLine(...step))
+    onStep: (...step: Parameters<typeof approvalLine>) => sink.write(approvalLine(...step), 'people')
   }
   const spent = createSharedSpentTokens(store, settings.token_leeway_seconds * 1000)
   return {
@@ -76,7 +76,7 @@ export function openState(settings: Settings, { settingsFile, policy, sink, log,
         now: Date.now,
         record(act) {
           onAct(act)
-          return sink.write(operatorActLine(act))
+          return sink.write(operatorActLine(act), 'people')
         },
         onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the admin port was refused'),
         onFault: (cause) => log.error({ fault: cause instanceof Error ? cause.stack : String(cause) }, 'the admin port failed')

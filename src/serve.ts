@@ -7,8 +7,7 @@ import { baselineRoutes } from './admin/baseline-routes.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
 import type { MetricsPage } from './admin/metrics.ts'
 import { standingRoutes } from './admin/standing-routes.ts'
-import { auditLine } from './audit/record.ts'
-import { type AuditSink, openSink } from './audit/sink.ts'
+import type { AuditSink } from './audit/sink.ts'
 import { splitAddress } from './config/address.ts'
 import { archivePolicy } from './config/policy-archive.ts'
 import type { PolicyText } from './config/policy-files.ts'
@@ -22,6 +21,7 @@ import { createCallerCaches } from './identity/identify-call.ts'
 import { createVerdictCache } from './identity/verdict-cache.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import type { Policy } from './policy/policy.ts'
+import { openAudit } from './serve-audit.ts'
 import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
 import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
@@ -76,7 +76,7 @@ export async function serve(
     throw cause
   })
   checkLifetime(first, settings)
-  const sink = await openSink(settings.audit.file, (cause) => log.error({ fault: cause.message }, 'audit: cannot write'))
+  const sink = await openAudit(settings, { settingsFile, own: source.current, log })
   const credentials = openCredentials(settings, { settingsFile, environment, log })
   credentials.want(firstPolicy.tenants)
   const archive = archiveOf(settings, settingsFile, firstPolicy, policyTexts)
@@ -93,7 +93,7 @@ export async function serve(
     credentials: credentials.of,
     record: (decided) => {
       watched.decided(decided)
-      return sink.write(auditLine(decided))
+      return sink.record(decided)
     },
     watch: watched.watch,
     onWatched: watched.onWatched
@@ -105,7 +105,7 @@ export async function serve(
     server.renew(pemOf(snapshot))
     admin?.renew(pemOf(snapshot))
   })
-  const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault() ?? risk?.fault()
+  const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault() ?? risk?.fault() ?? sink.fault()
   watched.begin({ risk, decider, readiness })
   const stopReadiness = keepReadiness(server, readiness)
   const health = await openHealth(settings, readiness, watched.page, credentials)

@@ -71,6 +71,8 @@ export type Role =
 /** What became known on the way, for the audit record: also when the answer is no. */
 export interface Account {
   caller?: Caller
+  /** Of the workload, where the policy gives it one. */
+  agentType?: string | undefined
   database?: string
   dialect?: Dialect
   call?: VectorCall

@@ -29,7 +29,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'authorize.ts': ['core', 'identity', 'policy', 'risk', 'settle.ts', 'vouched.ts', 'world.ts'],
   envoy: ['core', 'verdict', 'authorize.ts', 'world.ts'],
   // Commands ask the same rulebooks and the same policy that judge a call, so that their answers are the server's.
-  admin: ['core', 'world.ts', 'identity', 'policy', 'config'],
+  admin: ['audit', 'core', 'world.ts', 'identity', 'policy', 'config'],
+  'serve-audit.ts': ['audit', 'config', 'core', 'spire', 'verdict'],
   'serve-policy.ts': ['core', 'config', 'load-policy.ts', 'policy'],
   'serve-state.ts': ['core', 'admin', 'audit', 'config', 'policy', 'serve-role.ts', 'state', 'world.ts'],
   'serve-risk.ts': ['core', 'audit', 'config', 'learning', 'policy', 'risk', 'risk-desk.ts', 'risk-stage.ts', 'state'],
@@ -55,6 +56,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'core',
     'world.ts',
     'serve-role.ts',
+    'serve-audit.ts',
     'serve-policy.ts',
     'serve-risk.ts',
     'serve-state.ts',

@@ -4,12 +4,13 @@
  * The text is put together by hand because this runs for every decision: a general serialiser took four times as long as all
  * the rest of the record (measured with `npm run bench`).
  */
-import type { ApprovalAnswer } from '../core/approval.ts'
+import { type ApprovalAnswer, RUN_HEADER, RUN_PATTERN } from '../core/approval.ts'
+import type { Stream } from '../core/audit-anchor.ts'
 import type { Caller } from '../core/caller.ts'
 import type { Decision } from '../core/decision.ts'
-import { DENIALS } from '../core/deny-reason.ts'
 import type { RiskCause, RiskRecord } from '../core/risk.ts'
 import type { Bounds, ResolvedTarget, Shape, Target, VectorCall } from '../core/vector-call.ts'
+import { mappingOf, snapshotOf } from './record-mapping.ts'
 
 /** What a record is made of; `envoy/decide.ts` hands over more than is written. */
 export interface Recordable {
@@ -32,6 +33,8 @@ export interface Recordable {
     | undefined
   readonly account: {
     readonly caller?: Caller
+    /** Of the workload, as the policy has it; undefined where it has none, or does not know the workload. */
+    readonly agentType?: string | undefined
     readonly database?: string
     readonly call?: VectorCall
     readonly tenant?: string
@@ -67,7 +70,8 @@ export function auditLine(one: Recordable): string {
   line += reasonOf(decision)
   line += `,"role":"${one.role}","envoy":${quoteKnown(one.envoy)}`
   line += text('request_id', inbound?.headers.get('x-request-id')?.slice(0, REQUEST_ID_CHARACTERS_MAX)) + text('http_id', inbound?.httpId)
-  if (account.caller !== undefined) line += callerOf(account.caller)
+  line += traceOf(inbound?.headers.get('traceparent')) + workflowOf(inbound?.headers.get(RUN_HEADER))
+  if (account.caller !== undefined) line += callerOf(account.caller) + actorOf(account.caller, account.agentType)
   line += text('tenant', account.tenant) + text('database', account.database)
   line += purposeOf(inbound?.headers.get('x-vecauthz-purpose'))
   if (call !== undefined)
@@ -75,7 +79,30 @@ export function auditLine(one: Recordable): string {
   if (account.token !== undefined) line += tokenOf(account.token)
   if (account.approval !== undefined) line += approvalOf(account.approval)
   if (account.risk !== undefined) line += riskOf(account.risk)
-  return `${line}${credentialsOf(one)},"policy_revision":${quoteKnown(one.policyRevision)},"latency_us":${one.latencyUs}}`
+  return `${line}${credentialsOf(one)},"policy_revision":${quoteKnown(one.policyRevision)},"policy_snapshot":"${snapshotOf(one.policyRevision)}","latency_us":${one.latencyUs}}`
+}
+
+/** Records that name an end user may have to be kept elsewhere, and for another time, than those of agents. */
+export function streamOf({ account }: Recordable): Stream {
+  return account.caller?.subject === undefined ? 'agents' : 'people'
+}
+
+/** Who acts: an end user through a workload, an agent by itself, or a service that is no agent. */
+function actorOf({ subject }: Caller, agentType: string | undefined): string {
+  const kind = subject !== undefined ? 'user' : agentType !== undefined ? 'agent' : 'service'
+  return `,"actor_kind":"${kind}"${agentType === undefined ? '' : `,"agent_type":${quoteKnown(agentType)}`}`
+}
+
+/** W3C Trace Context §3.2, version 00. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+function traceOf(header: string | undefined): string {
+  return header !== undefined && TRACEPARENT.test(header) ? `,"traceparent":"${header}"` : ''
+}
+
+/** The run that the call belongs to, as its workload says. */
+function workflowOf(header: string | undefined): string {
+  return header !== undefined && RUN_PATTERN.test(header) ? `,"workflow":${quote(header)}` : ''
 }
 
 function quote(value: string): string {
@@ -130,7 +157,7 @@ function reasonOf(decision: Decision): string {
   }
   const { kind, because } = decision.reason
   const retry = decision.retryAfterMs === undefined ? '' : `,"retry_after_ms":${decision.retryAfterMs}`
-  return text('reason', kind) + text('because', because) + text('atlas', DENIALS[kind].atlas ?? undefined) + retry
+  return text('reason', kind) + text('because', because) + mappingOf(kind) + retry
 }
 
 function tokenOf({ issuer, tokenId, policy }: NonNullable<Recordable['account']['token']>): string {

@@ -6,14 +6,24 @@
  */
 import { close as closeFile, mkdirSync, open, write as writeFile, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Stream } from '../core/audit-anchor.ts'
 
 export interface AuditSink {
   /** False when the buffer is full or the file cannot be written: the caller must then refuse, for nothing is dropped silently. */
-  readonly write: (line: string) => boolean
+  readonly write: (line: string, stream?: Stream) => boolean
   /** Resolves when all lines are written, or cannot be. */
   readonly close: () => Promise<void>
   /** Lines that were not taken. */
   readonly refused: () => number
+  readonly figures: () => SinkFigures
+}
+
+/** What is not delivered yet. */
+export interface SinkFigures {
+  readonly waitingBytes: number
+  readonly spilledBytes: number
+  /** Names of the sinks that cannot be written to right now. */
+  readonly failing: readonly string[]
 }
 
 /** Written at least this often, so that `tail -f` is of use; what failed is tried again as often. */
@@ -61,6 +71,7 @@ export async function openSink(file: string, onError: (cause: Error) => void): P
       return true
     },
     refused: () => refused,
+    figures: () => ({ waitingBytes: used + queue.bytes(), spilledBytes: 0, failing: queue.broken() ? ['file'] : [] }),
     async close() {
       clearInterval(timer)
       process.off('exit', atExit)

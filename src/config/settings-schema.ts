@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
 import { compileIdPattern } from '../core/spiffe-id.ts'
+import { audit } from './audit-schema.ts'
 import { credential } from './credential-schema.ts'
 import { learning } from './learning-schema.ts'
 import { state } from './state-schema.ts'
@@ -63,9 +64,7 @@ export const settingsSchema = z.strictObject({
     .optional()
     .describe('Folder in which every policy that comes into force is kept under its revision, relative to this file; without it, none is'),
   databases: z.array(database).min(1).describe('The databases behind those Envoys'),
-  audit: z
-    .strictObject({ file: z.string().min(1).describe('File for decision records, or `stdout`') })
-    .describe('Where decisions are recorded'),
+  audit: audit.describe('Where decisions are recorded'),
   health: address.optional().describe('Address of the plain HTTP health port (/livez, /readyz)'),
   admin: z
     .strictObject({

@@ -39,7 +39,7 @@ export function provenIssuer(header: string, trust: TrustBundles, now: number, c
     cache.generation = trust.generation
   }
   const known = cache.proven.get(header)
-  return known !== undefined && now >= known.from && now <= known.until ? known : prove(header, trust, now)
+  return known !== undefined && now >= known.from && now <= known.until ? known : proveIssuer(header, trust, now)
 }
 
 /** Remembers an issuer whose signature was seen: whoever only has its certificates, which are public, fills no cache. */
@@ -50,8 +50,9 @@ export function keepIssuer(header: string, issuer: ProvenIssuer, { proven, issue
   proven.set(header, issuer)
 }
 
-function prove(part: string, trust: TrustBundles, now: number): ProvenIssuer | Fault {
-  const header = readPolicyHeader(part)
+/** The same without a memory, for a JWS of another `typ` too. */
+export function proveIssuer(part: string, trust: TrustBundles, now: number, typ?: string): ProvenIssuer | Fault {
+  const header = readPolicyHeader(part, typ)
   if (!header.ok) return header
   const judged = verifyX509Svid(header.chain, trust, now)
   if (!judged.ok) return fault('T-6', `its x5c is not a chain that is trusted here (${judged.rule}: ${judged.detail})`)

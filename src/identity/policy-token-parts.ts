@@ -35,8 +35,8 @@ export interface PolicyTokenHeader {
   readonly chain: readonly Uint8Array[]
 }
 
-/** The JOSE header. Rules T-1 to T-5. */
-export function readPolicyHeader(part: string): PolicyTokenHeader | Fault {
+/** The JOSE header. Rules T-1 to T-5. @param typ what it must be */
+export function readPolicyHeader(part: string, typ = POLICY_TOKEN_TYPE): PolicyTokenHeader | Fault {
   const bytes = strictBase64Url(part)
   if (bytes === undefined) return fault('T-1', 'a part is not strict base64url')
   const members = objectIn(bytes, 'header', 2)
@@ -44,7 +44,7 @@ export function readPolicyHeader(part: string): PolicyTokenHeader | Fault {
   const alg = members.get('alg')
   const algorithm = typeof alg === 'string' && POLICY_TOKEN_ALGORITHMS.includes(alg) ? JWT_ALGORITHMS.get(alg) : undefined
   if (algorithm === undefined) return fault('T-2', 'the alg of its header is not one that is taken here')
-  if (members.get('typ') !== POLICY_TOKEN_TYPE) return fault('T-3', 'the typ of its header is not that of a policy token')
+  if (members.get('typ') !== typ) return fault('T-3', 'the typ of its header is not that of a policy token')
   for (const name of members.keys())
     if (name !== 'alg' && name !== 'typ' && name !== 'x5c') return fault('T-4', `its header has the member ${shown(name)}`)
   const x5c = arrayOf(members.get('x5c'))

@@ -32,13 +32,13 @@ export type PolicyTokenSignerResult =
 /** Left for claims and signature: with the longest SPIFFE IDs that are in use, 1.5 KiB. */
 const CLAIMS_CHARS = 2 * 1024
 
-/** One for each SVID, made when it arrives. Refused are keys that no policy token is signed with: P-521 and Ed25519. */
-export function policyTokenSigner({ id, certificates, key }: SigningSvid): PolicyTokenSignerResult {
+/** One for each SVID, made when it arrives. Refused are keys that no policy token is signed with: P-521 and Ed25519. @param typ of the JWS */
+export function policyTokenSigner({ id, certificates, key }: SigningSvid, typ = POLICY_TOKEN_TYPE): PolicyTokenSignerResult {
   const algorithm = algorithmOf(key)
   if (algorithm === undefined)
     return { ok: false, because: `Our SVID has a key that signs no policy tokens (${kindOf(key)}); issue it with P-256, P-384 or RSA.` }
   const x5c = certificates.map((certificate) => Buffer.from(certificate).toString('base64'))
-  const header = base64url({ alg: algorithm.alg, typ: POLICY_TOKEN_TYPE, x5c })
+  const header = base64url({ alg: algorithm.alg, typ, x5c })
   if (header.length > POLICY_TOKEN_CHARS_MAX - CLAIMS_CHARS)
     return { ok: false, because: `The certificates of our SVID are too long for a policy token (${header.length} characters).` }
   return { ok: true, signer: { issuer: id.text, key, hash: algorithm.hash, numberBytes: algorithm.numberBytes, header } }
@@ -98,6 +98,11 @@ export function mintPolicyToken(grant: AnyGrant, signer: PolicyTokenSigner, fact
     iat,
     exp: iat + POLICY_TOKEN_SECONDS_MAX
   }
+  return signCompact(signer, claims)
+}
+
+/** A JWS in compact form, with the chain of its signer in the header. */
+export function signCompact(signer: PolicyTokenSigner, claims: object): string {
   const input = `${signer.header}.${base64url(claims)}`
   const signature = sign(signer.hash, Buffer.from(input, 'latin1'), signer.key)
   return `${input}.${(signer.numberBytes === 0 ? signature : twoNumbers(signature, signer.numberBytes)).toString('base64url')}`

@@ -337,7 +337,13 @@ describe('as a command', () => {
         verdict: 'deny',
         reason: 'delete-not-allowed',
         because: `no rule allows drop on demo/rag/"handbook" for tenant acme and ${SUPPORT}`,
-        atlas: 'AML.T0101',
+        actor_kind: 'service',
+        policy_snapshot: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/),
+        atlas_mapping: [
+          { technique: 'AML.T0101', confidence: 'observed', version: '5.6.0' },
+          { technique: 'AML.T0053', confidence: 'suspected', version: '5.6.0' }
+        ],
+        owasp: ['LLM06', 'ASI02'],
         role: 'gateway',
         tenant: 'acme',
         database: 'demo',

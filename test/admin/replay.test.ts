@@ -147,7 +147,15 @@ describe('the records', () => {
 
   it('give each verdict again, though the verdict is blanked', () => {
     const again = records.map((record) => {
-      const blank = { ...record, verdict: 'deny', reason: undefined, because: undefined, rule: undefined, atlas: undefined }
+      const blank = {
+        ...record,
+        verdict: 'deny',
+        reason: undefined,
+        because: undefined,
+        rule: undefined,
+        atlas_mapping: undefined,
+        owasp: undefined
+      }
       const read = readRecord(JSON.stringify(blank))
       if (!read.ok) throw new Error(read.says)
       const outcome = regrant(read.facts, policy)

@@ -84,7 +84,12 @@ describe('records', () => {
       readFileSync(stack.auditFile, 'utf8')
         .split('\n')
         .find((line) => line.includes(answer.decisionId ?? 'none')) ?? '{}'
-    expect(JSON.parse(record)).toMatchObject({ verdict: 'deny', reason: 'tenant-not-allowed', atlas: 'AML.T0085.000' })
+    expect(JSON.parse(record)).toMatchObject({
+      verdict: 'deny',
+      reason: 'tenant-not-allowed',
+      atlas_mapping: [{ technique: 'AML.T0085.000' }, {}],
+      owasp: ['LLM08', 'LLM02', 'ASI03']
+    })
     expect(JSON.parse(record).because).toContain('globex')
     expect(answer.body).not.toContain('globex')
   })

@@ -1,0 +1,75 @@
+/** Records as HTTP requests: newline-delimited JSON to a collector of one's own, or OTLP logs (OpenTelemetry protocol, HTTP with JSON). */
+import { readFileSync } from 'node:fs'
+import { Agent as PlainAgent, request as plainRequest } from 'node:http'
+import { Agent, request } from 'node:https'
+import type { Outlet } from './delivery.ts'
+import { otlpLogs } from './otlp.ts'
+
+export interface HttpOptions {
+  readonly url: string
+  readonly form: 'ndjson' | 'otlp'
+  /** File with the value of `authorization`, read for each request, so that it can be renewed. */
+  readonly authorizationFile: string | undefined
+  /** PEM of the authorities of that server, instead of the public ones. */
+  readonly caFile: string | undefined
+  readonly timeoutMs: number
+}
+
+/** Of an answer, only OTLP's is looked at, and that is short. */
+const ANSWER_BYTES_MAX = 16 * 1024
+
+/** @param onRejected what the receiver took and yet did not keep: words without its contents */
+export function openHttp(options: HttpOptions, onRejected: (says: string) => void): Outlet {
+  const url = new URL(options.url)
+  const secure = url.protocol === 'https:'
+  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile)
+  const agent = secure
+    ? new Agent({ keepAlive: true, maxSockets: 1, ...(ca === undefined ? {} : { ca }) })
+    : new PlainAgent({ keepAlive: true, maxSockets: 1 })
+  const contentType = options.form === 'otlp' ? 'application/json' : 'application/x-ndjson'
+  const post = (body: Buffer | string, id: string) =>
+    new Promise<string>((resolve, reject) => {
+      const headers: Record<string, string | number> = {
+        'content-type': contentType,
+        'content-length': Buffer.byteLength(body),
+        // The same when a batch is sent again: its receiver can leave out what it has.
+        'x-vecauthz-batch': id
+      }
+      if (options.authorizationFile !== undefined) headers['authorization'] = readFileSync(options.authorizationFile, 'utf8').trim()
+      const asked = (secure ? request : plainRequest)(url, { method: 'POST', agent, headers, timeout: options.timeoutMs }, (answer) => {
+        let text = ''
+        answer.setEncoding('utf8')
+        answer.on('data', (part: string) => {
+          if (text.length < ANSWER_BYTES_MAX) text += part
+        })
+        answer.on('end', () => {
+          const { statusCode = 0 } = answer
+          if (statusCode >= 200 && statusCode < 300) resolve(text)
+          else reject(new Error(`${url.origin} answered ${statusCode}`))
+        })
+        answer.on('error', reject)
+      })
+      asked.on('timeout', () => asked.destroy(new Error(`no answer within ${options.timeoutMs} ms`)))
+      asked.on('error', (cause) => reject(new Error(`${url.origin}: ${cause.message}`)))
+      asked.end(body)
+    })
+  return {
+    async send(lines, id) {
+      const answer = await post(options.form === 'otlp' ? otlpLogs(lines) : lines, id)
+      const rejected = options.form === 'otlp' ? rejectedOf(answer) : 0
+      // The protocol forbids to send these again.
+      if (rejected > 0) onRejected(`${url.origin} did not keep ${rejected} of the records that it took`)
+    },
+    close: () => agent.destroy()
+  }
+}
+
+/** `partialSuccess.rejectedLogRecords` of an OTLP answer: an int64, which JSON has as text. */
+function rejectedOf(answer: string): number {
+  try {
+    const { partialSuccess } = JSON.parse(answer) as { partialSuccess?: { rejectedLogRecords?: string | number } }
+    return Number(partialSuccess?.rejectedLogRecords ?? 0)
+  } catch {
+    return 0
+  }
+}
