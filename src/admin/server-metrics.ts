@@ -33,6 +33,10 @@ const LOOP_MS = 50
 export function serverMetrics(registry: Registry, facts: () => ServerFacts): ServerMetrics {
   // Of the process and of node; their names are prom-client's.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_MS })
+  // Gauges that are called totals, which promtool objects to; nobody needs them.
+  for (const what of ['handles', 'requests', 'resources']) {
+    for (const name of [`nodejs_active_${what}`, `nodejs_active_${what}_total`]) registry.removeSingleMetric(name)
+  }
   registerGauges(registry, facts)
   registerPolicy(registry, facts)
   const moves = new Counter({

@@ -1,38 +1,14 @@
 /** What is counted, what it is called, and what it can never hold. */
 import { describe, expect, it } from 'vitest'
-import { decisionMetrics, SAMPLED_EVERY } from '../../src/admin/decision-metrics.ts'
-import { createMetrics } from '../../src/admin/metrics.ts'
-import { type ServerFacts, serverMetrics } from '../../src/admin/server-metrics.ts'
+import { SAMPLED_EVERY } from '../../src/admin/decision-metrics.ts'
 import { type AnyGrant, type Decision, deny } from '../../src/core/decision.ts'
+import { openMetricsPages, SERVER_FACTS } from '../support/metrics.ts'
 
-const NOW = 1_790_000_000_000
-const EVIDENCE = {
-  svidNotAfter: NOW,
-  trustBundleAgeMs: 1_500,
-  jwtBundleAgeMs: undefined,
-  generation: 3,
-  subjectKeyAgesMs: [{ issuer: 'https://idp.test', ageMs: 2_000 }],
-  credentials: [{ database: 'demo', wanted: 2, missing: 1 }]
-}
-const none = { normal: 0, slowed: 0, 'step-up': 0, quarantine: 0 }
-const FACTS: ServerFacts = {
-  ready: false,
-  policy: { since: NOW, refused: true, loaded: 2, failed: 1 },
-  standings: { workload: { ...none, quarantine: 2 }, cohort: { ...none, 'step-up': 1 } },
-  standingsStaleMs: 250,
-  audit: { refused: 7 },
-  pending: 4
-}
 const allowed: Decision = { verdict: 'allow', grant: { kind: 'probe' } as AnyGrant }
-
-function page(facts: ServerFacts = FACTS) {
-  const metrics = createMetrics(() => EVIDENCE)
-  return { metrics, decisions: decisionMetrics(metrics.registry), server: serverMetrics(metrics.registry, () => facts) }
-}
 
 describe('metrics', () => {
   it('decisions are counted by reason, database and operation, and their time is a histogram', async () => {
-    const { metrics, decisions } = page()
+    const { metrics, decisions } = openMetricsPages()
     const account = { database: 'demo', call: { operation: 'search' } }
     for (const latencyUs of [90, 90, 400]) decisions.decided({ latencyUs, account, decision: allowed })
     decisions.decided({ latencyUs: 20, account: {}, decision: deny({ kind: 'no-identity', because: 'none came' }) })
@@ -49,7 +25,7 @@ describe('metrics', () => {
   })
 
   it('the facts of the server are there, and not a number for what does not exist', async () => {
-    const { metrics } = page()
+    const { metrics } = openMetricsPages()
     const text = await metrics.text()
     for (const line of [
       'vecauthz_ready 0',
@@ -68,14 +44,14 @@ describe('metrics', () => {
   })
 
   it('at egress nobody stands in any way', async () => {
-    const { metrics } = page({ ...FACTS, standings: undefined, standingsStaleMs: undefined })
+    const { metrics } = openMetricsPages({ ...SERVER_FACTS, standings: undefined, standingsStaleMs: undefined })
     const text = await metrics.text()
     expect(text).not.toContain('vecauthz_standings{')
     expect(text).toContain('vecauthz_standings_stale_seconds Nan\n')
   })
 
   it('one decision in so many is timed, stage by stage', async () => {
-    const { metrics, decisions } = page()
+    const { metrics, decisions } = openMetricsPages()
     const sampled = Array.from({ length: 2 * SAMPLED_EVERY }, () => decisions.isSampled()).filter(Boolean)
     expect(sampled).toHaveLength(2)
     decisions.timed({
@@ -92,7 +68,7 @@ describe('metrics', () => {
   })
 
   it('a move of a standing is counted where it was decided, not where it is heard', async () => {
-    const { metrics, server } = page()
+    const { metrics, server } = openMetricsPages()
     const move = { scope: { kind: 'workload', id: 'spiffe://x.test/a' }, from: 'normal', to: 'quarantine' } as const
     server.moved({ ...move, heard: false })
     server.moved({ ...move, heard: true })
