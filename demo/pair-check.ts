@@ -45,7 +45,7 @@ export async function askDirectly(
 }
 
 /** A check as Envoy 1.40 writes it with `encode_raw_headers` and `pack_as_bytes`. */
-function checkOf({ method, target, headers = {}, body: given, asserted, id = '1' }: DirectAsk) {
+export function checkOf({ method, target, headers = {}, body: given, asserted, id = '1' }: DirectAsk) {
   const body = bytesOf(given)
   const { host = HOST, ...own } = headers
   const verb = method ?? (body === undefined ? 'GET' : 'POST')
@@ -89,7 +89,7 @@ function leafOf(chainPem: string): string {
   return new X509Certificate(chainPem).toString()
 }
 
-function verdictOf({ status, okResponse, deniedResponse }: CheckResponse, ms: number): Verdict {
+export function verdictOf({ status, okResponse, deniedResponse }: CheckResponse, ms: number): Verdict {
   const listed = okResponse?.headers ?? deniedResponse?.headers ?? []
   const set = new Map(listed.map(({ header }) => [header?.key ?? '', header?.value ?? '']))
   const body = deniedResponse?.body ?? ''

@@ -289,11 +289,13 @@ function writeConfig(
   return files
 }
 
-/** `vecauthz serve` as an operator would run it: its own process, its own log. */
-export async function startServerProcess(folder: string, settingsFile: string): Promise<ServerProcess> {
+/** `vecauthz serve` as an operator would run it: its own process, its own log. @param nodeArgs for tests of what is around it */
+export async function startServerProcess(folder: string, settingsFile: string, nodeArgs: readonly string[] = []): Promise<ServerProcess> {
   const logFile = join(folder, 'vecauthz.log')
   const log = openSync(logFile, 'a', 0o600)
-  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'serve', '--config', settingsFile], { stdio: ['ignore', log, log] })
+  const child = spawn(process.execPath, [...nodeArgs, join(ROOT, 'src/main.ts'), 'serve', '--config', settingsFile], {
+    stdio: ['ignore', log, log]
+  })
   closeSync(log)
   const release = endsWithUs(child)
   const stop = async () => {

@@ -338,7 +338,7 @@ describe('several processes and one file', () => {
 
   it('asked at one, approved at another, used once between them, and remembered', async () => {
     const file = join(folder, 'state.sqlite')
-    const stores = [openSqliteStore({ file }), openSqliteStore({ file })]
+    const stores = [openSqliteStore({ file, answerMsMax: 10_000 }), openSqliteStore({ file, answerMsMax: 10_000 })]
     const [one, other] = stores.map((store) => desk(store)) as [ReturnType<typeof desk>, ReturnType<typeof desk>]
     const id = asked(await one.use(DROP, 'c1', AT))
     expect(asked(await other.use(DROP, 'c2', AT))).toBe(id)
@@ -349,7 +349,7 @@ describe('several processes and one file', () => {
     const uses = await Promise.all([0, 1, 2, 3].map((nth) => (nth % 2 === 0 ? one : other).use(second, `u${nth}`, AT)))
     expect(uses.filter(({ kind }) => kind === 'approved')).toHaveLength(1)
     await Promise.all(stores.map((store) => store.close()))
-    const again = openSqliteStore({ file })
+    const again = openSqliteStore({ file, answerMsMax: 10_000 })
     expect((await desk(again).use(second, 'c4', AT)).kind).toBe('required')
     await again.close()
   })

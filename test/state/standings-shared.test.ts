@@ -16,7 +16,7 @@ const scope = { kind: 'workload', id: ID } as const
 
 /** A process as the server makes one: real clocks, real rounds, the file of this host. */
 function started(run: string) {
-  const store = openSqliteStore({ file: join(folder, 'state.db'), onEvent: () => undefined })
+  const store = openSqliteStore({ file: join(folder, 'state.db'), onEvent: () => undefined, answerMsMax: 10_000 })
   const troubles: (string | undefined)[] = []
   const standings = createStandings({
     store,
