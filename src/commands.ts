@@ -12,11 +12,12 @@ import { testCommand } from './admin/policy-test.ts'
 import { replayCommand } from './admin/replay.ts'
 import { riskCommand } from './admin/risk-command.ts'
 import { unreadable } from './admin/svid-verify-question.ts'
-import { type Compile, loadAll, loadPolicy, loadPolicyTexts } from './config/load.ts'
+import { type Compile, loadAll, loadPolicy, loadPolicyTexts, loadSettings } from './config/load.ts'
 import { readArchived } from './config/policy-archive.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
+import { doctorCommand } from './doctor/doctor-command.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import { createJudge } from './offline.ts'
 import { compilePolicy } from './policy/compile.ts'
@@ -64,15 +65,25 @@ async function identityFrom(workloadApi: string): Promise<AdminIdentity> {
 
 /** A command by its name; undefined for one that is not of these. */
 export function policyCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
+  if (name === 'doctor') return (args) => doctorCommand(args, { ...output, loadSettings: settingsOf })
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) return undefined
   const edges: Edges = { ...output, now: Date.now, load, loadPolicy: otherPolicy, loadArchived: archivedPolicy, judge: createJudge }
   return (args) => command(args, edges)
 }
 
-function load(config: string): Configured {
+function fileOf(config: string): string {
   if (!existsSync(config)) return unreadable(`There is no settings file "${config}". Give one with --config FILE.`)
-  const settingsFile = statSync(config).isDirectory() ? join(config, SETTINGS_NAME) : config
+  return statSync(config).isDirectory() ? join(config, SETTINGS_NAME) : config
+}
+
+function settingsOf(config: string): Configured['settings'] {
+  const loaded = loadSettings(fileOf(config), SERVED)
+  return loaded.ok ? loaded.value : faulty(loaded.faults)
+}
+
+function load(config: string): Configured {
+  const settingsFile = fileOf(config)
   const keeping = keepDocument()
   const loaded = loadAll(settingsFile, SERVED, keeping.compile)
   if (!loaded.ok) return faulty(loaded.faults)

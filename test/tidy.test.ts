@@ -93,7 +93,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'state',
     'verdict'
   ],
-  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'identity', 'policy', 'spire'],
+  // What stands in front of the server, judged with the server's settings.
+  doctor: ['core', 'admin', 'config'],
+  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'doctor', 'identity', 'policy', 'spire'],
   // Commands that have nothing to do with a running server live in admin.
   'main.ts': ['commands.ts', 'config', 'databases', 'policy', 'serve.ts', 'admin']
 }

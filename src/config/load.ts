@@ -111,7 +111,8 @@ export function knownServer(settings: Settings, kinds: readonly KnownKind[]): Kn
   return { databases, subjectIssuers: settings.subject_issuers?.map((one) => one.issuer) ?? [] }
 }
 
-function loadSettings(file: string, kinds: readonly KnownKind[]): Read<Settings> {
+/** Settings alone, for whoever needs no policy. */
+export function loadSettings(file: string, kinds: readonly KnownKind[]): Read<Settings> {
   const text = readText(file, 'Give the settings file with --config FILE.')
   if (typeof text !== 'string') return { ok: false, faults: [text] }
   const read = readYaml(file, text, settingsSchema)

@@ -1,0 +1,227 @@
+/** Checks about what stands between the verdict and the database: the guard, and nothing that changes what was judged. */
+import { cannotTell, type Finding, fail, remove, todo } from './finding.ts'
+import { type Check, DECIDING, type Given, ways, waysOf } from './look.ts'
+import { type Route, upstreamHttp, type Way } from './survey.ts'
+import { at, flag, has, listOf, type Place, text, textsOf, typed } from './values.ts'
+
+/** Filters that leave a judged request as it is, by the folder of their type. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  'rbac',
+  'router',
+  'local_ratelimit',
+  'ratelimit',
+  'grpc_stats',
+  'header_to_metadata',
+  'set_metadata',
+  'set_filter_state',
+  'admission_control',
+  'adaptive_concurrency',
+  'bandwidth_limit',
+  'buffer',
+  'stats'
+])
+/** Filters that change, answer or send elsewhere what was judged. */
+const CHANGING: ReadonlySet<string> = new Set([
+  'lua',
+  'wasm',
+  'ext_proc',
+  'header_mutation',
+  'grpc_json_transcoder',
+  'grpc_json_reverse_transcoder',
+  'grpc_http1_bridge',
+  'grpc_http1_reverse_bridge',
+  'grpc_web',
+  'compressor',
+  'decompressor',
+  'golang',
+  'dynamic_modules',
+  'credential_injector',
+  'aws_request_signing',
+  'aws_lambda',
+  'gcp_authn',
+  'dynamic_forward_proxy',
+  'cache',
+  'cache_v2',
+  'oauth2',
+  'tap',
+  'fault',
+  'kill_request',
+  'ext_authz',
+  'on_demand'
+])
+/** What an index takes away once more: tokens that are for vecauthz, and for nobody behind it. */
+const OURS: ReadonlySet<string> = new Set(['x-vecauthz-policy-token', 'x-vecauthz-subject-token', 'x-vecauthz-purpose', 'x-vecauthz-run'])
+
+const REWRITES = [
+  'prefix_rewrite',
+  'regex_rewrite',
+  'path_rewrite',
+  'path_rewrite_policy',
+  'host_rewrite_literal',
+  'host_rewrite_header',
+  'host_rewrite_path_regex',
+  'host_rewrite',
+  'auto_host_rewrite',
+  'internal_redirect_policy'
+]
+
+function kindOf({ type }: { readonly type: string }): string {
+  return type.split('.').at(-3) ?? type
+}
+
+function after(way: Way): readonly Finding[] {
+  if (way.authzAt === -1) return [cannotTell(way.http.path, 'there is no ext_authz filter to stand after')]
+  const list = [...way.http.path, 'http_filters']
+  return way.filters.flatMap((filter, index) => {
+    const kind = kindOf(filter)
+    // What answers by itself needs no question, wherever it stands: a cached answer is another caller's.
+    if (index < way.authzAt)
+      return kind.startsWith('cache')
+        ? [fail(filter.place, 'a cache answers before anybody is asked', { kind: 'remove', at: [...list, index] })]
+        : []
+    if (index === way.authzAt || HARMLESS.has(kind)) return []
+    const fix = { kind: 'remove', at: [...list, index] } as const
+    return CHANGING.has(kind)
+      ? [fail(filter.place, `${kind} stands after ext_authz`, fix)]
+      : [cannotTell(filter.place.path, `what ${filter.type} does after ext_authz is not known`, fix)]
+  })
+}
+
+export function scopesOf(way: Way): readonly Place[] {
+  return [...new Map(way.forwards.flatMap((one) => one.scopes).map((one) => [one.path.join('/'), one])).values()]
+}
+
+function edits(way: Way): readonly Finding[] {
+  return [...scopesOf(way), ...way.forwards.map(({ action }) => action)].flatMap((scope) => {
+    const added = listOf(scope, 'request_headers_to_add').length > 0
+    const removed = textsOf(scope, 'request_headers_to_remove').filter((name) => !OURS.has(name.toLowerCase()))
+    const forwardedHost = flag(scope, 'append_x_forwarded_host')
+    return [
+      ...(added ? [fail(scope, 'request_headers_to_add runs after the verdict', remove(scope, 'request_headers_to_add'))] : []),
+      ...(removed.length > 0
+        ? [
+            fail(
+              scope,
+              `${removed.join(', ')}: removed after the verdict, with what vecauthz set`,
+              remove(scope, 'request_headers_to_remove')
+            )
+          ]
+        : []),
+      ...(forwardedHost ? [fail(scope, 'a header is added after the verdict', remove(scope, 'append_x_forwarded_host'))] : [])
+    ]
+  })
+}
+
+/** A route that takes reads only may be repeated: the second run changes nothing. */
+function readsOnly({ route }: Route): boolean {
+  const match = at(route, 'match')
+  const headers = match === undefined ? [] : listOf(match, 'headers')
+  return headers.some((one) => text(one, 'name') === ':method' && ['GET', 'HEAD'].includes(String(at(one, 'string_match')?.value['exact'])))
+}
+
+function repeats(way: Way): readonly Finding[] {
+  return way.forwards.flatMap((forward) => {
+    if (readsOnly(forward)) return []
+    return [forward.host, forward.action].flatMap((place) =>
+      ['retry_policy', 'hedge_policy']
+        .filter((key) => has(place, key))
+        .map((key) => fail(place, `${key}: a write runs twice for one verdict`, remove(place, key)))
+    )
+  })
+}
+
+function upstreamFilters({ survey, ...rest }: Given, hops: Check['hops']): readonly Finding[] {
+  const found = waysOf({ survey, ...rest }, hops)
+  if (found.length === 0) return [cannotTell([], 'there is no HTTP listener to look at')]
+  const routers = found.flatMap((way) =>
+    way.filters.filter(({ type }) => type.endsWith('.Router')).map(({ config }) => ({ config, key: 'upstream_http_filters' }))
+  )
+  const names = new Set(found.flatMap((way) => way.forwards.flatMap((one) => one.clusters)))
+  const clusters = [...names].flatMap((name) => {
+    const cluster = survey.clusters.get(name)
+    const http = cluster === undefined ? undefined : upstreamHttp(cluster)
+    return http === undefined ? [] : [{ config: http, key: 'http_filters' }]
+  })
+  return [...routers, ...clusters].flatMap(({ config, key }) => {
+    const changing = listOf(config, key).filter((one) => !typed(one)?.type.endsWith('.UpstreamCodec'))
+    return changing.length === 0 ? [] : [fail(config, `${key}: filters that run after every other one`, remove(config, key))]
+  })
+}
+
+export const AFTER: readonly Check[] = [
+  {
+    id: 'nothing-after',
+    line: 'No filter after ext_authz changes what was judged',
+    why: 'A transcoder, a (de)compressor, Lua, Wasm or ext_proc makes another request of the one that vecauthz read.',
+    hops: DECIDING,
+    look: ways(after)
+  },
+  {
+    id: 'no-upstream-filters',
+    line: 'No filter of a cluster or of the router changes it either',
+    why: 'Upstream filters run after every other one, and out of sight of the list of filters.',
+    hops: DECIDING,
+    look: upstreamFilters
+  },
+  {
+    id: 'no-rewrites',
+    line: 'No route rewrites path or host',
+    why: 'The database gets another path than was judged, and a policy token is for the path that it was made for.',
+    hops: DECIDING,
+    look: ways((way) =>
+      way.forwards.flatMap(({ action }) =>
+        REWRITES.filter((key) => has(action, key)).map((key) => fail(action, `${key} runs after the verdict`, remove(action, key)))
+      )
+    )
+  },
+  {
+    id: 'no-header-edits',
+    line: 'No route adds or removes request headers',
+    why: 'Both run after ext_authz: what is removed there is the trusted header, what is added there nobody judged.',
+    hops: DECIDING,
+    look: ways(edits)
+  },
+  {
+    id: 'no-mirror',
+    line: 'No request is mirrored',
+    why: 'A copy of the request, with its credential, goes to somebody whom nobody asked about.',
+    hops: DECIDING,
+    look: ways((way) =>
+      [...scopesOf(way), ...way.forwards.map(({ action }) => action)]
+        .filter((place) => has(place, 'request_mirror_policies'))
+        .map((place) => fail(place, 'requests are mirrored', remove(place, 'request_mirror_policies')))
+    )
+  },
+  {
+    id: 'no-route-retries',
+    line: 'No route repeats writes',
+    why: 'A repeated request is one verdict and two writes; a single-use policy token arrives three times.',
+    hops: DECIDING,
+    look: ways(repeats)
+  }
+]
+
+/** Said of every hop that asks: without credentials of its own to leak. */
+export const EMPTY_HANDED: Check = {
+  id: 'database-credential',
+  line: "The database's own credential is known to vecauthz alone",
+  why: 'A database that asks for none serves whoever reaches its port; one whose key clients hold serves them past this Envoy.',
+  hops: DECIDING,
+  look: ({ servers }) => {
+    if (servers.length === 0) return [cannotTell([], 'no settings were given (--config FILE)')]
+    return servers.flatMap(({ file, settings }) => {
+      if (settings.role === 'egress') return []
+      // Chroma 1 knows no credentials: only its port can be kept.
+      const open = settings.databases.filter((one) => one.credential === undefined && one.kind !== 'chroma').map((one) => one.id)
+      if (open.length === 0) return []
+      const says = `${open.join(', ')}: no credential in ${file}`
+      return [
+        cannotTell(
+          [],
+          says,
+          todo(`Give ${open.join(', ')} a credential in ${file} (docs/credentials.md), and the database one that it asks for.`)
+        )
+      ]
+    })
+  }
+}

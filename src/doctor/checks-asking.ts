@@ -1,0 +1,141 @@
+/** Checks about the question itself: whether it is asked, what it shows, and what the answer may do. */
+import { AUTHZ_FILTER, noServer, serverOf } from './authz-filter.ts'
+import { cannotTell, type Finding, fail, put, remove, todo } from './finding.ts'
+import { askings, type Check, DECIDING, filters, type Given, must } from './look.ts'
+import type { Asking, Way } from './survey.ts'
+import { at, count, flag, has, seconds, text } from './values.ts'
+
+const MAIN_SECONDS_MAX = 0.5
+/** A batch of writes of the largest size is read for longer than a search. */
+const ROUTE_SECONDS_MAX = 5
+const AUTHZ_SECONDS_DEFAULT = 0.2
+
+function everyConnection({ survey }: Given, hops: Check['hops']): readonly Finding[] {
+  const harmless = /\.(echo|direct_response)\./
+  const around = survey.others
+    .filter(({ type }) => !harmless.test(type))
+    .map(({ chain, type }) => {
+      const fix = todo('Take this filter chain out, or make it an http_connection_manager with ext_authz.')
+      return type.endsWith('.TcpProxy')
+        ? fail(chain, 'connections go on without a question (tcp_proxy)', fix)
+        : cannotTell(chain.path, `connections are taken by ${type}`)
+    })
+  const ways = survey.ways.filter((way) => hops.includes(way.hop) && way.forwards.length > 0)
+  const silent = ways.flatMap((way) => {
+    const filter = way.filters[way.authzAt]
+    if (filter === undefined) return [fail(way.http, 'calls go on without a question: there is no ext_authz filter', insert(way))]
+    if (flag(filter.place, 'disabled')) return [fail(filter.place, 'the filter is there, and disabled', remove(filter.place, 'disabled'))]
+    return flag(filter.place, 'is_optional')
+      ? [fail(filter.place, 'an Envoy without ext_authz would go on without it', remove(filter.place, 'is_optional'))]
+      : []
+  })
+  if (survey.ways.length + survey.others.length === 0) return [cannotTell([], 'there is no listener to look at')]
+  return [...around, ...silent]
+}
+
+function insert(way: Way) {
+  const index = way.filters.findIndex(({ type }) => type.endsWith('.Router') || type.endsWith('.RBAC'))
+  return { kind: 'insert', at: [...way.http.path, 'http_filters'], index: Math.max(0, index), value: AUTHZ_FILTER } as const
+}
+
+function timeout(asking: Asking, given: Given): readonly Finding[] {
+  const most = asking.lane === 'main' ? MAIN_SECONDS_MAX : ROUTE_SECONDS_MAX
+  const value = has(asking.service, 'timeout') ? seconds(asking.service, 'timeout') : AUTHZ_SECONDS_DEFAULT
+  const server = serverOf(asking, given)
+  const deadline = server?.settings.deadline_ms
+  const good = deadline === undefined ? most : Math.min(most, (deadline + 100) / 1000)
+  const fix = put(asking.service, { timeout: `${good}s` })
+  if (value === undefined || value > most) return [fail(asking.service, `an answer may take ${value ?? 'for ever,'} s`, fix)]
+  if (deadline === undefined) return [cannotTell(asking.service.path, noServer(given))]
+  if (value * 1000 > deadline) return []
+  const lower = todo(`In ${server?.file}: deadline_ms below ${value * 1000}, so that a late answer is a written one.`)
+  return [fail(asking.service, `Envoy gives up after ${value} s, and deadline_ms is ${deadline}`, value < most ? fix : lower)]
+}
+
+export const ASKING: readonly Check[] = [
+  {
+    id: 'every-way-asks',
+    line: 'Every way in asks before calls go on',
+    why: 'A listener without the question is a second door to the same database.',
+    hops: DECIDING,
+    look: everyConnection
+  },
+  {
+    id: 'over-grpc',
+    line: 'vecauthz is asked over gRPC, version 3',
+    why: 'Over HTTP neither the body as bytes nor the certificate comes along, and vecauthz does not speak it.',
+    hops: DECIDING,
+    look: filters(({ config }) => {
+      if (has(config, 'http_service') || !has(config, 'grpc_service')) {
+        const { grpc_service } = AUTHZ_FILTER.typed_config
+        return [fail(config, 'it is not asked over gRPC', put(config, { grpc_service }))]
+      }
+      const version = text(config, 'transport_api_version') ?? 'V3'
+      return version === 'V3' || version === 'AUTO'
+        ? []
+        : [fail(config, `transport_api_version: ${version}`, put(config, { transport_api_version: 'V3' }))]
+    })
+  },
+  {
+    id: 'fail-closed',
+    line: 'No answer is no',
+    why: 'With failure_mode_allow, whoever stops or overloads vecauthz has the database to himself.',
+    hops: DECIDING,
+    look: filters(({ config }) => must(config, 'failure_mode_allow', false, 'when vecauthz does not answer, calls go on'))
+  },
+  {
+    id: 'outage-seen',
+    line: 'An outage is 503, not 403',
+    why: 'The default 403 hides an outage behind "forbidden": nobody is paged, and agents give up.',
+    hops: DECIDING,
+    look: filters(({ config }) => {
+      const status = at(config, 'status_on_error')
+      const code = status === undefined ? undefined : status.value['code']
+      if (code === 'ServiceUnavailable' || code === 503) return []
+      return [
+        fail(config, `status_on_error is ${String(code ?? 'not set')}`, put(config, { status_on_error: { code: 'ServiceUnavailable' } }))
+      ]
+    })
+  },
+  {
+    id: 'answer-in-time',
+    line: "An answer has to come in time, and after vecauthz's own deadline",
+    why: 'Envoy that gives up first makes an error of what would have been a written verdict; Envoy that waits for ever holds the request.',
+    hops: DECIDING,
+    look: askings(timeout)
+  },
+  {
+    id: 'checks-repeated',
+    line: 'A lost question is repeated, with back-off',
+    why: 'With one replica of two down, up to half of the checks is lost; without retry_back_off still a third. vecauthz counts one request once.',
+    hops: DECIDING,
+    look: askings(({ service }) => {
+      const policy = at(service, 'retry_policy')
+      const limit = has(service, 'timeout') ? String(service.value['timeout']) : '0.2s'
+      const good = {
+        ...AUTHZ_FILTER.typed_config.grpc_service.retry_policy,
+        retry_back_off: { base_interval: '0.01s', max_interval: limit }
+      }
+      const fix = put(service, { retry_policy: good })
+      if (policy === undefined) return [fail(service, 'questions are not repeated', fix)]
+      const backOff = at(policy, 'retry_back_off')
+      if (backOff === undefined) return [fail(policy, 'questions are repeated without retry_back_off', fix)]
+      const most = seconds(backOff, 'max_interval')
+      const late = most !== undefined && most < (seconds(service, 'timeout') ?? AUTHZ_SECONDS_DEFAULT)
+      const on = text(policy, 'retry_on') ?? ''
+      return [
+        ...(late
+          ? [
+              fail(
+                backOff,
+                'max_interval, which is also the timeout of each try, is below the timeout',
+                put(backOff, { max_interval: limit })
+              )
+            ]
+          : []),
+        ...(on.includes('connect-failure') ? [] : [fail(policy, 'a refused connection is not repeated', fix)]),
+        ...((count(policy, 'num_retries') ?? 1) <= 3 ? [] : [fail(policy, 'more than three repeats', put(policy, { num_retries: 2 }))])
+      ]
+    })
+  }
+]

@@ -1,0 +1,99 @@
+/** Checks about the guard: RBAC after ext_authz, which demands a verdict. */
+import { scopesOf } from './checks-after.ts'
+import { type Finding, fail, remove } from './finding.ts'
+import { type Check, DECIDING, filters, ways } from './look.ts'
+import { type Filter, perFilter, type Way } from './survey.ts'
+import { at, flag, has, listOf, type Place, text } from './values.ts'
+
+const RBAC = 'envoy.extensions.filters.http.rbac.v3.RBAC'
+const AUTHZ_NAMESPACE = 'envoy.filters.http.ext_authz'
+const RULES = {
+  action: 'ALLOW',
+  policies: {
+    verdict_is_allow: {
+      permissions: [{ any: true }],
+      principals: [
+        {
+          sourced_metadata: {
+            metadata_source: 'DYNAMIC',
+            metadata_matcher: { filter: AUTHZ_NAMESPACE, path: [{ key: 'verdict' }], value: { string_match: { exact: 'allow' } } }
+          }
+        }
+      ]
+    }
+  }
+}
+const GUARD = {
+  name: 'envoy.filters.http.rbac',
+  typed_config: { '@type': `type.googleapis.com/${RBAC}`, rules_stat_prefix: 'must_have_verdict.', rules: RULES }
+}
+
+function guards(rules: Place): boolean {
+  if ((text(rules, 'action') ?? 'ALLOW') !== 'ALLOW') return false
+  const policies = at(rules, 'policies')
+  const all = Object.keys(policies?.value ?? {}).map((name) => at(policies as Place, name))
+  return (
+    all.length > 0 &&
+    all.every((policy) => policy !== undefined && has(policy, 'principals') && listOf(policy, 'principals').every(demandsVerdict))
+  )
+}
+
+function demandsVerdict(principal: Place): boolean {
+  const together = at(principal, 'and_ids')
+  if (together !== undefined) return listOf(together, 'ids').some(demandsVerdict)
+  const sourced = at(principal, 'sourced_metadata')
+  if (sourced !== undefined && (text(sourced, 'metadata_source') ?? 'DYNAMIC') !== 'DYNAMIC') return false
+  const matcher = sourced === undefined ? at(principal, 'metadata') : at(sourced, 'metadata_matcher')
+  if (matcher === undefined || flag(matcher, 'invert') || text(matcher, 'filter') !== AUTHZ_NAMESPACE) return false
+  const path = listOf(matcher, 'path')
+  const value = at(matcher, 'value', 'string_match')
+  return path.length === 1 && path[0]?.value['key'] === 'verdict' && value?.value['exact'] === 'allow'
+}
+
+function guarded(filter: Filter, way: Way): readonly Finding[] {
+  const rbacs = way.filters.slice(way.authzAt + 1).filter(({ type, place }) => type === RBAC && !flag(place, 'disabled'))
+  const good = rbacs.some(({ config }) => {
+    const rules = at(config, 'rules')
+    return rules !== undefined && guards(rules)
+  })
+  if (good) return []
+  const weak = rbacs[0]
+  if (weak !== undefined && has(weak.config, 'rules')) {
+    const path = [...weak.config.path, 'rules']
+    return [
+      fail(weak.config, 'its rules let calls pass without verdict=allow', {
+        kind: 'replace',
+        at: path,
+        value: { action: 'ALLOW', policies: RULES.policies }
+      })
+    ]
+  }
+  const at_ = [...way.http.path, 'http_filters']
+  return [fail(filter.place, 'nothing demands a verdict after it', { kind: 'insert', at: at_, index: way.authzAt + 1, value: GUARD })]
+}
+
+export const GUARDING: readonly Check[] = [
+  {
+    id: 'guard',
+    line: 'No verdict, no database: a guard after ext_authz demands it',
+    why: 'It catches what is switched on elsewhere by mistake: fail-open, a share of requests, a route that skips, shadow mode.',
+    hops: DECIDING,
+    look: filters(guarded)
+  },
+  {
+    id: 'guard-everywhere',
+    line: 'No route takes the guard away',
+    why: 'An empty RBACPerRoute switches RBAC off for its route.',
+    hops: DECIDING,
+    look: ways((way) =>
+      scopesOf(way).flatMap((scope) => {
+        const weak = perFilter(scope, RBAC).some(({ config }) => {
+          const rules = at(config, 'rbac', 'rules')
+          return rules === undefined || !guards(rules)
+        })
+        const key = Object.keys(at(scope, 'typed_per_filter_config')?.value ?? {}).find((one) => one.includes('rbac')) ?? ''
+        return weak ? [fail(scope, 'RBAC is overridden here', remove(scope, 'typed_per_filter_config', key))] : []
+      })
+    )
+  }
+]

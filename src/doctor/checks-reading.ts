@@ -1,0 +1,155 @@
+/** Checks about one reading of a request for Envoy, vecauthz and the database, and about requests that never end. */
+import { type Finding, fail, put, remove } from './finding.ts'
+import { ALL, type Check, DECIDING, must, ways } from './look.ts'
+import type { Way } from './survey.ts'
+import { at, count, flag, has, listOf, type Place, seconds, text, textsOf } from './values.ts'
+
+const REQUEST_SECONDS_MAX = 60
+const HEADERS_SECONDS_MAX = 15
+const IDLE_SECONDS_MAX = 300
+const HEADERS_COUNT_MAX = 100
+const HEADERS_KB_MAX = 60
+const STREAMS_MAX = 1000
+
+/** Envoy's own when nothing is said. */
+const HEADERS_COUNT_DEFAULT = 100
+const HEADERS_KB_DEFAULT = 60
+
+function lasting(way: Way, key: string, most: number, good: string, says: string): readonly Finding[] {
+  const value = seconds(way.http, key)
+  return value !== undefined && value <= most ? [] : [fail(way.http, says, put(way.http, { [key]: good }))]
+}
+
+function options(way: Way, key: string): Place {
+  return at(way.http, key) ?? { value: {}, path: [...way.http.path, key] }
+}
+
+/** `host` and `host:*` are names; anything else with a star takes names that nobody listed. */
+function isListed(domain: string): boolean {
+  return !domain.replace(/:\*$/, '').includes('*')
+}
+
+export const READING: readonly Check[] = [
+  {
+    id: 'path-normalised',
+    line: 'Paths are folded before they are judged',
+    why: '`..`, `//` and needless escapes reach vecauthz and the database untouched, and each may read them differently.',
+    hops: DECIDING,
+    look: ways((way) => [
+      ...must(way.http, 'normalize_path', true, '`..` and escapes are not folded'),
+      ...must(way.http, 'merge_slashes', true, '`//` is not folded')
+    ])
+  },
+  {
+    id: 'escaped-slashes',
+    line: 'Escaped slashes are refused',
+    why: '`%2F` and `%5C` are one segment to one reader and two to another: the tenant of the path is then another one.',
+    hops: DECIDING,
+    look: ways((way) => {
+      const action = text(way.http, 'path_with_escaped_slashes_action') ?? 'KEEP_UNCHANGED'
+      if (action === 'REJECT_REQUEST') return []
+      return [fail(way.http, `escaped slashes: ${action}`, put(way.http, { path_with_escaped_slashes_action: 'REJECT_REQUEST' }))]
+    })
+  },
+  {
+    id: 'underscores',
+    line: 'Header names with underscores are refused',
+    why: '`x_tenant_id` means `x-tenant-id` to many servers, and passes every rule that is written for the latter.',
+    hops: DECIDING,
+    look: ways((way) => {
+      const action = text(options(way, 'common_http_protocol_options'), 'headers_with_underscores_action') ?? 'ALLOW'
+      if (action === 'REJECT_REQUEST') return []
+      const fix = put(way.http, { common_http_protocol_options: { headers_with_underscores_action: 'REJECT_REQUEST' } })
+      return [fail(way.http, `headers with underscores: ${action}`, fix)]
+    })
+  },
+  {
+    id: 'absolute-form',
+    line: 'Targets in absolute form are refused',
+    why: '`GET http://other/…` replaces the Host header, by which the database is chosen.',
+    hops: DECIDING,
+    look: ways((way) => {
+      if (!flag(options(way, 'http_protocol_options'), 'allow_absolute_url', true)) return []
+      return [fail(way.http, 'a target may name another host', put(way.http, { http_protocol_options: { allow_absolute_url: false } }))]
+    })
+  },
+  {
+    id: 'requests-end',
+    line: 'Requests, their headers and silent streams have to end',
+    why: 'There is no request timeout by default: a stalled body or an open gRPC stream is held for ever, without a check.',
+    hops: ALL,
+    look: ways((way) => [
+      ...lasting(way, 'request_timeout', REQUEST_SECONDS_MAX, '15s', 'a request may take for ever to arrive'),
+      ...lasting(way, 'request_headers_timeout', HEADERS_SECONDS_MAX, '5s', 'headers may take for ever to arrive'),
+      ...lasting(way, 'stream_idle_timeout', IDLE_SECONDS_MAX, '30s', 'a stream may be silent for longer than 300 s')
+    ])
+  },
+  {
+    id: 'headers-bounded',
+    line: 'Headers are bounded in number and size',
+    why: 'What Envoy forwards and vecauthz no longer reads is refused; what nobody bounds is memory for whoever asks.',
+    hops: ALL,
+    look: ways((way) => {
+      const number = count(options(way, 'common_http_protocol_options'), 'max_headers_count') ?? HEADERS_COUNT_DEFAULT
+      const size = count(way.http, 'max_request_headers_kb') ?? HEADERS_KB_DEFAULT
+      const many = put(way.http, { common_http_protocol_options: { max_headers_count: HEADERS_COUNT_MAX } })
+      return [
+        ...(number <= HEADERS_COUNT_MAX ? [] : [fail(way.http, `${number} headers are taken`, many)]),
+        ...(size <= HEADERS_KB_MAX
+          ? []
+          : [fail(way.http, `${size} KiB of headers are taken`, put(way.http, { max_request_headers_kb: 32 }))])
+      ]
+    })
+  },
+  {
+    id: 'streams-bounded',
+    line: 'Streams of one connection are bounded',
+    why: 'One connection may hold any number of requests, each with a body in memory, until nobody else is served.',
+    hops: DECIDING,
+    look: ways((way) => {
+      const most = count(options(way, 'http2_protocol_options'), 'max_concurrent_streams')
+      if (most !== undefined && most <= STREAMS_MAX) return []
+      return [fail(way.http, 'streams are not bounded', put(way.http, { http2_protocol_options: { max_concurrent_streams: 100 } }))]
+    })
+  },
+  {
+    id: 'no-upgrades',
+    line: 'No connection is upgraded',
+    why: 'A request with `Upgrade: websocket` is checked without its body, and what follows is not checked at all.',
+    hops: ALL,
+    look: ways((way) => {
+      const places = [way.http, ...way.forwards.map(({ action }) => action)]
+      return places
+        .filter((one) => listOf(one, 'upgrade_configs').length > 0)
+        .map((one) => fail(one, 'there are upgrade_configs', remove(one, 'upgrade_configs')))
+    })
+  },
+  {
+    id: 'hosts-listed',
+    line: 'The host names that are answered are listed',
+    why: 'The host says which database a call is read for. `*` takes names that nobody thought of, and web pages under their own (DNS rebinding).',
+    hops: ALL,
+    look: ways((way) =>
+      way.hosts.flatMap((host) => {
+        const domains = textsOf(host, 'domains')
+        if (domains.every(isListed)) return []
+        const good = domains.filter(isListed)
+        const fix = put(host, { domains: good.length > 0 ? good : ['qdrant.example.org', 'qdrant.example.org:*'] })
+        return [fail(host, `it answers to ${domains.filter((one) => !isListed(one)).join(', ')}`, fix)]
+      })
+    )
+  },
+  {
+    id: 'destination-fixed',
+    line: 'No header chooses where a call goes on to',
+    why: 'A cluster that a header names is one that the caller names: any port that this Envoy knows of.',
+    hops: ALL,
+    look: ways((way) =>
+      way.forwards.flatMap(({ action }) =>
+        ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin']
+          .filter((key) => has(action, key))
+          .map((key) => fail(action, `${key}: who asks chooses the cluster`, remove(action, key)))
+      )
+    )
+  }
+]

@@ -1,0 +1,33 @@
+/** What the doctor is pointed at: a file, or the admin interface of a running Envoy. */
+
+import { oneLine } from '../admin/approvals-lines.ts'
+import { readBytes } from '../admin/check-terminal.ts'
+import { unreadable } from '../admin/svid-verify-question.ts'
+import { type EnvoyDocument, readDocument } from './document.ts'
+
+const ANSWER_MS = 10_000
+/** A dump with some hundred listeners stays below this. */
+const DUMP_BYTES_MAX = 64 * 1024 * 1024
+
+/** Throws `Unreadable`. @param source a path, or an http:// URL such as http://127.0.0.1:9903 */
+export async function readSource(source: string): Promise<EnvoyDocument> {
+  const text = /^https?:\/\//.test(source) ? await dumpOf(source) : readBytes(source).toString('utf8')
+  const read = readDocument(text)
+  return read.ok ? read.document : unreadable(`${oneLine(source)} cannot be judged: ${oneLine(read.says)}.`)
+}
+
+async function dumpOf(source: string): Promise<string> {
+  const url = URL.canParse(source) ? new URL(source) : unreadable(`${oneLine(source)} is no URL.`)
+  if (url.pathname === '/') url.pathname = '/config_dump'
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS), redirect: 'error' })
+    if (answer.status !== 200) return unreadable(`${url.href} answers with status ${answer.status}; is /config_dump among allow_paths?`)
+    if (Number(answer.headers.get('content-length') ?? 0) > DUMP_BYTES_MAX) return unreadable(`${url.href} answers with more than 64 MiB.`)
+    return await answer.text()
+  } catch (cause) {
+    if (typeof cause === 'object' && cause !== null && 'unreadable' in cause) throw cause
+    return unreadable(
+      `${url.href} cannot be reached: ${((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message}.`
+    )
+  }
+}

@@ -1,0 +1,248 @@
+/** Finds in a configuration the places that checks look at: ways in, filters, routes, whom Envoy asks, where calls go on to. */
+import type { EnvoyDocument } from './document.ts'
+import { at, has, isUnclear, listOf, type Place, seconds, text, typed, type Unclear, unclear } from './values.ts'
+
+/** What stands behind an Envoy: the database (gateway), another hop that is asked for (egress), or one without a question (sidecar). */
+export type Hop = 'gateway' | 'egress' | 'sidecar'
+
+export interface Filter {
+  readonly type: string
+  readonly place: Place
+  readonly config: Place
+}
+
+/** One HTTP connection manager: a way in. */
+export interface Way {
+  readonly hop: Hop
+  readonly listener: Place
+  readonly chain: Place
+  /** Undefined: connections are plain. */
+  readonly tls: Place | undefined
+  readonly http: Place
+  readonly filters: readonly Filter[]
+  /** Where its ext_authz filter stands among the filters; -1 where there is none. */
+  readonly authzAt: number
+  readonly routes: Place
+  readonly hosts: readonly Place[]
+  readonly forwards: readonly Route[]
+}
+
+/** A route that leads to a cluster. */
+export interface Route {
+  readonly host: Place
+  readonly route: Place
+  readonly action: Place
+  /** What may change or skip on the way to it: the whole table, the host, the route, its weighted clusters. */
+  readonly scopes: readonly Place[]
+  readonly clusters: readonly string[]
+}
+
+/** Who is asked, and with how much of the body: of the filter, or of a route that overrides it. */
+export interface Asking {
+  readonly way: Way
+  readonly service: Place
+  /** What holds with_request_body. */
+  readonly holder: Place
+  readonly cluster: string
+  readonly lane: 'main' | 'route'
+}
+
+export interface Survey {
+  readonly document: EnvoyDocument
+  readonly ways: readonly Way[]
+  /** Filter chains that are no HTTP, with the filter that takes the connection away. */
+  readonly others: readonly { readonly chain: Place; readonly type: string }[]
+  readonly askings: readonly Asking[]
+  readonly clusters: ReadonlyMap<string, Place>
+  /** What could not be made out; whoever looks at the ways cannot tell then. */
+  readonly unclear: readonly Unclear[]
+}
+
+export const EXT_AUTHZ = 'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'
+const HTTP_MANAGER = 'HttpConnectionManager'
+const DOWN_TLS = 'DownstreamTlsContext'
+
+/** @param forced the hop that the server's role or the command says it is; found out from where calls go on to without it */
+export function survey(document: EnvoyDocument, forced: Hop | undefined): Survey {
+  const problems: Unclear[] = []
+  const read = <T>(look: () => readonly T[]): readonly T[] => {
+    try {
+      return look()
+    } catch (cause) {
+      if (!isUnclear(cause)) throw cause
+      problems.push(cause)
+      return []
+    }
+  }
+  const all = (key: string) =>
+    read(() => {
+      const resources = at(document.root, 'static_resources')
+      return resources === undefined ? [] : listOf(resources, key)
+    })
+  const clusters = new Map(all('clusters').flatMap((one) => read(() => [[text(one, 'name') ?? '', one] as const])))
+  const chains = all('listeners').flatMap((listener) => read(() => chainsOf(listener)).map((chain) => ({ listener, chain })))
+  const found = chains.flatMap(({ listener, chain }) => read(() => [chainOf(listener, chain, clusters, forced)]))
+  const ways = found.filter((one) => 'http' in one)
+  const others = found.filter((one) => 'type' in one)
+  const askings = ways.flatMap((way) => read(() => askingsOf(way)))
+  return { document, ways, others, askings, clusters, unclear: problems }
+}
+
+function chainsOf(listener: Place): readonly Place[] {
+  const last = at(listener, 'default_filter_chain')
+  return [...listOf(listener, 'filter_chains'), ...(last === undefined ? [] : [last])]
+}
+
+function chainOf(
+  listener: Place,
+  chain: Place,
+  clusters: Survey['clusters'],
+  forced: Hop | undefined
+): Way | { chain: Place; type: string } {
+  const network = listOf(chain, 'filters').map((one) => typed(one) ?? unclear(one.path, 'a network filter without typed_config'))
+  const last = network.at(-1) ?? unclear(chain.path, 'a filter chain without filters')
+  if (!last.type.endsWith(`.${HTTP_MANAGER}`)) return { chain, type: last.type }
+  const http = last.config
+  const filters = listOf(http, 'http_filters').map((place) => {
+    const read = typed(place)
+    return read === undefined ? unclear(place.path, 'an HTTP filter without typed_config') : { ...read, place }
+  })
+  const authzAt = filters.findIndex(({ type }) => type === EXT_AUTHZ)
+  const routes = at(http, 'route_config') ?? unclear(http.path, 'the routes come from a control plane (rds or scoped_routes)')
+  const hosts = listOf(routes, 'virtual_hosts')
+  const forwards = hosts.flatMap((host) => forwardsOf(routes, host))
+  const hop = forced ?? (leadsToAHop(forwards, clusters) ? (authzAt === -1 ? 'sidecar' : 'egress') : 'gateway')
+  return { hop, listener, chain, tls: tlsOf(chain), http, filters, authzAt, routes, hosts, forwards }
+}
+
+function tlsOf(chain: Place): Place | undefined {
+  const socket = at(chain, 'transport_socket')
+  const read = socket === undefined ? undefined : typed(socket)
+  if (read === undefined || read.type.endsWith('.RawBuffer')) return undefined
+  return read.type.endsWith(`.${DOWN_TLS}`) ? read.config : unclear(chain.path, `connections over ${read.type}`)
+}
+
+function forwardsOf(routes: Place, host: Place): readonly Route[] {
+  if (has(host, 'matcher')) unclear(host.path, 'routes in a matcher tree, which is not read here')
+  return listOf(host, 'routes').flatMap((route) => {
+    const action = at(route, 'route')
+    // A redirect or a direct response forwards nothing.
+    if (action === undefined)
+      return has(route, 'direct_response') || has(route, 'redirect') ? [] : unclear(route.path, 'a route to nowhere')
+    const weighted = at(action, 'weighted_clusters')
+    const shares = weighted === undefined ? [] : listOf(weighted, 'clusters')
+    const one = text(action, 'cluster')
+    const clusters = shares.length > 0 ? shares.map((share) => text(share, 'name')) : [one]
+    return { host, route, action, scopes: [routes, host, route, ...shares], clusters: clusters.filter((name) => name !== undefined) }
+  })
+}
+
+function leadsToAHop(forwards: readonly Route[], clusters: Survey['clusters']): boolean {
+  const named = forwards.flatMap((one) => one.clusters)
+  return named.length > 0 && named.every((name) => provesItself(clusters.get(name)))
+}
+
+/** A cluster that is spoken to under our own SVID is no database: it is a hop that asks who calls. */
+function provesItself(cluster: Place | undefined): boolean {
+  const tls = cluster === undefined ? undefined : upstreamTls(cluster)
+  const own = tls === undefined ? undefined : at(tls, 'common_tls_context')
+  return own !== undefined && (has(own, 'tls_certificate_sds_secret_configs') || has(own, 'tls_certificates'))
+}
+
+export function upstreamTls(cluster: Place): Place | undefined {
+  const socket = at(cluster, 'transport_socket')
+  const read = socket === undefined ? undefined : typed(socket)
+  if (read === undefined || read.type.endsWith('.RawBuffer')) return undefined
+  return read.type.endsWith('.UpstreamTlsContext') ? read.config : unclear(cluster.path, `connections over ${read.type}`)
+}
+
+export function authzOf(way: Way): Filter | undefined {
+  return way.filters[way.authzAt]
+}
+
+/** What a scope says of a filter for its requests. */
+export function perFilter(scope: Place, type: string): readonly { readonly type: string; readonly config: Place }[] {
+  const all = at(scope, 'typed_per_filter_config')
+  if (all === undefined) return []
+  return Object.keys(all.value).flatMap((key) => {
+    const read = typed(all, key)
+    return read !== undefined && (read.type.startsWith(type) || read.type.endsWith('.FilterConfig')) && mentions(key, read, type)
+      ? [{ type: read.type, config: read.config }]
+      : []
+  })
+}
+
+/** A FilterConfig wraps what is for the filter whose name is the key; names are free, so each counts that holds the filter's own. */
+function mentions(key: string, read: { readonly type: string; readonly config: Place }, type: string): boolean {
+  if (!read.type.endsWith('.FilterConfig')) return true
+  const family = type.split('.').at(-3) ?? type
+  const inner = typed(read.config, 'config')
+  return key.includes(family) || inner?.type.startsWith(type) === true
+}
+
+function askingsOf(way: Way): readonly Asking[] {
+  const authz = authzOf(way)
+  if (authz === undefined) return []
+  const main = askingOf(way, authz.config, 'main')
+  const overriding = [way.routes, ...way.hosts, ...way.forwards.flatMap(({ route, scopes }) => [route, ...scopes.slice(3)])]
+  const routes = overriding
+    .flatMap((scope) => perFilter(scope, EXT_AUTHZ))
+    .flatMap(({ config }) => {
+      const settings = at(config, 'check_settings')
+      if (settings === undefined) return []
+      if (has(settings, 'http_service')) unclear(settings.path, 'a route that asks over HTTP')
+      return askingOf(way, settings, 'route')
+    })
+  return [...main, ...routes]
+}
+
+function askingOf(way: Way, holder: Place, lane: Asking['lane']): readonly Asking[] {
+  const service = at(holder, 'grpc_service')
+  if (service === undefined) return []
+  const cluster = at(service, 'envoy_grpc')
+  const name = cluster === undefined ? undefined : text(cluster, 'cluster_name')
+  return [{ way, service, holder, cluster: name ?? unclear(service.path, 'vecauthz is asked by another client than envoy_grpc'), lane }]
+}
+
+export interface Endpoint {
+  readonly address: string
+  /** Undefined for a socket in the file system. */
+  readonly port: number | undefined
+}
+
+/** Where a cluster leads. Throws `Unclear` where that comes from elsewhere. */
+export function endpointsOf(cluster: Place): readonly Endpoint[] {
+  const load = at(cluster, 'load_assignment')
+  if (load === undefined) return unclear(cluster.path, 'its endpoints come from a control plane (EDS)')
+  const found = listOf(load, 'endpoints')
+    .flatMap((group) => listOf(group, 'lb_endpoints'))
+    .map((one) => at(one, 'endpoint', 'address') ?? unclear(one.path, 'an endpoint without address'))
+    .map(addressOf)
+  return found.length > 0 ? found : unclear(load.path, 'it has no endpoint')
+}
+
+export function addressOf(place: Place): Endpoint {
+  const socket = at(place, 'socket_address')
+  const pipe = at(place, 'pipe')
+  if (pipe !== undefined) return { address: text(pipe, 'path') ?? '', port: undefined }
+  const address = socket === undefined ? undefined : text(socket, 'address')
+  if (socket === undefined || address === undefined) return unclear(place.path, 'an address of another kind than a port or a socket')
+  const port = socket.value['port_value']
+  return { address, port: typeof port === 'number' ? port : 0 }
+}
+
+export function isLocal({ address, port }: Endpoint): boolean {
+  return port === undefined || /^127\.|^::1$|^localhost$/.test(address)
+}
+
+/** The HTTP options of a cluster; undefined where it has none. */
+export function upstreamHttp(cluster: Place): Place | undefined {
+  return at(cluster, 'typed_extension_protocol_options', 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions')
+}
+
+/** Longest age of a connection to a cluster, in seconds. */
+export function connectionAge(cluster: Place): number | undefined {
+  const http = upstreamHttp(cluster)
+  const common = http === undefined ? undefined : at(http, 'common_http_protocol_options')
+  return common === undefined ? undefined : seconds(common, 'max_connection_duration')
+}
