@@ -31,8 +31,9 @@ export const set = (local: number): Code => [0x21, unsigned(local)]
 export const constI32 = (value: number): Code => [0x41, signed(value)]
 export const tee = (local: number): Code => [0x22, unsigned(local)]
 export const constI64 = (value: bigint): Code => [0x42, signed64(value)]
-export const constF32 = (value: number): Code => [0x43, bytesOf(new Float32Array([value]))]
 export const constF64 = (value: number): Code => [0x44, bytesOf(new Float64Array([value]))]
+
+export const drop: Code = [0x1a]
 
 /** Instructions with nothing behind them, by the names of the specification (§5.4). */
 export const op = {
@@ -40,29 +41,24 @@ export const op = {
   isZeroI32: 0x45,
   equalI32: 0x46,
   notEqualI32: 0x47,
+  belowU32: 0x49,
   aboveU32: 0x4b,
-  isZeroI64: 0x50,
   aboveU64: 0x56,
+  trailingZerosI32: 0x68,
   addI32: 0x6a,
   subI32: 0x6b,
   andI32: 0x71,
   orI32: 0x72,
   xorI32: 0x73,
   leftI32: 0x74,
-  rightU32: 0x76,
-  trailingZerosI64: 0x7a,
   addI64: 0x7c,
   subI64: 0x7d,
   mulI64: 0x7e,
-  andI64: 0x83,
-  orI64: 0x84,
-  leftI64: 0x86,
-  rightU64: 0x88,
   mulF32: 0x94,
   divF64: 0xa3,
-  wrapI64: 0xa7,
   extendU32: 0xad,
   demoteF64: 0xb6,
+  floatOfI32: 0xb2,
   floatOfI64: 0xb9,
   leave: 0x0f,
   /** Where nothing can come. */
@@ -70,7 +66,7 @@ export const op = {
 } as const
 
 export const when = (code: Code): Code => [0x04, NO_VALUE, code, 0x0b]
-export const either = (yes: Code, no: Code): Code => [0x04, NO_VALUE, yes, 0x05, no, 0x0b]
+export const either = (yes: Code, no: Code, value?: 'i32'): Code => [0x04, value ? TYPES[value] : NO_VALUE, yes, 0x05, no, 0x0b]
 /** A loop that goes round at `again`, as often as that is met, and ends where it is not. */
 export const loop = (code: Code): Code => [0x03, NO_VALUE, code, 0x0b]
 export const again = (depth = 0): Code => [0x0c, unsigned(depth)]
@@ -91,6 +87,29 @@ export const addI32x4: Code = [SIMD, unsigned(0xae)]
 export const dotI16x8: Code = [SIMD, unsigned(0xba)]
 export const extendLowI8x16: Code = [SIMD, unsigned(0x87)]
 export const extendHighI8x16: Code = [SIMD, unsigned(0x88)]
+
+/** More of SIMD, by lanes of 8 and 16 bits (§5.4.9). */
+export const simd = {
+  splatI8: (value: number): Code => [constI32(value), SIMD, 0x0f],
+  splatI16: (value: number): Code => [constI32(value), SIMD, 0x10],
+  /** `one` and `other` in turn. */
+  alternateI16: (one: number, other: number): Code => [
+    SIMD,
+    0x0c,
+    bytesOf(Uint16Array.from({ length: 8 }, (_, at) => (at % 2 ? other : one)))
+  ],
+  laneI32: (lane: number): Code => [SIMD, 0x1b, lane],
+  and: [SIMD, 0x4e],
+  swizzle: [SIMD, 0x0e],
+  equalI8x16: [SIMD, 0x23],
+  aboveU8x16: [SIMD, 0x28],
+  bitmaskI8x16: [SIMD, 0x64],
+  subI8x16: [SIMD, 0x71],
+  narrowU32x4: [SIMD, unsigned(0x86)],
+  rightU16x8: [SIMD, unsigned(0x8d)],
+  addI16x8: [SIMD, unsigned(0x8e)],
+  mulI16x8: [SIMD, unsigned(0x95)]
+} as const
 
 /** Of the address on the stack plus `offset`; all places are multiples of 16 but the engine does not mind others. */
 export const loadV128 = (offset: number): Code => [SIMD, 0x00, 4, unsigned(offset)]
@@ -187,7 +206,7 @@ function signed64(value: bigint): Code {
   return last ? [low] : [low | 0x80, signed64(rest)]
 }
 
-function bytesOf(number: Float32Array | Float64Array): Code {
+function bytesOf(number: Uint16Array | Float32Array | Float64Array): Code {
   return [...new Uint8Array(number.buffer)]
 }
 

@@ -55,10 +55,8 @@ function readFast(json: JsonReader, { window, read, count, values }: FloatReader
       bytes.copy(window, 0, from, to)
       window.fill(0, to - from, to - from + SLACK_BYTES)
     }
-    const reached = read(at - from, length)
+    at = from + read(at - from, length)
     length = count[0] as number
-    at = from + (reached < 0 ? ~reached : reached)
-    if (reached >= 0) break
     // Cut off by the end of the window, and not by what it is.
     if (at > to - SLACK_BYTES && to < end && at > from) continue
     at = readOther(json, at, values, length++, what)
