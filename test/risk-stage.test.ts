@@ -8,6 +8,7 @@ import { rankOf, STANDINGS } from '../src/core/standing.ts'
 import type { ResolvedTarget, Shape } from '../src/core/vector-call.ts'
 import { raise } from '../src/risk/cohort.ts'
 import type { ReadyBaseline } from '../src/risk/drift-ready.ts'
+import type { Kernel } from '../src/risk/kernel.ts'
 import { startKernel } from '../src/risk/kernel-wasm.ts'
 import { createRisk, type RiskParts } from '../src/risk-stage.ts'
 import { createStandings } from '../src/state/standings.ts'
@@ -293,10 +294,93 @@ describe('the parts of a call', () => {
     expect(scores[1]).toEqual(scores[0])
   })
 
-  it('holds nobody up with more vectors than one call has time for, and shows them as unseen', () => {
-    const { search } = stageOf(known())
-    const many = (count: number) => ({ vectors: Array.from({ length: count }, () => vectors[0]?.[0] as Float32Array), dimensions: 96 })
-    expect([search('a', many(2_048)).vectors, search('b', many(2_049)).vectors]).toEqual(['seen', 'unseen'])
+  describe('of many queries', () => {
+    /** Counts what is projected: the work of a query, whatever the machine. */
+    const counting = () => {
+      const work = { projections: 0 }
+      const kernel: Kernel = Object.assign(Object.create(baseline.kernel), {
+        project(...args: Parameters<Kernel['project']>) {
+          work.projections++
+          return baseline.kernel.project(...args)
+        }
+      })
+      const parts: LearntParts = { baselines: new Map([['support demo/rag/handbook', { ...baseline, kernel }]]), daily: 1e6 }
+      return { work, told: stageOf(parts) }
+    }
+    const many = (count: number) => ({
+      queries: count,
+      vectors: Array.from({ length: count }, (_, at) => vectors[0]?.[at % 200] as Float32Array),
+      dimensions: 96
+    })
+
+    it.each([
+      [256, 256, 'seen'],
+      [257, 256, 'unseen'],
+      [2_048, 256, 'unseen'],
+      [5_461, 256, 'unseen']
+    ])('%i: %i of them are judged, and the others are shown as unseen', (count, judged, label) => {
+      const { work, told } = counting()
+      expect(told.search('a', many(count)).vectors).toBe(label)
+      expect(work.projections).toBe(judged)
+    })
+
+    it('each is priced, judged or not', () => {
+      const { told } = counting()
+      told.search('a', many(2_048))
+      told.clock.now += 86_400_000
+      told.search('a', many(1))
+      const [shown = 0] = told.told.days
+      // What is not judged is new ground; what is, at least a fifth of it.
+      expect(shown).toBeGreaterThanOrEqual(5 * (2_048 - 256 + 256 / 5))
+      expect(shown).toBeLessThanOrEqual(5 * 2_048)
+    })
+
+    it('at several places: no more in all, and some of them at each', () => {
+      const { work, told } = counting()
+      const call = told.callBy('a')
+      const targets = Array.from({ length: 4 }, () => targetOf('acme'))
+      const grant = {
+        kind: 'tenant',
+        caller: call.caller,
+        call: callOf('search', 'acme', 'handbook', { ...many(2_048), topK: 5 }),
+        tenant: 'acme',
+        targets
+      }
+      told.risk.observe(grant as unknown as Grant, call, 'demo', undefined)
+      expect(work.projections).toBe(256)
+    })
+
+    it('which are judged depends on the decision, which no caller knows before', () => {
+      // Foreign queries at every eighth place: a caller who knew the places would hide them all.
+      const share = (decision: number) => {
+        const { search, callBy } = stageOf(known())
+        const hidden = { ...many(2_048) }
+        hidden.vectors = hidden.vectors.map((vector, at) => (at % 8 === 0 ? (vectors[1]?.[at % 200] as Float32Array) : vector))
+        return search('a', hidden, { ...callBy('a'), decisionId: `decision ${decision}` }).score
+      }
+      const scores = Array.from({ length: 6 }, (_, decision) => share(decision))
+      expect(new Set(scores).size).toBeGreaterThan(1)
+      expect(share(0)).toBe(scores[0])
+    })
+  })
+
+  it('a multi-vector is one query, by the direction of its mean; what has no vector beside it is charged', () => {
+    const parts = (): LearntParts => ({ ...known(), daily: 1e6 })
+    const [one, other] = [vectors[1]?.[0] as Float32Array, vectors[1]?.[1] as Float32Array]
+    const mean = one.map((value, at) => value / Math.hypot(...one) + (other[at] as number) / Math.hypot(...other))
+    const scoreOf = (shape: Partial<Shape>) => stageOf(parts()).search('a', { dimensions: 96, ...shape }).score
+    expect(scoreOf({ vectors: [one, other], rows: [2] })).toBeCloseTo(scoreOf({ vectors: [mean] }), 6)
+    expect(scoreOf({ vectors: [one, other], rows: [2] })).not.toBeCloseTo(scoreOf({ vectors: [one, other] }), 3)
+    const shown = (shape: Partial<Shape>) => {
+      const { search, told, clock } = stageOf(parts())
+      search('a', { dimensions: 96, ...shape })
+      clock.now += 86_400_000
+      search('a', { dimensions: 96, vectors: [one] })
+      return told.days
+    }
+    expect(shown({ queries: 1, vectors: [one, other], rows: [2] })).toEqual([5])
+    // Two queries, one of them by words: the rows of the other one do not pay for it.
+    expect(shown({ queries: 2, vectors: [one, other], rows: [2] })).toEqual([10])
   })
 
   it('teaches 64 queries at most', () => {

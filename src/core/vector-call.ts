@@ -79,6 +79,8 @@ export interface Shape {
   readonly dimensions: number
   /** Every dense vector of the call: queries of a search, embeddings of a write. Finite numbers only. */
   readonly vectors: readonly Float32Array[]
+  /** Rows of each query of a search, where one is a multi-vector: `vectors` in groups. Left out where each vector is a query. */
+  readonly rows?: readonly number[]
 }
 
 export interface VectorCall {

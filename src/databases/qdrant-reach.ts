@@ -22,6 +22,8 @@ export interface Lookup {
 /** A batch holds several parts; each has bounds of its own. */
 export interface Reach {
   readonly vectors: Float32Array[]
+  /** Rows of each example of a query. */
+  readonly rows: number[]
   readonly parts: Bounds[]
   /** By what they say. */
   lookups: Map<string, Lookup> | undefined
@@ -34,7 +36,7 @@ export interface Reach {
 }
 
 export function newReach(): Reach {
-  return { vectors: [], parts: [], lookups: undefined, does: [], queries: 0, topK: 0, records: 0, vectorsOut: false }
+  return { vectors: [], rows: [], parts: [], lookups: undefined, does: [], queries: 0, topK: 0, records: 0, vectorsOut: false }
 }
 
 function addOperation(reach: Reach, operation: Operation): void {
@@ -61,12 +63,22 @@ export interface Examples {
   ids: boolean
   /** Targets; what is alike; what is not. In this order, whatever that of the text. */
   readonly vectors: readonly [Float32Array[], Float32Array[], Float32Array[]]
+  /** Rows of each of them that is a vector: several for a multi-vector. */
+  readonly rows: readonly [number[], number[], number[]]
 }
 
 export type Bucket = 0 | 1 | 2
 
 export function newExamples(queries = 0): Examples {
-  return { queries, ids: false, vectors: [[], [], []] }
+  return { queries, ids: false, vectors: [[], [], []], rows: [[], [], []] }
+}
+
+/** Reads one example, which is as many rows as it adds. */
+export function addExample({ vectors, rows }: Examples, bucket: Bucket, read: (into: Float32Array[]) => void): void {
+  const into = vectors[bucket]
+  const before = into.length
+  read(into)
+  if (into.length > before) rows[bucket].push(into.length - before)
 }
 
 /** A query or a prefetch. */
@@ -131,6 +143,7 @@ interface Seen {
 function visit(reach: Reach, { examples, corpus, limit, lookup, children }: QueryNode, groupSize: number, seen: Seen): void {
   seen.queries += examples.queries
   for (const vectors of examples.vectors) addVectors(reach, vectors)
+  for (const rows of examples.rows) for (const count of rows) reach.rows.push(count)
   if (corpus !== undefined) seen.corpora.push(corpus)
   seen.topK = Math.max(seen.topK, (limit ?? LIMIT_DEFAULT) * groupSize)
   // With `lookup_from` the ids are of that place, which then is a target itself.
@@ -235,8 +248,8 @@ export function lookupBounds({ shards }: Lookup): Bounds {
   return { shards: shards.keys, pins: NO_PINS, changes: [], unpinned: LOOKUP, unsharded: shards.unsharded }
 }
 
-export function shapeOf({ queries, topK, records, vectorsOut, vectors }: Reach): Shape {
+export function shapeOf({ queries, topK, records, vectorsOut, vectors, rows }: Reach): Shape {
   let dimensions = 0
   for (const { length } of vectors) if (length > dimensions) dimensions = length
-  return { queries, topK, records, vectorsOut, dimensions, vectors }
+  return { queries, topK, records, vectorsOut, dimensions, vectors, ...(rows.some((count) => count > 1) ? { rows } : {}) }
 }

@@ -5,6 +5,7 @@ import type { Filter, ShardSelector, WithVectors } from './qdrant-messages.ts'
 import { NO_PINS, type Pins } from './qdrant-pins.ts'
 import type { InputMessage, LookupMessage, NodeMessage, ParamsMessage, QueryMessage } from './qdrant-query-messages.ts'
 import {
+  addExample,
   addLookup,
   addQuery,
   addRead,
@@ -129,12 +130,11 @@ function examplesOf(query: QueryMessage | undefined): Examples {
 
 function pushInput(input: InputMessage | undefined, examples: Examples, bucket: Bucket): void {
   const { id, dense, sparse, multi_dense, document, image, object } = input ?? NO_INPUT
-  const into = examples.vectors[bucket]
   if (document !== undefined || image !== undefined || object !== undefined) refuseInference()
   if (id !== undefined) examples.ids = true
-  else if (dense !== undefined) pushRow(into, dense)
+  else if (dense !== undefined) addExample(examples, bucket, (into) => pushRow(into, dense))
   else if (sparse !== undefined) checkSparseMessage(sparse)
-  else if (multi_dense !== undefined) pushRows(into, multi_dense.vectors ?? [])
+  else if (multi_dense !== undefined) addExample(examples, bucket, (into) => pushRows(into, multi_dense.vectors ?? []))
   else fail('call-unreadable', 'an example of a query is empty')
 }
 
@@ -158,7 +158,7 @@ function searchWith(groups: boolean) {
     const { vector, sparse_indices } = message
     if (vector === undefined) fail('call-unreadable', 'the search has no vector')
     const examples = newExamples(1)
-    if (sparse_indices === undefined) examples.vectors[0].push(vector)
+    if (sparse_indices === undefined) addExample(examples, 0, (into) => into.push(vector))
     else checkSparseMessage({ values: vector, indices: sparse_indices.data })
     add(reach, message, examples, groups)
   }
@@ -176,8 +176,8 @@ function recommendWith(groups: boolean) {
     const { positive = [], negative = [], positive_vectors = [], negative_vectors = [] } = message
     const examples = newExamples(1)
     examples.ids = positive.length + negative.length > 0
-    for (const vector of positive_vectors) pushStored(examples.vectors[1], vector)
-    for (const vector of negative_vectors) pushStored(examples.vectors[2], vector)
+    for (const vector of positive_vectors) addExample(examples, 1, (into) => pushStored(into, vector))
+    for (const vector of negative_vectors) addExample(examples, 2, (into) => pushStored(into, vector))
     add(reach, message, examples, groups)
   }
 }
@@ -193,7 +193,8 @@ function discover(message: MessageOf<typeof DISCOVER_POINTS>, reach: Reach): voi
 }
 
 function pushExample(example: { readonly vector: StoredVector | undefined } | undefined, examples: Examples, bucket: Bucket): void {
-  if (example?.vector !== undefined) pushStored(examples.vectors[bucket], example.vector)
+  const vector = example?.vector
+  if (vector !== undefined) addExample(examples, bucket, (into) => pushStored(into, vector))
   else if (example !== undefined) examples.ids = true
 }
 

@@ -6,7 +6,7 @@ import { readCount, readNumber } from './json-number.ts'
 import { fail, type JsonReader, peek } from './json-reader.ts'
 import { readVector } from './json-vector.ts'
 import { readPointId } from './qdrant-fields.ts'
-import { addNamedVectors, addVectors, type Bucket, type Examples, type Reach } from './qdrant-reach.ts'
+import { addExample, addNamedVectors, addVectors, type Bucket, type Examples, type Reach } from './qdrant-reach.ts'
 
 const QUOTE = 0x22
 const BRACKET = 0x5b
@@ -106,7 +106,7 @@ export function readColumns(json: JsonReader, reach: Reach): number[] {
 export function readExample(json: JsonReader, examples: Examples, bucket: Bucket): void {
   const byte = peek(json)
   if (byte === BRACE) readSparse(json)
-  else if (byte === BRACKET) readRows(json, examples.vectors[bucket])
+  else if (byte === BRACKET) addExample(examples, bucket, (into) => readRows(json, into))
   else {
     readPointId(json, 'an example')
     examples.ids = true
@@ -137,11 +137,11 @@ export function readContext(json: JsonReader, examples: Examples): void {
 const NAMED_QUERY = keys('name', 'vector')
 
 /** `vector` of the older search: `[…]`, `{name, vector: […]}` or `{name, vector: {indices, values}}`. */
-export function readSearchVector(json: JsonReader, { vectors: [into] }: Examples): void {
+export function readSearchVector(json: JsonReader, examples: Examples): void {
   let vectors = 0
   const read = () => {
     vectors++
-    into.push(readVector(json, 'the query vector'))
+    addExample(examples, 0, (into) => into.push(readVector(json, 'the query vector')))
   }
   if (peek(json) === BRACKET) read()
   else {

@@ -2,11 +2,19 @@
 import { NO_SHAPE } from '../core/vector-call.ts'
 import { fail } from './json-reader.ts'
 import { bool, bytes, inOneof, type MessageOf, many, one, table, text, uint32 } from './protobuf-fields.ts'
-import { type Facts, longest, nothingTouched, targetsOf, touch } from './weaviate-facts.ts'
+import { type Facts, nothingTouched, targetsOf, touch } from './weaviate-facts.ts'
 import { checkFilters } from './weaviate-grpc-filters.ts'
 import { readerOf } from './weaviate-grpc-read.ts'
 import { FILTERS, HYBRID, NEAR_OBJECT, NEAR_VECTOR } from './weaviate-grpc-tables.ts'
-import { asksModule, readHybrid, readNearObject, readNearVector } from './weaviate-grpc-vectors.ts'
+import {
+  asksModule,
+  nothingQueried,
+  type Queried,
+  queriedShape,
+  readHybrid,
+  readNearObject,
+  readNearVector
+} from './weaviate-grpc-vectors.ts'
 
 /** Integers and numbers have eight of these, dates and booleans six; a reference has two. */
 const NUMBERS = table(
@@ -100,22 +108,22 @@ const OF_MODULES = ['near_text', 'near_image', 'near_audio', 'near_video', 'near
 export const readAggregate = readerOf(AGGREGATE, (aggregate): Facts => {
   for (const name of OF_MODULES) if (aggregate[name] !== undefined) asksModule(name)
   if (aggregate.filters !== undefined) checkFilters(aggregate.filters)
-  const vectors: Float32Array[] = []
-  const queries = readQueries(aggregate, vectors)
+  const queried = nothingQueried()
+  const queries = readQueries(aggregate, queried)
   const touched = nothingTouched()
   touch(touched, aggregate.collection ?? '', aggregate.tenant)
   const grouped = aggregate.group_by?.collection ?? ''
   if (grouped !== '' && grouped !== aggregate.collection) fail('call-ambiguous', 'an aggregation is grouped by another class')
   return {
-    shape: { ...NO_SHAPE, queries, topK: topKOf(aggregate), dimensions: longest(vectors), vectors },
+    shape: { ...NO_SHAPE, queries, topK: topKOf(aggregate), ...queriedShape(queried) },
     operation: queries === 0 ? 'read' : 'search',
     targets: targetsOf(touched)
   }
 })
 
-function readQueries({ hybrid, near_vector, near_object }: Aggregate, vectors: Float32Array[]): number {
-  if (near_vector !== undefined) return readNearVector(near_vector, vectors)
-  if (hybrid !== undefined) return readHybrid(hybrid, vectors)
+function readQueries({ hybrid, near_vector, near_object }: Aggregate, into: Queried): number {
+  if (near_vector !== undefined) return readNearVector(near_vector, into)
+  if (hybrid !== undefined) return readHybrid(hybrid, into)
   return near_object === undefined ? 0 : readNearObject(near_object.id, near_object.targets?.target_vectors?.length ?? 0)
 }
 

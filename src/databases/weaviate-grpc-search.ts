@@ -15,11 +15,19 @@ import {
   texts,
   uint32
 } from './protobuf-fields.ts'
-import { type Facts, longest, nothingTouched, targetsOf, touch, touchEvery } from './weaviate-facts.ts'
+import { type Facts, nothingTouched, targetsOf, touch, touchEvery } from './weaviate-facts.ts'
 import { checkFilters } from './weaviate-grpc-filters.ts'
 import { readerOf } from './weaviate-grpc-read.ts'
 import { BM25, FILTERS, HYBRID, LEVELS, NEAR_OBJECT, NEAR_VECTOR } from './weaviate-grpc-tables.ts'
-import { asksModule, readHybrid, readNearObject, readNearVector } from './weaviate-grpc-vectors.ts'
+import {
+  asksModule,
+  nothingQueried,
+  type Queried,
+  queriedShape,
+  readHybrid,
+  readNearObject,
+  readNearVector
+} from './weaviate-grpc-vectors.ts'
 import { LIMIT_DEFAULT } from './weaviate-query.ts'
 import { checkPathPart } from './weaviate-where.ts'
 
@@ -126,25 +134,25 @@ export const readSearch = readerOf(SEARCH, (search): Facts => {
   for (const { path = [] } of search.sort_by ?? []) checkPath(path, 'sorting')
   if (search.group_by !== undefined) checkPath(search.group_by.path ?? [], 'grouping')
   if (search.filters !== undefined) checkFilters(search.filters)
-  const vectors: Float32Array[] = []
-  const queries = readQueries(search, vectors)
+  const queried = nothingQueried()
+  const queries = readQueries(search, queried)
   const touched = nothingTouched()
   touch(touched, search.collection ?? '', search.tenant)
   if (search.properties?.ref_properties !== undefined) touchEvery(touched, search.tenant)
   const vectorsOut = asksVectors(search.metadata) || followsToVectors(search.properties)
   return {
-    shape: { ...NO_SHAPE, queries, topK: topKOf(search), vectorsOut, dimensions: longest(vectors), vectors },
+    shape: { ...NO_SHAPE, queries, topK: topKOf(search), vectorsOut, ...queriedShape(queried) },
     operation: queries === 0 ? 'read' : 'search',
     targets: targetsOf(touched)
   }
 })
 
 /** One way of searching in a call: the server combines some of them and refuses others. */
-function readQueries({ hybrid_search, bm25_search, near_vector, near_object }: Search, vectors: Float32Array[]): number {
+function readQueries({ hybrid_search, bm25_search, near_vector, near_object }: Search, into: Queried): number {
   const ways = [hybrid_search, bm25_search, near_vector, near_object].filter((way) => way !== undefined).length
   if (ways > 1) fail('call-ambiguous', 'a search in two ways', 'Send one of near_vector, near_object, hybrid_search and bm25_search.')
-  if (near_vector !== undefined) return readNearVector(near_vector, vectors)
-  if (hybrid_search !== undefined) return readHybrid(hybrid_search, vectors)
+  if (near_vector !== undefined) return readNearVector(near_vector, into)
+  if (hybrid_search !== undefined) return readHybrid(hybrid_search, into)
   if (near_object !== undefined) return readNearObject(near_object.id, near_object.targets?.target_vectors?.length ?? 0)
   return ways
 }

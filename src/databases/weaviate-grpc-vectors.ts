@@ -1,6 +1,8 @@
 /** Vectors in gRPC messages: little-endian float32, and several of them behind a dimension (usecases/byteops of the server). */
 import { VECTOR_DIMENSIONS_MAX, VECTORS_MAX } from '../core/limits.ts'
+import type { Shape } from '../core/vector-call.ts'
 import { fail } from './json-reader.ts'
+import { longest } from './weaviate-facts.ts'
 import type { Hybrid, NearVector, Vectors } from './weaviate-grpc-tables.ts'
 import { checkUuid } from './weaviate-names.ts'
 
@@ -9,38 +11,62 @@ const FLOAT_BYTES = 4
 /** The dimension before a multi-vector: uint16, little-endian. */
 const DIMENSION_BYTES = 2
 
+/** Vectors of queries, and how many of them are one query: several for a multi-vector. */
+export interface Queried {
+  readonly vectors: Float32Array[]
+  readonly rows: number[]
+}
+
+export function nothingQueried(): Queried {
+  return { vectors: [], rows: [] }
+}
+
+/** What a call's queries come to in its shape. */
+export function queriedShape({ vectors, rows }: Queried): Pick<Shape, 'dimensions' | 'vectors' | 'rows'> {
+  return { dimensions: longest(vectors), vectors, ...(rows.some((count) => count > 1) ? { rows } : {}) }
+}
+
+/** However many rows it has. */
+function oneQuery({ vectors, rows }: Queried, read: (into: Float32Array[]) => void): void {
+  const before = vectors.length
+  read(vectors)
+  rows.push(vectors.length - before)
+}
+
 /** @returns the similarity queries that the message asks, their vectors in `into` */
-export function readNearVector(near: NearVector, into: Float32Array[]): number {
+export function readNearVector(near: NearVector, into: Queried): number {
   const { vector, vector_bytes, vectors = [], vector_per_target, vector_for_targets = [] } = near
   // The server takes the first form that is there, and forgets the others.
   const forms = [vector, vector_bytes, vectors, vector_per_target, vector_for_targets].filter((form) => sizeOf(form) > 0).length
   if (forms === 0) fail('call-unreadable', 'a near_vector without a vector')
   if (forms > 1) fail('call-ambiguous', 'a near_vector in two forms', 'Send the vector once: in vectors.')
-  const before = into.length
-  if (vector_per_target !== undefined) for (const one of vector_per_target.values()) push(into, floatsOf(one))
+  const before = into.rows.length
+  if (vector_per_target !== undefined)
+    for (const one of vector_per_target.values()) oneQuery(into, (vectors) => push(vectors, floatsOf(one)))
   for (const one of vector_for_targets) readForTarget(one.vector_bytes, one.vectors ?? [], into)
-  if (sizeOf(vector_per_target) > 0 || vector_for_targets.length > 0) return into.length - before
+  if (sizeOf(vector_per_target) > 0 || vector_for_targets.length > 0) return into.rows.length - before
   readOne(vector, vector_bytes, vectors, into)
   // One vector may be asked of several named vectors of a class.
   return Math.max(1, near.targets?.target_vectors?.length ?? 0, near.target_vectors?.length ?? 0)
 }
 
-function readForTarget(bytes: Uint8Array | undefined, vectors: readonly Vectors[], into: Float32Array[]): void {
+function readForTarget(bytes: Uint8Array | undefined, vectors: readonly Vectors[], into: Queried): void {
   if (sizeOf(bytes) > 0 === vectors.length > 0) fail('call-ambiguous', 'a vector for a target in two forms, or in none')
-  if (vectors.length === 0) push(into, floatsOf(bytes as Uint8Array))
-  for (const one of vectors) readVectors(one, into)
+  if (vectors.length === 0) oneQuery(into, (rows) => push(rows, floatsOf(bytes as Uint8Array)))
+  for (const one of vectors) oneQuery(into, (rows) => readVectors(one, rows))
 }
 
 /** The three forms of one vector, one of which is there. */
-function readOne(vector: Float32Array | undefined, bytes: Uint8Array | undefined, vectors: readonly Vectors[], into: Float32Array[]): void {
+function readOne(vector: Float32Array | undefined, bytes: Uint8Array | undefined, vectors: readonly Vectors[], into: Queried): void {
   if (vectors.length > 1) fail('call-unreadable', 'more vectors than one in a query')
-  if (vectors[0] !== undefined) readVectors(vectors[0], into)
-  else if (sizeOf(bytes) > 0) push(into, floatsOf(bytes as Uint8Array))
-  else if (vector !== undefined) push(into, plain(vector))
+  const [first] = vectors
+  if (first !== undefined) oneQuery(into, (rows) => readVectors(first, rows))
+  else if (sizeOf(bytes) > 0) oneQuery(into, (rows) => push(rows, floatsOf(bytes as Uint8Array)))
+  else if (vector !== undefined) oneQuery(into, (rows) => push(rows, plain(vector)))
 }
 
 /** A hybrid search: by words, and by a vector if there is one. */
-export function readHybrid(hybrid: Hybrid, into: Float32Array[]): number {
+export function readHybrid(hybrid: Hybrid, into: Queried): number {
   const { near_text, near_vector, vector, vector_bytes, vectors = [], alpha = 0 } = hybrid
   if (near_text !== undefined) asksModule('near_text')
   const forms = [vector, vector_bytes, vectors].filter((form) => sizeOf(form) > 0).length + (near_vector === undefined ? 0 : 1)

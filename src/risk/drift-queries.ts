@@ -27,10 +27,16 @@ function meanDirection(group: readonly Float32Array[]): Float32Array {
   if (group.length === 1 || odd !== undefined) return odd ?? first
   const sum = new Float64Array(first.length)
   for (const vector of group) {
-    const length = Math.hypot(...vector)
+    const length = lengthOf(vector)
     if (length > 0) for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] as number) + (vector[at] as number) / length
   }
   return Float32Array.from(sum)
+}
+
+function lengthOf(vector: Float32Array): number {
+  let square = 0
+  for (let at = 0; at < vector.length; at++) square += (vector[at] as number) ** 2
+  return Math.sqrt(square)
 }
 
 /** A sparse vector as a dense one: each index goes to a place, with a sign. @param seed secret of the tenant */

@@ -11,14 +11,17 @@ import type { ResolvedTarget, VectorCall } from '../core/vector-call.ts'
 import { collectionKey, keysOf } from './budget-keys.ts'
 import { observe } from './drift-observe.ts'
 import type { ReadyBaseline } from './drift-ready.ts'
+import { queriesIn, sampledCall, seedOfText } from './drift-sample.ts'
 import { exposureCost, exposurePace, spend } from './exposure.ts'
 import { driftAlarm } from './ladder.ts'
 import type { Learnt } from './learnt.ts'
 import { collectionName } from './places.ts'
 import { noteDecision, type PlaceState, placeOf, seedExposure, trackOf, type WorkloadState } from './workload-state.ts'
 
-/** Vectors times collections of one call that are judged, some ten milliseconds of the loop; what is beyond counts as unseen. */
-const JUDGED_MAX = 2_048
+/** Queries times collections of one call that are judged, two or three milliseconds of the loop; of more, a sample. All are priced. */
+const JUDGED_MAX = 256
+/** Of each collection, however many a call names: decoys must not stand before the one that is meant. */
+const JUDGED_MIN = 16
 /** Of one call: a query of many rows must not be all that there is to learn from. */
 const LEARNT_PER_CALL_MAX = 64
 const DAY_MS = 86_400_000
@@ -57,19 +60,27 @@ export function look(state: WorkloadState, its: Looking, seen: Seen): void {
   const { operation, shape } = its.grant.call
   const isRead = operation === 'read' || operation === 'export'
   if (operation !== 'search' && !isRead) return
-  const { vectors } = shape
+  const { vectors, rows } = shape
   // Who reads by id or scrolls shows no vector, and may see something new with each call.
-  const unseen = operation === 'search' ? Math.max(0, shape.queries - vectors.length) : 1
-  const query: DriftCall = { vectors: isRead ? [] : vectors, unseen, rest: restOf(its.body, shape.topK), at: its.call.now }
+  const unseen = operation === 'search' ? Math.max(0, shape.queries - (rows?.length ?? vectors.length)) : 1
+  const rest = restOf(its.body, shape.topK)
+  const query: DriftCall = {
+    vectors: isRead ? [] : vectors,
+    unseen,
+    rest,
+    at: its.call.now,
+    ...(isRead || rows === undefined ? {} : { rows })
+  }
   seen.vectors = unseen > 0 || query.vectors.length === 0 ? 'unseen' : 'seen'
   const { agentType } = its.call
   if (agentType === undefined) return
-  // Each of them: where some were left out, decoys without a baseline would stand before the one that is meant.
-  let left = JUDGED_MAX
+  const queries = queriesIn(query)
+  let [left, places] = [JUDGED_MAX, its.grant.targets.length]
   for (const target of its.grant.targets) {
-    const judged = query.vectors.length <= left ? query : { ...query, vectors: query.vectors.slice(0, left) }
-    left -= lookAt(state, its, agentType, target, judged, query.vectors.length, seen)
-    if (judged !== query) seen.vectors = 'unseen'
+    const most = Math.max(JUDGED_MIN, Math.floor(left / places--))
+    const judged = rows === undefined && queries <= most ? query : sampledCall(query, most, seedOfText(its.call.decisionId))
+    left -= lookAt(state, its, agentType, target, judged, queries, seen)
+    if (queriesIn(judged) < queries) seen.vectors = 'unseen'
   }
 }
 
@@ -96,7 +107,7 @@ function lookAt(
   let cells: Int16Array = NO_CELLS
   if (ready === undefined) {
     if (seen.learning === 'none') seen.learning = 'learning'
-    const some = { ...query, vectors: vectors.slice(0, Math.ceil(LEARNT_PER_CALL_MAX / grant.targets.length)) }
+    const some = sampledCall(query, Math.ceil(LEARNT_PER_CALL_MAX / grant.targets.length), seedOfText(call.decisionId))
     if (vectors.length > 0) seen.learn.push(() => learnt.book.learn(place.key, call.caller.id.text, some))
   } else {
     seen.learning = 'judging'

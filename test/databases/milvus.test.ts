@@ -236,6 +236,7 @@ describe('query vectors', () => {
       count: 2
     })
     expect(vectorsOf(queries(21, Buffer.from('how?')))).toEqual({ vectors: [], dimensions: 0, count: 1 })
+    // An embedding list is a query of several rows; the call does not tell where one ends: unseen, and priced as new ground.
     expect(vectorsOf(queries(301, floatBytes([1, 2, 3, 4])))).toEqual({ vectors: [], dimensions: 0, count: 1 })
   })
 

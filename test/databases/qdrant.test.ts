@@ -667,6 +667,34 @@ describe('a query of two kinds', () => {
   it.each(rows)('$name: $want', ({ call, want }) => expect(outcome(call)).toBe(want))
 })
 
+describe('the rows of multi-vectors', () => {
+  const rowsIn = (call: Call) => {
+    const result = read(call)
+    if (!result.ok) throw new Error(result.reason.because)
+    const { queries, vectors, rows } = result.value.shape
+    return [queries, vectors.length, rows]
+  }
+  const MULTI = [VECTOR, VECTOR, VECTOR]
+  it.each<[string, Call, unknown[]]>([
+    ['a vector has none', query({}), [1, 1, undefined]],
+    ['a multi-vector is one query', query({ query: MULTI }), [1, 3, [3]]],
+    ['nearest to one', query({ query: { nearest: MULTI } }), [1, 3, [3]]],
+    ['one row is a vector', query({ query: [VECTOR] }), [1, 1, undefined]],
+    [
+      'prefetches, one of them a multi-vector',
+      query({ query: { fusion: 'rrf' }, prefetch: [{ query: VECTOR }, { query: MULTI }] }),
+      [2, 4, [1, 3]]
+    ],
+    [
+      'examples, by what they are for and not as they stand',
+      query({ query: { recommend: { negative: [VECTOR, 7], positive: [MULTI] } } }),
+      [1, 4, [3, 1]]
+    ],
+    ['pairs', query({ query: { discover: { target: MULTI, context: [{ positive: VECTOR, negative: MULTI }] } } }), [1, 7, [3, 1, 3]]],
+    ['a batch', at('points/query/batch', { searches: [{ query: MULTI }, { query: VECTOR }] }), [2, 4, [3, 1]]]
+  ])('%s', (_, call, want) => expect(rowsIn(call)).toEqual(want))
+})
+
 describe('the shape of a call', () => {
   const shape = (call: Call) => {
     const result = read(call)

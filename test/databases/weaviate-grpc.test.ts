@@ -116,12 +116,18 @@ describe('the vector of a query', () => {
       near(chunk(9, [chunk(3, Buffer.concat([Buffer.from([dimension & 255, dimension >> 8]), floatBytes(values)])), number(4, 2)]))
     expect(shapeOf(search(multi(2, [1, 2, 3, 4])))).toMatchObject({
       queries: 1,
+      rows: [2],
       dimensions: 2,
       vectors: [
         [1, 2],
         [3, 4]
       ]
     })
+    // One for each target, however many rows each has.
+    const rows = chunk(3, [chunk(3, Buffer.concat([Buffer.from([2, 0]), floatBytes([1, 2, 3, 4])])), number(4, 2)])
+    const targets = near(chunk(8, [chunk(1, 'a'), chunk(2, floatBytes([1, 2]))]), chunk(8, [chunk(1, 'b'), rows]))
+    expect(shapeOf(search(targets))).toMatchObject({ queries: 2, rows: [1, 2], dimensions: 2 })
+    expect(shapeOf(search(near(chunk(4, VECTOR))))).not.toHaveProperty('rows')
     for (const wrong of [multi(0, []), multi(0, [1]), multi(3, [1, 2]), multi(2, [])])
       expect(outcome(search(wrong))).toBe('call-unreadable')
   })
