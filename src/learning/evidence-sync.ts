@@ -34,7 +34,7 @@ export interface EvidenceSyncParts {
   readonly stateOf: (workload: string) => WorkloadState | undefined
   /** The baseline in force under that key. */
   readonly readyOf: (key: PlaceState['key']) => ReadyBaseline | undefined
-  readonly dailyOf: (key: PlaceState['key']) => number | undefined
+  readonly dailyOf: (key: PlaceState['key'], weight: number) => number | undefined
   /** Once as long as it stays the same; undefined: it is over. */
   readonly onTrouble: (because: string | undefined) => void
 }
@@ -66,10 +66,11 @@ export function createEvidenceSync(parts: EvidenceSyncParts): EvidenceSync {
     trouble = fault
     parts.onTrouble(fault)
   }
-  const rounds = createRounds(round, () => ROUND_MS)
+  const rounds = createRounds(round, () => (waiting.size > 0 ? ROUND_MS : undefined))
   return {
     note(workload) {
       if (waiting.size < WAITING_MAX || waiting.has(workload)) waiting.set(workload, parts.now())
+      rounds.wake()
     },
     round,
     start: rounds.start,
@@ -120,7 +121,7 @@ async function exchangeTrack(parts: Its, workload: string, track: PlaceState['tr
 }
 
 async function exchangeExposure(parts: Its, workload: string, place: PlaceState): Promise<string | undefined> {
-  const daily = parts.dailyOf(place.key)
+  const daily = parts.dailyOf(place.key, place.weight)
   const before = parts.told.get(place)
   const [day, shown] = [place.day, place.shown]
   const fresh = before?.day === day ? shown - before.shown : shown

@@ -47,6 +47,7 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
   const owe = (name: string, { ms, most }: Untold) => {
     const known = untold.get(name)
     if (untold.size < WAITING_MAX || known !== undefined) untold.set(name, { ms: (known?.ms ?? 0) + ms, most: most ?? known?.most })
+    rounds.wake()
   }
   let trouble: string | undefined
   const tell = async (name: string, owed: Untold): Promise<string | undefined> => {
@@ -70,7 +71,7 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
     if (fault !== trouble) onTrouble(fault)
     trouble = fault
   }
-  const rounds = createRounds(round, () => ROUND_MS)
+  const rounds = createRounds(round, () => (untold.size > 0 ? ROUND_MS : undefined))
   return {
     ...memory,
     keepBudget(name, tat, at) {

@@ -83,15 +83,13 @@ class FileWorker {
   #asked = 0
   #closed = false
   #restart: NodeJS.Timeout | undefined
-  readonly #late: NodeJS.Timeout
+  /** One timer for all that wait, instead of one for each. */
+  #late: NodeJS.Timeout | undefined
 
   constructor(options: SqliteOptions, answerMsMax: number, onEvent: (event: StoreEvent) => void) {
     this.#options = options
     this.#answerMsMax = answerMsMax
     this.#onEvent = onEvent
-    // One timer for all that wait, instead of one for each.
-    this.#late = setInterval(() => this.#giveUpLate(), answerMsMax / 10)
-    this.#late.unref()
     this.#start()
   }
 
@@ -107,6 +105,7 @@ class FileWorker {
     return new Promise((give) => {
       const question: Question = { id: this.#asked++, asked }
       this.#waiting.set(question.id, { give, askedAt: performance.now() })
+      this.#late ??= setInterval(() => this.#giveUpLate(), this.#answerMsMax / 10).unref()
       worker.postMessage(question)
     })
   }
@@ -157,6 +156,10 @@ class FileWorker {
   }
 
   #giveUpLate(): void {
+    if (this.#waiting.size === 0) {
+      clearInterval(this.#late)
+      this.#late = undefined
+    }
     const now = performance.now()
     for (const [id, { give, askedAt }] of this.#waiting) {
       if (now - askedAt < this.#answerMsMax) return

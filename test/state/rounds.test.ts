@@ -43,6 +43,37 @@ describe('rounds', () => {
     expect(began).toBe(1)
   })
 
+  it('with nothing to do wait until they are woken, and then go on as long as there is', async () => {
+    let [left, done] = [0, 0]
+    const rounds = createRounds(
+      async () => {
+        left--
+        done++
+      },
+      () => (left > 0 ? 0 : undefined)
+    )
+    // Before the start nothing is to be woken.
+    left = 2
+    rounds.wake()
+    left = 0
+    rounds.start()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(done).toBe(0)
+    for (const all of [3, 6]) {
+      left = 3
+      rounds.wake()
+      rounds.wake()
+      await vi.waitFor(() => expect(done).toBe(all), { timeout: 10_000 })
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      expect(done).toBe(all)
+    }
+    await rounds.stop()
+    left = 1
+    rounds.wake()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(done).toBe(6)
+  })
+
   it('that are stopped before they begin never do', async () => {
     const round = vi.fn(async () => undefined)
     const rounds = createRounds(round, () => 0)
