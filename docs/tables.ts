@@ -11,6 +11,7 @@ import { DENIALS, type DenyRow } from '../src/core/deny-reason.ts'
 import { ACTIONS } from '../src/core/policy-document.ts'
 import type { Dialect } from '../src/databases/dialect.ts'
 import { DIALECTS } from '../src/databases/dialects.ts'
+import { CHECKS } from '../src/doctor/checks.ts'
 import { FACTS } from '../src/policy/when.ts'
 import { coverage } from './coverage.ts'
 import { forShadow, forSpire } from './envoy-variants.ts'
@@ -29,6 +30,7 @@ const TABLES: readonly Table[] = [
   { file: 'docs/reference.md', marker: 'settings', text: () => keys(settingsSchema) },
   { file: 'docs/reference.md', marker: 'policy', text: () => keys(policySchema) },
   { file: 'docs/policy.md', marker: 'facts', text: facts },
+  { file: 'docs/doctor.md', marker: 'checks', text: doctorChecks },
   { file: 'docs/chroma.md', marker: 'routes', text: () => routesOf(DIALECTS.chroma) },
   { file: 'docs/qdrant.md', marker: 'routes', text: () => routesOf(DIALECTS.qdrant) },
   { file: 'docs/milvus.md', marker: 'routes', text: () => routesOf(DIALECTS.milvus) },
@@ -93,6 +95,13 @@ function coverageTable(): string {
       ...ACTIONS.map((action) => CELLS[cells[action]]),
       NATIVELY[`${database} ${tenancy}`] ?? '–'
     ])
+  )
+}
+
+function doctorChecks(): string {
+  return rows(
+    ['line', 'what is true', 'hops', 'why'],
+    CHECKS.map(({ id, line, hops, why }) => [`\`${id}\``, line, hops.length === 3 ? 'all' : hops.join(', '), why])
   )
 }
 
