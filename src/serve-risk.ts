@@ -6,8 +6,9 @@ import { findingLine, standingLine } from './audit/act-record.ts'
 import type { AuditSink } from './audit/sink.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Memory } from './core/memory.ts'
-import type { Risk } from './core/risk.ts'
+import type { Risk, RiskCall } from './core/risk.ts'
 import type { RiskDesk } from './core/risk-desk.ts'
+import { type Scope, type Standing, standingOf } from './core/standing.ts'
 import type { Move } from './core/standings.ts'
 import type { Store } from './core/store.ts'
 import { type Baselines, openBaselines, ownerName } from './learning/baselines.ts'
@@ -15,6 +16,7 @@ import { createEvidenceSync, type EvidenceSync } from './learning/evidence-sync.
 import { createLearnt, type HabitsLearnt } from './learning/learnt.ts'
 import type { Policy } from './policy/policy.ts'
 import { startKernel } from './risk/kernel-wasm.ts'
+import type { Finding } from './risk/monitoring.ts'
 import { createRiskDesk } from './risk-desk.ts'
 import { createRisk, type RiskStage } from './risk-stage.ts'
 import { createMemory } from './state/memory.ts'
@@ -28,8 +30,12 @@ export interface ServedRisk {
   /** Budgets, as one with those of the other replicas. */
   readonly memory: Memory
   readonly desk: RiskDesk
+  /** How a workload, or an agent type in a collection, stands; undefined while that is not known. */
+  readonly standing: (scope: Scope) => Standing | undefined
   /** Why nothing may be sent here yet: it is not known how workloads stand, or what is normal. */
   readonly fault: () => string | undefined
+  /** Why what is known of standings may be old, as it lasts; undefined: the store answers. */
+  readonly outage: () => string | undefined
   /** Writes what is known, and ends the rounds; the store must still be open. */
   readonly close: () => Promise<void>
 }
@@ -41,15 +47,19 @@ export interface RiskEdges {
   readonly sink: AuditSink
   readonly log: Logger
   readonly onMove: (move: Move) => void
+  /** A rule of the policy calls a person for a figure; once a window. */
+  readonly onPaged: (finding: Finding, call: RiskCall) => void
 }
 
 const HABITS = 'habits-00000000'
 const HABITS_MS = 60_000
+/** Without an answer of the store for so long, it is away. */
+const STALE_MS = 10_000
 
 /** undefined at egress: exactly one role owns standings. Rejects with a sentence where the folder cannot be used. */
 export async function openRisk(settings: Settings, edges: RiskEdges): Promise<ServedRisk | undefined> {
   if (settings.role === 'egress') return undefined
-  const { settingsFile, policy, sink, log } = edges
+  const { settingsFile, policy, log } = edges
   const { folder: named } = settings.risk
   const absolute = (path: string) => (isAbsolute(path) ? path : join(dirname(settingsFile), path))
   const folder = named && absolute(named)
@@ -76,12 +86,7 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
     learnt,
     shared,
     staleMsMax: settings.risk.standings_max_age_seconds * 1000,
-    onFinding: (finding, { caller, decisionId, now }) => {
-      const line = findingLine(now, caller.id.text, decisionId, finding)
-      if (!sink.write(line)) log.error('audit: a monitored figure could not be recorded')
-      if (finding.rule.action === 'page')
-        log.warn({ workload: caller.id.text, metric: finding.rule.metric, value: finding.value }, 'risk: a person is called for')
-    }
+    onFinding: (finding, call) => noteFinding(finding, call, edges)
   })
   const sync = shared ? evidenceSync(edges, stage, baselines, learnt) : undefined
   const budgets = shared ? budgetsOf(edges) : undefined
@@ -93,7 +98,9 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
     memory: budgets ?? createMemory(),
     risk: sync === undefined ? stage : toldOf(stage, sync),
     desk: createRiskDesk({ standings, baselines, learnt, stage, rules: () => policy().risk }),
+    standing: (scope) => (standings.isLoaded() ? standingOf(standings.of(scope)) : undefined),
     fault: () => (standings.isLoaded() ? baselines.fault() : 'it is not known yet how workloads stand (standings)'),
+    outage: () => (standings.staleMs() > STALE_MS ? 'the store does not answer: standings of other replicas are not known' : undefined),
     async close() {
       await sync?.stop()
       await budgets?.stop()
@@ -181,6 +188,15 @@ async function standingsOf(
       else log.error({ because }, 'standings: the store cannot be relied on; what is known here goes on')
     }
   })
+}
+
+function noteFinding(finding: Finding, call: RiskCall, { sink, log, onPaged }: RiskEdges): void {
+  const { caller, decisionId, now } = call
+  const line = findingLine(now, caller.id.text, decisionId, finding)
+  if (!sink.write(line)) log.error('audit: a monitored figure could not be recorded')
+  if (finding.rule.action !== 'page') return
+  log.warn({ workload: caller.id.text, metric: finding.rule.metric, value: finding.value }, 'risk: a person is called for')
+  onPaged(finding, call)
 }
 
 function noteMove(move: Move, sink: AuditSink, log: Logger): void {

@@ -25,11 +25,12 @@ import { openAudit } from './serve-audit.ts'
 import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
 import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
+import { openPaging, type ServedPaging } from './serve-paging.ts'
 import { type InForce, type PolicyWatch, watchPolicy } from './serve-policy.ts'
-import { openRisk, type ServedRisk } from './serve-risk.ts'
+import { openRisk, type RiskEdges, type ServedRisk } from './serve-risk.ts'
 import { voucher } from './serve-role.ts'
 import { openState, type ServedState } from './serve-state.ts'
-import { openWatch } from './serve-watch.ts'
+import { openWatch, type ServerWatch } from './serve-watch.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
 import { createMemory } from './state/memory.ts'
 import type { World } from './world.ts'
@@ -86,7 +87,9 @@ export async function serve(
   const watched = openWatch(settings, { evidence, credentials, policy, sink })
   const edges = { settingsFile, policy: () => policy.inForce().policy, sink, log }
   const state = openState(settings, { ...edges, onAct: watched.acted })
-  const risk = await openRisk(settings, { ...edges, store: state.store, onMove: watched.moved })
+  const from = first.svid.id.text
+  const paging = await openPaging(settings, { ...edges, environment, store: state.store, registry: watched.page.registry, from })
+  const risk = await openRisk(settings, { ...edges, store: state.store, ...calling(watched, paging) })
   const decider = deciderOf(settings, log, {
     world: worldOf(settings, evidence, policy.inForce, databases, state, risk),
     vouch: voucher(settings, source.current),
@@ -107,13 +110,26 @@ export async function serve(
   })
   const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault() ?? risk?.fault() ?? sink.fault()
   watched.begin({ risk, decider, readiness })
+  paging?.begin({ standing: (scope) => (risk === undefined ? 'normal' : risk.standing(scope)), fault: () => readiness() ?? risk?.outage() })
   const stopReadiness = keepReadiness(server, readiness)
   const health = await openHealth(settings, readiness, watched.page, credentials)
   const ports = { port: server.port, healthPort: health?.port, adminPort: admin?.port }
   sayServing(ports, settings, first, firstPolicy, log)
   return {
     ...ports,
-    drain: (reason) => drain(reason, { evidence, credentials, sink, server, health, admin, state, risk, stopReadiness, policy, log })
+    drain: (reason) =>
+      drain(reason, { evidence, credentials, sink, server, health, admin, state, risk, paging, stopReadiness, policy, log })
+  }
+}
+
+function calling(watched: ServerWatch, paging: ServedPaging | undefined): Pick<RiskEdges, 'onMove' | 'onPaged'> {
+  return {
+    onMove(move) {
+      watched.moved(move)
+      paging?.moved(move)
+    },
+    onPaged: ({ rule, value }, { caller, decisionId, now }) =>
+      paging?.found({ ...rule, value, workload: caller.id.text, decisionId, at: now })
   }
 }
 
@@ -252,6 +268,7 @@ interface Parts {
   readonly admin: AdminPort | undefined
   readonly state: ServedState
   readonly risk: ServedRisk | undefined
+  readonly paging: ServedPaging | undefined
   readonly stopReadiness: () => void
   readonly policy: PolicyWatch
   readonly log: Logger
@@ -265,6 +282,7 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   await parts.server.drain(DRAIN_GRACE_MS)
   await parts.admin?.close()
   await parts.risk?.close()
+  await parts.paging?.close()
   await parts.state.close()
   parts.policy.close()
   await parts.credentials.close()

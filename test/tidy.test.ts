@@ -21,6 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   audit: ['core'],
   credentials: ['core'],
   config: ['core'],
+  // Formats of messages, and the edge that sends them.
+  paging: ['core'],
   'world.ts': ['core', 'identity', 'databases', 'policy'],
   'vouched.ts': ['core', 'identity', 'policy', 'world.ts'],
   'settle.ts': ['core', 'identity', 'policy', 'risk', 'world.ts'],
@@ -54,6 +56,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'load-policy-worker.ts': ['core', 'config', 'databases', 'policy'],
   'serve.ts': [
     'core',
+  'serve-paging.ts': ['core', 'admin', 'config', 'credentials', 'paging', 'spire', 'state'],
     'world.ts',
     'serve-role.ts',
     'serve-audit.ts',
@@ -61,6 +64,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'serve-risk.ts',
     'serve-state.ts',
     'serve-watch.ts',
+    'serve-paging.ts',
     'load-policy.ts',
     'serve-credentials.ts',
     'serve-databases.ts',

@@ -7,6 +7,7 @@ import { basename, dirname, isAbsolute, join } from 'node:path'
 import type { DocumentFault, DocumentPath, KnownDatabase, KnownKind, KnownServer, PolicyDocument } from '../core/policy-document.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import { credentialFaults } from './credential-schema.ts'
+import { pagingFaults } from './paging-schema.ts'
 import { mergePolicies, type PolicyText, readPolicyTexts, revisionOf } from './policy-files.ts'
 import { policySchema } from './policy-schema.ts'
 import { checkShape, type Fault, type Read, readYaml } from './read-yaml.ts'
@@ -131,6 +132,7 @@ function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): Docume
     else if (id.id.path === '') faults.push({ path: ['envoys', at], says: `"${text}" has no path: no workload has that ID`, remedy })
   }
   faults.push(...subjectFaults(settings))
+  if (settings.paging !== undefined) faults.push(...pagingFaults(settings.paging).map((one) => ({ ...one, path: ['paging', ...one.path] })))
   const authorities = new Map<string, string>()
   const ids = new Set<string>()
   for (const [at, database] of settings.databases.entries()) {

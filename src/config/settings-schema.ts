@@ -5,6 +5,7 @@ import { compileIdPattern } from '../core/spiffe-id.ts'
 import { audit } from './audit-schema.ts'
 import { credential } from './credential-schema.ts'
 import { learning } from './learning-schema.ts'
+import { paging } from './paging-schema.ts'
 import { state } from './state-schema.ts'
 
 const LISTEN = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[[0-9a-fA-F:]+\]):\d{1,5}$/
@@ -115,6 +116,7 @@ export const settingsSchema = z.strictObject({
     .max(7 * 86_400)
     .describe('Shortest lifetime of the SVIDs in use: connections from Envoy are closed before half of it'),
   bundle_max_age_seconds: z.int().min(5).max(86_400).describe('Trust bundles older than this no longer vouch for anybody'),
+  paging: paging.optional().describe('Who is called when a person has to look; without it, the log says that one should be'),
   body_bytes_max: z
     .int()
     .min(65_536)
