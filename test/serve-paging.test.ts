@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -15,6 +16,7 @@ import { createMemoryStore } from '../src/state/store-memory.ts'
 import { type PageReceiver, startReceiver } from './support/page-receiver.ts'
 import { AGENT, moveDown, moveTo } from './support/pages.ts'
 
+const PROCESS = fileURLToPath(new URL('./support/paging-process.ts', import.meta.url))
 const KEY = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const soon = { timeout: 15_000, interval: 10 }
 
