@@ -19,6 +19,7 @@ import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
 import { doctorCommand } from './doctor/doctor-command.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
+import { kubernetesCommand } from './k8s/command.ts'
 import { createJudge } from './offline.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
@@ -80,6 +81,16 @@ function fileOf(config: string): string {
 function settingsOf(config: string): Configured['settings'] {
   const loaded = loadSettings(fileOf(config), SERVED)
   return loaded.ok ? loaded.value : faulty(loaded.faults)
+}
+
+/** @param stopped resolves when the process is told to end */
+export function clusterCommand(
+  name: string,
+  output: Output,
+  stopped: () => Promise<unknown>
+): ((args: readonly string[]) => Promise<number>) | undefined {
+  if (name !== 'k8s') return undefined
+  return (args) => kubernetesCommand(args, { ...output, now: Date.now, load, stopped: stopped() })
 }
 
 function load(config: string): Configured {

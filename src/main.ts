@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { auditCommand } from './admin/audit-verify.ts'
 import { svidCommand } from './admin/svid-verify.ts'
-import { adminCommand, policyCommand } from './commands.ts'
+import { adminCommand, clusterCommand, policyCommand } from './commands.ts'
 import { type Loaded, loadAll, readPolicy } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import { SERVED } from './databases/dialects.ts'
@@ -38,6 +38,8 @@ Usage: vecauthz COMMAND [options]
   baselines  what is normal: learnt, approved, exported, reset, taken in
   figure     tell a figure of another system about a workload
 
+  k8s        Kubernetes: the admission webhook, and namespaces and NetworkPolicies from the policy
+
 Each has a --help of its own: vecauthz check --help. A first policy test is demo/config/policy-tests.yaml.
 
 Options of serve and validate:
@@ -60,7 +62,7 @@ async function run(args: readonly string[]): Promise<number | undefined> {
   }
   if (command === 'svid') return svid(rest)
   if (command === 'audit') return auditCommand(rest, output())
-  const ofPolicy = policyCommand(command, output()) ?? adminCommand(command, output())
+  const ofPolicy = policyCommand(command, output()) ?? adminCommand(command, output()) ?? clusterCommand(command, output(), told)
   if (ofPolicy !== undefined) return ofPolicy(rest)
   if (command !== 'serve' && command !== 'validate') return complain(`There is no command "${command}"; see --help.`)
   const config = configOf(rest)
@@ -69,6 +71,14 @@ async function run(args: readonly string[]): Promise<number | undefined> {
   if (command === 'validate') return validate(loaded)
   if (!loaded.ok) return validate(loaded)
   return start(loaded)
+}
+
+/** Resolves when somebody ends this process. */
+function told(): Promise<unknown> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', resolve)
+    process.once('SIGINT', resolve)
+  })
 }
 
 function svid(args: readonly string[]): Promise<number> {

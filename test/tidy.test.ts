@@ -32,6 +32,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   envoy: ['core', 'verdict', 'authorize.ts', 'world.ts'],
   // Commands ask the same rulebooks and the same policy that judge a call, so that their answers are the server's.
   admin: ['audit', 'core', 'world.ts', 'identity', 'policy', 'config'],
+  // Admission judges what becomes an identity, by the policy that will judge that identity.
+  k8s: ['core', 'identity', 'policy', 'config', 'admin'],
   'serve-audit.ts': ['audit', 'config', 'core', 'spire', 'verdict'],
   'serve-policy.ts': ['core', 'config', 'load-policy.ts', 'policy'],
   'serve-state.ts': ['core', 'admin', 'audit', 'config', 'policy', 'serve-role.ts', 'state', 'world.ts'],
@@ -43,28 +45,30 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'audit',
     'config',
     'envoy',
+    'serve-answers.ts',
     'serve-credentials.ts',
     'serve-evidence.ts',
     'serve-policy.ts',
     'serve-risk.ts',
     'verdict'
   ],
+  'serve-answers.ts': ['core', 'admin', 'audit', 'config', 'envoy', 'identity'],
   'serve-databases.ts': ['core', 'world.ts', 'config', 'databases', 'state'],
   'serve-credentials.ts': ['core', 'config', 'credentials', 'spire', 'verdict'],
   'serve-evidence.ts': ['core', 'config', 'identity', 'spire', 'state'],
+  'serve-paging.ts': ['core', 'admin', 'config', 'credentials', 'paging', 'spire', 'state'],
   'load-policy.ts': ['core', 'config', 'databases', 'load-policy-worker.ts', 'policy'],
   'load-policy-worker.ts': ['core', 'config', 'databases', 'policy'],
   'serve.ts': [
     'core',
-  'serve-paging.ts': ['core', 'admin', 'config', 'credentials', 'paging', 'spire', 'state'],
     'world.ts',
     'serve-role.ts',
     'serve-audit.ts',
+    'serve-paging.ts',
     'serve-policy.ts',
     'serve-risk.ts',
     'serve-state.ts',
     'serve-watch.ts',
-    'serve-paging.ts',
     'load-policy.ts',
     'serve-credentials.ts',
     'serve-databases.ts',
@@ -99,7 +103,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   // What stands in front of the server, judged with the server's settings.
   doctor: ['core', 'admin', 'config'],
-  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'doctor', 'identity', 'policy', 'spire'],
+  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'doctor', 'identity', 'k8s', 'policy', 'spire'],
   // Commands that have nothing to do with a running server live in admin.
   'main.ts': ['commands.ts', 'config', 'databases', 'policy', 'serve.ts', 'admin']
 }
