@@ -143,11 +143,7 @@ describe('killed', () => {
 
   async function start(move?: object): Promise<ChildProcess> {
     const settingsFile = join(folder, 'vecauthz.yaml')
-    const args = [
-      join(import.meta.dirname, 'support/paging-process.ts'),
-      settingsFile,
-      ...(move === undefined ? [] : [JSON.stringify(move)])
-    ]
+    const args = [PROCESS, settingsFile, ...(move === undefined ? [] : [JSON.stringify(move)])]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, HOOK: KEY } })
     children.push(child)
     await new Promise<void>((resolve, reject) => {
