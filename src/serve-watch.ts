@@ -1,4 +1,6 @@
 /** What is looked at beside decisions: metrics of all that happens here. Nothing of it changes a verdict. */
+
+import type { Logger } from 'pino'
 import { decisionMetrics } from './admin/decision-metrics.ts'
 import { createMetrics, type MetricsPage } from './admin/metrics.ts'
 import { type ServerFacts, serverMetrics } from './admin/server-metrics.ts'
@@ -6,7 +8,11 @@ import type { AuditSink } from './audit/sink.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { OperatorAct } from './core/operator-act.ts'
 import type { Move } from './core/standings.ts'
+import type { TrustBundles } from './core/trust.ts'
+import type { AccessLogServer } from './envoy/access-log-server.ts'
 import type { Decided, Decider, Edges } from './envoy/decide.ts'
+import type { OwnPem } from './envoy/listener.ts'
+import { openAnswers } from './serve-answers.ts'
 import type { ServedCredentials } from './serve-credentials.ts'
 import type { EvidenceSources } from './serve-evidence.ts'
 import type { PolicyWatch } from './serve-policy.ts'
@@ -18,6 +24,10 @@ export interface Watched {
   readonly risk: ServedRisk | undefined
   readonly decider: Decider
   readonly readiness: () => string | undefined
+  /** Our SVID. */
+  readonly own: OwnPem
+  readonly trust: () => TrustBundles | undefined
+  readonly log: Logger
 }
 
 export interface ServerWatch extends Required<Pick<Edges, 'watch' | 'onWatched'>> {
@@ -25,8 +35,11 @@ export interface ServerWatch extends Required<Pick<Edges, 'watch' | 'onWatched'>
   readonly decided: (decided: Decided) => void
   readonly moved: (move: Move) => void
   readonly acted: (act: OperatorAct) => void
-  /** From now on there is something to tell of these. */
-  readonly begin: (its: Watched) => void
+  /** From now on there is something to tell of these; opens the port for access logs, where there is to be one. */
+  readonly begin: (its: Watched) => Promise<void>
+  readonly accessLogPort: () => number | undefined
+  readonly renew: (own: OwnPem) => void
+  readonly close: () => void
 }
 
 interface Sources {
@@ -39,6 +52,7 @@ interface Sources {
 export function openWatch(settings: Settings, sources: Sources): ServerWatch {
   const page = metricsOf(settings, sources)
   let its: Watched | undefined
+  let answers: AccessLogServer | undefined
   const server = serverMetrics(page.registry, () => serverFacts(sources, its))
   const decisions = decisionMetrics(page.registry)
   return {
@@ -51,9 +65,14 @@ export function openWatch(settings: Settings, sources: Sources): ServerWatch {
     acted: ({ act, stage }) => server.acted(act, stage),
     watch: decisions.isSampled,
     onWatched: (_, times) => decisions.timed(times),
-    begin(watched) {
+    async begin(watched) {
       its = watched
-    }
+      const { own, trust, log, risk } = watched
+      answers = await openAnswers(own, settings, { page, sink: sources.sink, log, trust, desk: risk?.desk })
+    },
+    accessLogPort: () => answers?.port,
+    renew: (own) => answers?.renew(own),
+    close: () => answers?.close()
   }
 }
 

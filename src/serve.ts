@@ -39,6 +39,7 @@ export interface Serving {
   readonly port: number
   readonly healthPort: number | undefined
   readonly adminPort: number | undefined
+  readonly accessLogPort: number | undefined
   /** Readiness off, connections let go, what is under way answered, records written. */
   readonly drain: (reason: string) => Promise<void>
 }
@@ -107,18 +108,20 @@ export async function serve(
     if (snapshot === undefined) return
     server.renew(pemOf(snapshot))
     admin?.renew(pemOf(snapshot))
+    watched.renew(pemOf(snapshot))
   })
   const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault() ?? risk?.fault() ?? sink.fault()
-  watched.begin({ risk, decider, readiness })
+  const trust = () => believed(source.current(), settings)
+  await watched.begin({ risk, decider, readiness, own: pemOf(first), trust, log })
   paging?.begin({ standing: (scope) => (risk === undefined ? 'normal' : risk.standing(scope)), fault: () => readiness() ?? risk?.outage() })
   const stopReadiness = keepReadiness(server, readiness)
   const health = await openHealth(settings, readiness, watched.page, credentials)
-  const ports = { port: server.port, healthPort: health?.port, adminPort: admin?.port }
+  const ports = { port: server.port, healthPort: health?.port, adminPort: admin?.port, accessLogPort: watched.accessLogPort() }
   sayServing(ports, settings, first, firstPolicy, log)
   return {
     ...ports,
     drain: (reason) =>
-      drain(reason, { evidence, credentials, sink, server, health, admin, state, risk, paging, stopReadiness, policy, log })
+      drain(reason, { evidence, credentials, sink, server, health, admin, state, risk, paging, watched, stopReadiness, policy, log })
   }
 }
 
@@ -134,13 +137,13 @@ function calling(watched: ServerWatch, paging: ServedPaging | undefined): Pick<R
 }
 
 function sayServing(
-  { port, healthPort, adminPort }: Omit<Serving, 'drain'>,
+  { port, healthPort, adminPort, accessLogPort }: Omit<Serving, 'drain'>,
   { role }: Settings,
   { svid }: SvidSnapshot,
   { revision }: Policy,
   log: Logger
 ): void {
-  const ports = { port, health_port: healthPort, admin_port: adminPort }
+  const ports = { port, health_port: healthPort, admin_port: adminPort, access_log_port: accessLogPort }
   log.info({ ...ports, role, spiffe_id: svid.id.text, policy_revision: revision.slice(0, 12) }, 'serving')
 }
 
@@ -269,6 +272,7 @@ interface Parts {
   readonly state: ServedState
   readonly risk: ServedRisk | undefined
   readonly paging: ServedPaging | undefined
+  readonly watched: ServerWatch
   readonly stopReadiness: () => void
   readonly policy: PolicyWatch
   readonly log: Logger
@@ -281,6 +285,7 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
   await parts.server.drain(DRAIN_GRACE_MS)
   await parts.admin?.close()
+  parts.watched.close()
   await parts.risk?.close()
   await parts.paging?.close()
   await parts.state.close()

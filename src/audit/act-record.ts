@@ -48,6 +48,24 @@ export function findingLine(at: number, workload: string, decisionId: string, { 
   })
 }
 
+/** A call reached a database, and Envoy knows of no decision that allows it. */
+export function uncheckedLine(at: number, seen: UncheckedCall): string {
+  const { envoy, workload, database, decisionId, verdict, status, bytes } = seen
+  const its = { envoy, workload, database, decision_id: decisionId === '' ? undefined : decisionId, verdict }
+  return JSON.stringify({ ts: new Date(at).toISOString(), kind: 'unchecked_call', ...its, status, answer_bytes: bytes })
+}
+
+interface UncheckedCall {
+  readonly envoy: string
+  /** SPIFFE ID, as Envoy saw it. */
+  readonly workload: string
+  readonly database: string
+  readonly decisionId: string
+  readonly verdict: string
+  readonly status: number
+  readonly bytes: number
+}
+
 interface FlaggedFigure {
   readonly rule: MonitoringRule
   readonly value: number

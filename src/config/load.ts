@@ -165,7 +165,7 @@ function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): Docume
 }
 
 /** What each role has to have, and must not. */
-function roleFaults({ role, envoys, audience, jwt_svid, admin, databases }: Settings): DocumentFault[] {
+function roleFaults({ role, envoys, audience, jwt_svid, admin, access_log, databases }: Settings): DocumentFault[] {
   const faults: DocumentFault[] = []
   const wrong = (path: DocumentPath, says: string, remedy: string) => void faults.push({ path, says, remedy })
   if (role !== 'egress' && envoys === undefined)
@@ -180,6 +180,8 @@ function roleFaults({ role, envoys, audience, jwt_svid, admin, databases }: Sett
     wrong(['jwt_svid'], `Role ${role} knows workloads by their connections only`, 'Take jwt_svid away.')
   if (role === 'egress' && admin !== undefined)
     wrong(['admin'], 'Role egress keeps no approvals: the index does', 'Take admin away, and give it to the index.')
+  if (role === 'egress' && access_log !== undefined)
+    wrong(['access_log'], 'Role egress is told of no answers: the index is', 'Take access_log away.')
   for (const [at, { credential }] of databases.entries()) {
     if (role === 'egress' && credential !== undefined)
       wrong(

@@ -77,6 +77,12 @@ export const settingsSchema = z.strictObject({
     })
     .optional()
     .describe('Port for approvals and grants; without it, what needs one cannot be approved here'),
+  access_log: z
+    .strictObject({
+      listen: address.describe('Address of the port on which `envoys` tell of answers (gRPC access log over mTLS, envoy/access-log.yaml)')
+    })
+    .optional()
+    .describe('Takes what Envoy knows of answers: how much came back, and calls that nobody checked; without it, neither is seen'),
   jwt_svid: z
     .strictObject({
       audience: z.string().min(1).max(255).describe('Who we are: one audience of each token must be exactly this'),

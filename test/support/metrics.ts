@@ -1,4 +1,5 @@
 /** All metrics of a server, without one. */
+import { answerMetrics } from '../../src/admin/answer-metrics.ts'
 import { decisionMetrics } from '../../src/admin/decision-metrics.ts'
 import { createMetrics } from '../../src/admin/metrics.ts'
 import { type ServerFacts, serverMetrics } from '../../src/admin/server-metrics.ts'
@@ -26,6 +27,9 @@ export function openMetricsPages(facts: ServerFacts = SERVER_FACTS) {
   const metrics = createMetrics(() => EVIDENCE)
   const decisions = decisionMetrics(metrics.registry)
   const server = serverMetrics(metrics.registry, () => facts)
-  const names = async () => new Set((await metrics.registry.getMetricsAsJSON()).map(({ name }) => name))
+  const names = async () => {
+    answerMetrics(metrics.registry)
+    return new Set((await metrics.registry.getMetricsAsJSON()).map(({ name }) => name))
+  }
   return { metrics, decisions, server, names }
 }
