@@ -65,7 +65,7 @@ function measure(dimensions: number, kernel: Kernel): number {
     for (const call of calls) {
       const { cells, unseen, tier } = observe(ready, state, call, DRIFT_THRESHOLDS).verdict
       if (tier !== 'normal') alarms++
-      spend(exposure, { cells, unseen, topK: 5, vectorsOut: false }, 1e9, call.at)
+      spend(exposure, { cells, unseen, topK: 5, vectorsOut: false, weight: 1 }, 1e9, call.at)
     }
     const { user, system } = process.cpuUsage(started)
     return (user + system) / QUERIES

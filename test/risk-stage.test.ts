@@ -136,7 +136,33 @@ describe('who is forgotten', () => {
   })
 })
 
+describe('who was only ever denied', () => {
+  it('does not come back as one that was never seen', () => {
+    const denials = { slowed: 5, 'step-up': 20, quarantine: 40 } as const
+    const { search, queryOf, risk, callBy } = stageOf(known(), { workloadsMax: 4 }, { denials })
+    const nowhere = { tenant: undefined, database: 'demo', targets: [] }
+    const denied = (name: string, what: string) =>
+      risk.refused({ kind: 'tenant-not-allowed', because: 'a pivot' }, what, callBy(name), nowhere, 0)
+    expect(denied('bad', 'one')?.after).toBe('normal')
+    for (let at = 0; at < 20; at++) search(`other-${at}`, queryOf(vectors[0]?.[at]))
+    expect(risk.workloads.peek('spiffe://demo.vecauthz.test/acme/bad')).toBeUndefined()
+    expect(denied('bad', 'two')?.after).toBe('slowed')
+    expect(denied('new', 'two')?.after).toBe('normal')
+  })
+})
+
 describe('standings of others', () => {
+  it('before they are known nobody passes, and who is known to be held is told so', () => {
+    const { standings } = stageOf()
+    const { risk, callBy } = stageOf({}, { standings: { ...standings, isLoaded: () => false } })
+    expect(risk.held(callBy('anybody'), undefined).refusal).toMatchObject({ kind: 'state-unavailable' })
+    const evidence = { says: 'here', decisionIds: [], figures: {} }
+    const held = callBy('held')
+    raise(standings, { kind: 'workload', id: held.caller.id.text }, { level: 'quarantine', cause: 'operator', evidence }, RISK_DEFAULTS, T0)
+    expect(risk.held(held, undefined).refusal).toMatchObject({ kind: 'quarantined' })
+    expect(stageOf().risk.held(callBy('anybody'), undefined).refusal).toBeUndefined()
+  })
+
   it('an agent type quarantined in a collection is refused there, whoever of it asks, and nowhere else', () => {
     const { standings, risk, callBy, place, rules } = stageOf({}, {}, { identitiesTogether: 2 })
     const where = { tenant: 'acme', agentType: 'support', database: 'demo', collection: 'handbook' }
@@ -393,6 +419,31 @@ describe('the parts of a call', () => {
     const { search } = stageOf({ ...known(), daily: 60 })
     const reasons = Array.from({ length: 9 }, () => search('support').refusal?.kind)
     expect(reasons).toEqual([...Array.from({ length: 8 }, () => undefined), 'cost-exceeded'])
+  })
+})
+
+describe('the weight of the data', () => {
+  const shown = (weights: readonly number[] | undefined, daily = 60) => {
+    const { risk, callBy, told, clock } = stageOf({ ...known(), daily })
+    const asked = () => {
+      const call = callBy('a')
+      const shape = { queries: 1, topK: 5, vectors: [vectors[0]?.[0] as Float32Array], dimensions: 96 }
+      const its = { kind: 'tenant', caller: call.caller, call: callOf('search', 'acme', 'handbook', shape), tenant: 'acme' }
+      const grant = { ...its, targets: [targetOf('acme')], ...(weights === undefined ? {} : { weights }) }
+      return risk.observe(grant as unknown as Grant, call, 'demo', undefined)
+    }
+    const first = asked()
+    clock.now += 86_400_000
+    return { first, second: asked(), days: told.days }
+  }
+
+  it('is in the price of what is shown, and not in what is learnt of need', () => {
+    expect(shown(undefined).first.refusal).toBeUndefined()
+    expect(shown([8]).first.refusal).toBeUndefined()
+    // Five records of weight 9 are 45, and two thirds of 60 can be spent at once.
+    expect(shown([9]).first.refusal).toMatchObject({ kind: 'cost-exceeded', because: expect.stringContaining('counts as 9') })
+    expect(shown([9], 600).days).toEqual([5])
+    expect(shown(undefined, 600).days).toEqual([5])
   })
 })
 

@@ -21,6 +21,8 @@ export interface Grant {
   readonly purpose: string | undefined
   /** Where the rule stands, such as `policy.yaml:31 collections[0].allow[1]`. */
   readonly rule: string
+  /** Of the data of each target, by its tags; left out where all of them weigh 1. */
+  readonly weights?: readonly number[]
   /** What its rules ask for beside themselves. */
   readonly needs: Needs | undefined
   /** What its rule would have refused the call for, were that not in shadow. */

@@ -19,6 +19,8 @@ export interface ExposureQuery {
   readonly unseen: number
   readonly topK: number
   readonly vectorsOut: boolean
+  /** Of the data, by its tags: from 1 on. */
+  readonly weight: number
 }
 
 export type Spent =

@@ -45,7 +45,7 @@ export function createLearnt({ book, approvedDaily }: Pick<Baselines, 'book' | '
   const its: Its = { days: new Map(), tallies: new Map(), sequences: new Map(), signals: new Map() }
   return {
     book,
-    dailyOf: (key) => approvedDaily(key) ?? learntDaily(its.days.get(slotKey(key))),
+    dailyOf: (key, weight) => approvedDaily(key) ?? learntDaily(its.days.get(slotKey(key)), weight),
     noteDay: (key, records) => noteDay(its, key, records),
     sequenceOf: (agentType) => sequenceOf(its, agentType),
     tallyOf: (agentType) => known(its.tallies, agentType, newBurstTally),
@@ -64,14 +64,14 @@ function known<Value>(map: Map<string, Value>, name: string, make: () => Value):
   return made
 }
 
-function learntDaily(days: readonly number[] | undefined): number | undefined {
-  return days === undefined || days.length < DAYS_MIN ? undefined : dailyBudget(days)
+function learntDaily(days: readonly number[] | undefined, weight: number): number | undefined {
+  return days === undefined || days.length < DAYS_MIN ? undefined : dailyBudget(days, weight)
 }
 
 function noteDay({ days }: Its, key: BaselineKey, records: number): void {
   const place = slotKey(key)
   const its = days.get(place)
-  const before = learntDaily(its)
+  const before = learntDaily(its, 1)
   if (its !== undefined) {
     its.push(before === undefined ? records : Math.min(records, (DAY_GROWTH * before) / DAILY_HEADROOM))
     if (its.length > DAYS_MAX) its.shift()

@@ -6,7 +6,7 @@ import { clashesOf, type Described } from './name-overlaps.ts'
 import { mixedUp, type NamePattern, patternFault, readPattern, tenantIn } from './names.ts'
 import type { Data, DatabaseRules, NamedRules, NamespaceTemplate, Rule, TenancyRule } from './policy.ts'
 
-type CompileRule = (allow: AllowDocument, path: DocumentPath) => Rule
+type CompileRule = (allow: AllowDocument, weight: number, path: DocumentPath) => Rule
 
 /** The names of one namespace, as far as they are known. */
 interface Draft {
@@ -71,10 +71,11 @@ function compileEntry(
     fault(work, [...path, 'database'], says, `Known: ${[...work.databases.keys()].join(', ') || 'none'}.`)
   }
   const tenancy = compileTenancy(work, entry, known, path)
-  const everyRule = entry.allow.map((allow, index) => compileRule(allow, [...path, 'allow', index]))
+  const data = compileData(work, entry, path)
+  const everyRule = entry.allow.map((allow, index) => compileRule(allow, data.weight, [...path, 'allow', index]))
   checkResidency(work, entry, path)
   const rules = byTenant(everyRule, (one) => one.tenants)
-  const common = { tenancy, data: compileData(work, entry, path), rules, everyRule, source: work.place(path) }
+  const common = { tenancy, data, rules, everyRule, source: work.place(path) }
   const drafts = databases.get(entry.database) ?? new Map<string, Draft>()
   databases.set(entry.database, drafts)
   const namespace = entry.namespace ?? ''

@@ -38,7 +38,7 @@ export function* compileSteps(
   const work = workOf(document, known, place)
   yield* checkRepeats(work)
   const workloads = yield* compileWorkloads(work)
-  const databases = yield* compileCollections(work, (allow, path) => compileRule(work, allow, path))
+  const databases = yield* compileCollections(work, (allow, weight, path) => compileRule(work, allow, weight, path))
   const revoked = compileRevoked(work)
   const subjects = compileSubjects(work)
   const issuers = compileIssuers(work)
@@ -126,7 +126,7 @@ function compileRevoked(work: Work): Revoked {
   return { ids, serials: new Set(serials), tokenIds: new Set(token_ids) }
 }
 
-function compileRule(work: Work, allow: AllowDocument, path: DocumentPath): Rule {
+function compileRule(work: Work, allow: AllowDocument, weight: number, path: DocumentPath): Rule {
   checkTenants(work, allow.tenants, [...path, 'tenants'])
   return {
     tenants: new Set(allow.tenants),
@@ -137,6 +137,7 @@ function compileRule(work: Work, allow: AllowDocument, path: DocumentPath): Rule
     when: conditionOf(work, allow.when, [...path, 'when']),
     limits: mergeLimits(allow.limits, work.document.limits),
     needs: needsOf(work, allow, path),
+    weight,
     source: work.place(path)
   }
 }

@@ -160,7 +160,7 @@ export function grantFor(
   const purpose = purposeOf(workload, said)
   if (!purpose.ok) return purpose
   const asked: Asked = { caller, workload, policy, action: operation, tenant, purpose: purpose.value, shape, database, now }
-  const sources: string[] = []
+  const [sources, weights]: [string[], number[]] = [[], []]
   let judged: DenyReason | undefined
   let needs: Needs | undefined
   for (const target of targets) {
@@ -168,12 +168,14 @@ export function grantFor(
     const rule = ruleFor(asked, target, unasked)
     if (!rule.ok) return rule
     sources.push(rule.value.rule.source)
+    weights.push(rule.value.rule.weight)
     judged ??= rule.value.judged
     needs = together(needs, rule.value.rule.needs)
   }
   const [source] = sources
   if (source === undefined) return refuse('tenant-not-named', `${call.endpoint} touches nothing that a rule could allow`)
-  return accept({ kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source, needs, judged } as Grant)
+  const grant = { kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source, needs, judged } as Grant
+  return accept(weights.every((weight) => weight === 1) ? grant : { ...grant, weights })
 }
 
 /** What two rules ask for, of two targets of one call. */

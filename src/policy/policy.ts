@@ -50,6 +50,8 @@ export interface Rule {
   readonly limits: Limits
   /** Somebody else's yes that a call under this rule needs. */
   readonly needs: Needs | undefined
+  /** Of the data of its entry. */
+  readonly weight: number
   readonly source: string
 }
 

@@ -28,7 +28,7 @@ export function newExposure(): Exposure {
   return { day: Number.NEGATIVE_INFINITY, visited: new Uint8Array(CELLS / 8), tat: undefined, exhausted: [] }
 }
 
-/** Records that the call may show: top_k × (1 + 3 if vectors are returned) × (1 for a new cell, 0.2 for a known one), over its queries. */
+/** Records that the call may show: top_k × (1 + 3 if vectors are returned) × (1 for a new cell, 0.2 for a known one), over its queries; × weight. */
 export function exposureCost(exposure: Exposure, query: ExposureQuery, now: number): number {
   const fresh = dayOf(now) > exposure.day
   const seen = new Set<number>()
@@ -38,7 +38,7 @@ export function exposureCost(exposure: Exposure, query: ExposureQuery, now: numb
     share += known ? KNOWN_SHARE : 1
     seen.add(cell)
   }
-  return query.topK * (query.vectorsOut ? 1 + VECTORS_OUT : 1) * share
+  return query.topK * (query.vectorsOut ? 1 + VECTORS_OUT : 1) * share * query.weight
 }
 
 /** Charges the call, and notes where it went if it may go there. @param daily budget of a day, in records */
@@ -104,9 +104,12 @@ export function exposurePace(daily: number): Pace {
   return { burst: daily * AT_ONCE, perSecond: (daily * (1 - AT_ONCE)) / (DAY_MS / 1000) }
 }
 
-/** Three times what nearly all workloads of the agent type need in a day. @param days cost of each workload's days */
-export function dailyBudget(days: readonly number[]): number {
-  return Math.max(DAILY_MIN, DAILY_HEADROOM * quantile(days, DAILY_QUANTILE))
+/**
+ * Three times what nearly all workloads of the agent type need in a day. Of data of weight 10 the least that anybody has is 50 records.
+ * @param days cost of each workload's days at weight 1
+ */
+export function dailyBudget(days: readonly number[], weight = 1): number {
+  return Math.max(DAILY_MIN, DAILY_HEADROOM * weight * quantile(days, DAILY_QUANTILE))
 }
 
 /** Burst capacity and rate that bursts of such sizes never feel. @param spanMs over all workloads, the time in which they came */

@@ -8,9 +8,12 @@ import type { ReadySequence } from './sequence.ts'
 export interface Learnt {
   /** `BaselineKey.collection` is what `collectionName` in risk/places.ts says. */
   readonly book: BaselineBook
-  /** Exposure budget of a day, in records; undefined: none is known yet, and nothing is refused for it. */
-  readonly dailyOf: (key: BaselineKey) => number | undefined
-  /** What a workload was shown on a day that is over, in records: what the budget is learnt from. */
+  /**
+   * Exposure budget of a day, in records of weight 1; undefined: none is known yet, and nothing is refused for it.
+   * @param weight of the data: what was needed of it grows with it, the least that anybody has does not
+   */
+  readonly dailyOf: (key: BaselineKey, weight: number) => number | undefined
+  /** What a workload was shown on a day that is over, in records, whatever they weigh: what the budget is learnt from. */
   readonly noteDay: (key: BaselineKey, records: number) => void
   readonly sequenceOf: (agentType: string) => ReadySequence | undefined
   /** Changed in place as calls are admitted; undefined: budgets are not learnt. */

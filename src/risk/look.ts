@@ -76,10 +76,11 @@ export function look(state: WorkloadState, its: Looking, seen: Seen): void {
   if (agentType === undefined) return
   const queries = queriesIn(query)
   let [left, places] = [JUDGED_MAX, its.grant.targets.length]
-  for (const target of its.grant.targets) {
+  const { weights } = its.grant
+  for (const [index, target] of its.grant.targets.entries()) {
     const most = Math.max(JUDGED_MIN, Math.floor(left / places--))
     const judged = rows === undefined && queries <= most ? query : sampledCall(query, most, seedOfText(its.call.decisionId))
-    left -= lookAt(state, its, agentType, target, judged, queries, seen)
+    left -= lookAt(state, its, agentType, { target, weight: weights?.[index] ?? 1 }, judged, queries, seen)
     if (queriesIn(judged) < queries) seen.vectors = 'unseen'
   }
 }
@@ -89,7 +90,7 @@ function lookAt(
   state: WorkloadState,
   its: Looking,
   agentType: string,
-  target: ResolvedTarget,
+  { target, weight }: { readonly target: ResolvedTarget; readonly weight: number },
   query: DriftCall,
   queries: number,
   seen: Seen
@@ -117,8 +118,8 @@ function lookAt(
     if (outliers.length > 0) seen.propose.push((raised) => learnt.book.propose(ready, call.caller.id.text, outliers, query.at, raised))
   }
   // Before there are neighbourhoods, each query would count as new ground, and what is needed in a day would be learnt too high.
-  if (ready !== undefined || learnt.dailyOf(place.key) !== undefined)
-    expose(state, its, place, cells, (query.unseen ?? 0) + queries - cells.length, seen)
+  if (ready !== undefined || learnt.dailyOf(place.key, weight) !== undefined)
+    expose(state, its, place, { cells, unseen: (query.unseen ?? 0) + queries - cells.length, weight }, seen)
   return cells.length
 }
 
@@ -155,25 +156,28 @@ function figure(value: number): string {
   return String(Number(value.toPrecision(3)))
 }
 
-function expose(state: WorkloadState, its: Looking, place: PlaceState, cells: Int16Array, unseen: number, seen: Seen): void {
+type Asked = Pick<ExposureQuery, 'cells' | 'unseen' | 'weight'>
+
+function expose(state: WorkloadState, its: Looking, place: PlaceState, asked: Asked, seen: Seen): void {
   const { call, learnt } = its
-  const query = exposed(its.grant.call, cells, unseen)
   const { exposure } = place
-  const daily = learnt.dailyOf(place.key)
+  const { weight } = asked
+  const query = exposed(its.grant.call, asked)
+  const daily = learnt.dailyOf(place.key, weight)
   if (daily !== undefined) seedExposure(state, exposure, daily, call.now)
   const most = exposurePace(daily ?? UNBOUNDED).burst
   const cost = exposureCost(exposure, query, call.now)
   if (cost > most) {
     // Refused for its size alone: nothing is seen, and trying again is no sign of anything.
-    if (daily !== undefined) seen.refusal ??= tooMuch(cost, most)
+    if (daily !== undefined) seen.refusal ??= tooMuch(cost, most, weight)
     return
   }
   const spent = spend(exposure, query, daily ?? UNBOUNDED, call.now)
   if (spent.kind === 'admitted') {
-    noteShown(its, place, cost)
+    noteShown(its, place, cost, weight)
     return
   }
-  const says = `the exposure budget of ${figure(daily ?? 0)} records a day is spent, for time ${spent.times} within a day`
+  const says = `the exposure budget of ${figure(daily ?? 0)} records a day is spent, for time ${spent.times} within a day${weighs(weight)}`
   seen.refusal ??= { kind: 'cost-exceeded', because: `${says}; the call may show ${figure(cost)}` }
   seen.retryAfterMs ??= spent.kind === 'exhausted' ? spent.retryAfterMs : undefined
   const level = spent.times > 1 ? 'quarantine' : 'slowed'
@@ -181,31 +185,36 @@ function expose(state: WorkloadState, its: Looking, place: PlaceState, cells: In
     ...withSubject(place.place, call),
     decisionIds: [call.decisionId],
     says,
-    figures: { daily: daily ?? 0, cost, times: spent.times }
+    figures: { daily: daily ?? 0, cost, times: spent.times, weight }
   }
   seen.score = Math.max(seen.score, level === 'quarantine' ? 1 : 0.25)
   seen.alarms.push({ level, cause: 'exposure', evidence })
 }
 
-function exposed({ operation, shape }: VectorCall, cells: Int16Array, unseen: number): ExposureQuery {
+function exposed({ operation, shape }: VectorCall, { cells, unseen, weight }: Asked): ExposureQuery {
   const topK = operation === 'search' ? shape.topK : Math.max(shape.topK, shape.records)
-  return { cells, unseen, topK, vectorsOut: shape.vectorsOut }
+  return { cells, unseen, topK, vectorsOut: shape.vectorsOut, weight }
 }
 
-function tooMuch(cost: number, most: number): DenyReason {
-  const because = `it may show ${figure(cost)} records, and the exposure budget is never above ${figure(most)}`
-  const remedy = `Ask for fewer results, or for no raw vectors: one call can show at most ${Math.floor(most)} records here.`
+function weighs(weight: number): string {
+  return weight === 1 ? '' : `; by its tags, each record counts as ${figure(weight)}`
+}
+
+function tooMuch(cost: number, most: number, weight: number): DenyReason {
+  const because = `it may show ${figure(cost)} records, and the exposure budget is never above ${figure(most)}${weighs(weight)}`
+  const remedy = `Ask for fewer results, or for no raw vectors: one call can show at most ${Math.floor(most / weight)} records here.`
   return { kind: 'cost-exceeded', because, remedy }
 }
 
 /** The day's sum is told when the next one begins. */
-function noteShown({ call, learnt }: Looking, place: PlaceState, cost: number): void {
+function noteShown({ call, learnt }: Looking, place: PlaceState, cost: number, weight: number): void {
   const day = Math.floor(call.now / DAY_MS)
   if (day > place.day) {
-    if (place.shown > 0) learnt.noteDay(place.key, place.shown)
+    if (place.shown > 0) learnt.noteDay(place.key, place.shown / place.weight)
     place.day = day
     place.shown = 0
   }
+  place.weight = weight
   place.shown += cost
 }
 

@@ -39,9 +39,11 @@ export interface PlaceState {
   readonly place: Place
   readonly tracks: Track[]
   readonly exposure: Exposure
-  /** What was shown on `day`, in records. */
+  /** What was shown on `day`, in records of weight 1. */
   day: number
   shown: number
+  /** Of the data, when it was last asked for. */
+  weight: number
 }
 
 export interface WorkloadState {
@@ -93,7 +95,7 @@ export function placeOf(state: WorkloadState, name: string, agentType: string, m
   const found = state.places.get(name)
   if (found !== undefined && found.key.agentType === agentType) return found
   if (found === undefined && state.places.size >= PLACES_MAX) state.places.delete(calmest(state))
-  const place: PlaceState = { ...make(), tracks: [], exposure: newExposure(), day: Number.NEGATIVE_INFINITY, shown: 0 }
+  const place: PlaceState = { ...make(), tracks: [], exposure: newExposure(), day: Number.NEGATIVE_INFINITY, shown: 0, weight: 1 }
   state.places.set(name, place)
   return place
 }

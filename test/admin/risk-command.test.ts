@@ -247,7 +247,7 @@ describe('baselines', () => {
     expect((await run('ops', 'baselines')).out).toContain('waiting')
     expect(baselines.book.of(KEY, 'dense', 96)).toBeUndefined()
     expect((await run('ops', 'baselines', 'approve', ...NAMED, '--records-a-day', '700')).code).toBe(0)
-    expect([baselines.book.of(KEY, 'dense', 96) === undefined, learnt.dailyOf(KEY)]).toEqual([false, 700])
+    expect([baselines.book.of(KEY, 'dense', 96) === undefined, learnt.dailyOf(KEY, 1)]).toEqual([false, 700])
     const file = join(folder, 'exported.json')
     expect((await run('ops', 'baselines', 'export', file, ...NAMED)).code).toBe(0)
     expect(statSync(file).mode & 0o777).toBe(0o600)

@@ -54,7 +54,7 @@ function replica(store: Store, now: { at: number }) {
       return verdict
     },
     show(cost: number) {
-      const spent = spend(place.exposure, { cells: new Int16Array(0), unseen: 1, topK: cost, vectorsOut: false }, DAILY, now.at)
+      const spent = spend(place.exposure, { cells: new Int16Array(0), unseen: 1, topK: cost, vectorsOut: false, weight: 1 }, DAILY, now.at)
       if (spent.kind === 'admitted') {
         place.day = Math.floor(now.at / 86_400_000)
         place.shown += spent.cost

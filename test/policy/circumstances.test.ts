@@ -1,6 +1,8 @@
 /** Until when, from where, how well attested and what for: each allowed call beside its nearest denied one. */
 import { describe, expect, it } from 'vitest'
+import { grantFor, knownWorkload } from '../../src/policy/grant.ts'
 import { ask, faultsOf, NOON, policyFrom, type Question, TD } from '../support/asking.ts'
+import { callerOf, callOf, targetOf } from '../support/grants.ts'
 
 const DAY = 86_400_000
 const SEARCH = 'actions: [search, read]'
@@ -217,5 +219,23 @@ describe('what cannot be meant is a fault at load', () => {
     const faults = faultsOf(changed)
     if (path === undefined) expect(faults).toEqual([])
     else expect(faults).toMatchObject([{ path, says: expect.stringMatching(says) }])
+  })
+})
+
+describe('the weight of data', () => {
+  const granted = (...collections: string[]) => {
+    const caller = callerOf(`${TD}/ns/acme-prod/agent`)
+    const call = callOf('search', 'acme', collections[0])
+    const workload = knownWorkload(caller, policy, NOON)
+    if (!workload.ok) throw new Error(workload.reason.because)
+    const targets = collections.map((name) => targetOf('acme', name))
+    const circumstances = { workload: workload.value, purpose: 'inference', now: NOON }
+    const grant = grantFor(caller, call, 'acme', targets, 'demo', policy, circumstances)
+    return grant.ok ? grant.value.weights : grant.reason
+  }
+  it('goes along with a grant, for each target, where any has one', () => {
+    expect(granted('safe')).toEqual([10])
+    expect(granted('handbook', 'safe')).toEqual([1, 10])
+    expect(granted('handbook')).toBeUndefined()
   })
 })

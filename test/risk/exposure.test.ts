@@ -10,6 +10,7 @@ const query = (cells: readonly number[], more: Partial<ExposureQuery> = {}): Exp
   unseen: 0,
   topK: 10,
   vectorsOut: false,
+  weight: 1,
   ...more
 })
 
@@ -19,6 +20,7 @@ describe('what a query may show costs', () => {
     ['the same again in one call: a fifth', query([3, 3]), 12],
     ['two neighbourhoods', query([3, 4]), 20],
     ['with vectors: four times', query([3], { vectorsOut: true }), 40],
+    ['data of weight 10: ten times', query([3, 3], { weight: 10 }), 120],
     ['a query nobody could look at: as a new neighbourhood', query([], { unseen: 1 }), 10],
     ['one without a neighbourhood: never known', query([-1, -1]), 20],
     ['a cell beyond all: never known', query([32_000, 32_000]), 20],
