@@ -40,7 +40,8 @@ export const forRisk: Pick<StackOptions, 'agents' | 'policy' | 'settings'> = {
       step_up: { answer_seconds: ANSWER_SECONDS, strikes: 2, supervisors: [APPROVER, spiffeId] }
     }
   },
-  settings(document) {
+  settings(document, { url, keyFile }) {
+    document.paging = { folder: 'paging', receivers: [{ id: 'oncall', kind: 'webhook', url, secret: { file: keyFile } }] }
     document.risk = { folder: 'learnt', freeze_after_bursts: 1_000 }
   }
 }

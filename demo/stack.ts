@@ -34,6 +34,7 @@ import {
   TRUST_DOMAIN
 } from './identities.ts'
 import { IDP_ISSUER, type Idp, startIdp } from './idp.ts'
+import { type OnCall, startOnCall } from './pages.ts'
 import { endProcess, endsWithUs } from './process.ts'
 import { type Recorder, startRecorder } from './recorder.ts'
 import { seed } from './seed.ts'
@@ -56,7 +57,7 @@ export interface StackOptions {
   readonly policy?: (document: any) => void
   /** The same for the server's settings. */
   // biome-ignore lint/suspicious/noExplicitAny: the document as YAML gives it
-  readonly settings?: (document: any) => void
+  readonly settings?: (document: any, onCall: OnCall) => void
   /** `svid_ttl_seconds` of the server's settings, for tests of a wrong one; the SVIDs' own lifetime unless told. */
   readonly claimedSvidSeconds?: number
   /** Databases that run beside Chroma, each with two tenants' records (databases.ts). None unless told: they take a while. */
@@ -73,6 +74,8 @@ export interface Stack {
   readonly folder: string
   readonly issuer: DevIssuer
   readonly idp: Idp
+  /** Whom the settings may name to be paged. */
+  readonly onCall: OnCall
   readonly envoy: RunningEnvoy
   readonly recorder: Recorder
   /** @throws Error for one that was not asked for. */
@@ -142,8 +145,10 @@ async function build(
   stops.push(recorder.stop)
   const idp = await startIdp()
   stops.push(idp.stop)
+  const onCall = await startOnCall(folder)
+  stops.push(onCall.stop)
   const files = writeConfig(
-    { folder, issuer, chromaUrl: chroma.url, jwksUrl: idp.jwksUrl, seconds: options.claimedSvidSeconds ?? seconds },
+    { folder, issuer, chromaUrl: chroma.url, jwksUrl: idp.jwksUrl, onCall, seconds: options.claimedSvidSeconds ?? seconds },
     options
   )
   const [server, writes] = await timed(
@@ -167,6 +172,7 @@ async function build(
     folder,
     issuer,
     idp,
+    onCall,
     envoy,
     recorder,
     database: (kind) => others.get(kind) ?? missing(kind),
@@ -257,12 +263,13 @@ interface Places {
   readonly issuer: DevIssuer
   readonly chromaUrl: string
   readonly jwksUrl: string
+  readonly onCall: OnCall
   readonly seconds: number
 }
 
 /** The shipped demo/config with this run's ports, socket and lifetimes. */
 function writeConfig(
-  { folder, issuer, chromaUrl, jwksUrl, seconds }: Places,
+  { folder, issuer, chromaUrl, jwksUrl, onCall, seconds }: Places,
   change: Pick<StackOptions, 'policy' | 'settings' | 'databases'>
 ) {
   const at = (name: string) => join(folder, name)
@@ -280,7 +287,7 @@ function writeConfig(
   settings.subject_issuers = [{ issuer: IDP_ISSUER, jwks_url: jwksUrl }]
   const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
   addDatabases(change.databases ?? [], settings, policy)
-  change.settings?.(settings)
+  change.settings?.(settings, onCall)
   writeFileSync(files.settings, stringify(settings))
   const lane = { body_bytes_max: WRITE_BODY_BYTES_MAX, deadline_ms: 2_500, audit: { file: at('audit-writes.jsonl') } }
   writeFileSync(files.writeSettings, stringify({ ...settings, ...lane }))

@@ -2,10 +2,10 @@
  * The steps of risk: what is normal is learnt, and a person says so; who leaves it is slowed, challenged and quarantined; people answer,
  * release and let new work in. Real Envoy, Chroma, embeddings and commands; nothing is played but the agents.
  */
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer } from './client.ts'
 import { APPROVER, OPERATOR } from './identities.ts'
+import { type PageGot, REFUSED_FIRST } from './pages.ts'
 import {
   BASELINE,
   burstsOf,
@@ -48,7 +48,8 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
       const answer = await morning(scene, burstsOf(scene.questions.own, 0, LEARNERS))
       await mustSay(
         scene,
-        new RegExp(`learning\\n  learnt +\\d+ queries in ${LEARNERS} bursts of ${LEARNERS} workloads: enough`),
+        // On a busy machine a burst may have a pause in it, and is two.
+        new RegExp(`learning\\n  learnt +\\d+ queries in \\d+ bursts of ${LEARNERS} workloads: enough`),
         'baselines'
       )
       await mustSay(scene, 'Everybody stands normal.', 'standings')
@@ -151,23 +152,24 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
     want: { status: 200 }
   },
   {
-    name: 'the hijacked agent asks about salaries again: a second time is a quarantine, and a person is called for',
-    shows: `acme/agent/dba/${HIJACKED}: further foreign questions; people/grace: vecauthz standings`,
+    name: 'the hijacked agent asks about salaries again: the repeat is quarantined, and the test receiver is paged',
+    shows: `acme/agent/dba/${HIJACKED}: further foreign questions; people/grace: vecauthz standings; the receiver refuses the page ${REFUSED_FIRST} times, then takes it`,
     run: async (scene) => {
       await sleep(Math.max(0, scene.found.challengedAt + STRIKES_APART_MS - performance.now()))
       const answer = await untilRefused(scene, HIJACKED, scene.foreign, { patient: true })
       await stands(scene, HIJACKED, 'quarantine', 'step-up-repeated: step-up number 2')
-      if (!readFileSync(scene.stack.server.logFile, 'utf8').includes(CALLED)) throw new Error('no person was called for')
+      await paged(scene, 'firing')
       return answer
     },
     want: { status: 403, reason: 'quarantined' }
   },
   {
-    name: 'an operator has looked at it, and releases it',
+    name: 'an operator has looked at it, and releases it; the receiver hears that it is over',
     shows: `people/ada, people/grace: vecauthz release …/dba/${HIJACKED}; acme/agent/dba/${HIJACKED}: an honest question`,
     run: async (scene) => {
       await command(scene, 1, APPROVER, 'release', dba(HIJACKED), ...why)
       await mustSay(scene, 'released: it was quarantine, and stands normal', 'release', dba(HIJACKED), ...why)
+      await paged(scene, 'resolved')
       return asks(scene, HIJACKED, -4)
     },
     want: { status: 200 }
@@ -205,7 +207,14 @@ async function adopted(scene: RiskScene): Promise<void> {
   if (id !== undefined) await mustSay(scene, 'done: adopt', 'baselines', 'adopt', id, ...BASELINE, ...why)
 }
 
-const CALLED = 'risk: quarantined; a person is called for'
+/** The page about the hijacked agent: it came, signed, once taken and never again, with the decisions that show why. */
+async function paged({ stack: { onCall } }: RiskScene, state: PageGot['state']): Promise<void> {
+  const { key, severity, cause, decision_ids: decisions } = await onCall.get(dba(HIJACKED), state, 'quarantine')
+  if (severity !== 'critical' || cause !== 'step-up-repeated' || decisions.length === 0)
+    throw new Error(`the page says: ${severity}, ${cause}, ${decisions.length} decisions`)
+  const tries = onCall.tries.get(`${key}.${state}`)
+  if (tries !== REFUSED_FIRST + 1) throw new Error(`it was sent ${tries} times`)
+}
 
 /** An ordinary question; what reached Chroma is counted for it alone. @param at which one; negative: of those not learnt from, from their end */
 function asks(scene: RiskScene, number: number, at: number): Promise<Answer> {
