@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Fault } from './faults/finding.ts'
 import { kill } from './faults/kill.ts'
+import { partition, redisAway } from './faults/redis.ts'
 
-const FAULTS: readonly Fault[] = [kill]
+const FAULTS: readonly Fault[] = [kill, redisAway, partition]
 const HELP = `npm run faults: faults, one after the other, on loopback. A quarter of an hour.
 
   npm run faults -- --only NAME   one of: ${FAULTS.map(({ name }) => `"${name}"`).join(', ')}

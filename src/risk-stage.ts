@@ -85,6 +85,8 @@ export function createRisk(parts: RiskParts): RiskStage {
       if (judged.of(call.check, call.now) === undefined)
         countFigures(state, undefined, call, place, bytes, learnt, seen, (finding) => parts.onFinding(finding, call))
       seeDenials(state, call, place, seen)
+      // Of whoever is denied only, this is all that is left when it is forgotten.
+      state.score = Math.max(seen.score, judged.of(call.check, call.now)?.score ?? 0)
       raiseAll(its, state, call, seen.alarms)
       const refusal = { score: seen.score, causes: seen.alarms.map(causeOf), before: standing, after: standingNow(standings, call, place) }
       refused.keep(call.check, refusal, call.now)
@@ -119,8 +121,12 @@ function held({ standings, learnt }: RiskParts, call: RiskCall, place: RiskPlace
   const record = rankOf(standingOf(carriers)) > rankOf(standingOf(own)) ? carriers : own
   const standing = standingOf(record)
   const budget = learntBudget(agentType === undefined ? undefined : learnt.tallyOf(agentType), call.budget)
-  return { standing, share: shareOf(standing, rules), budget, refusal: refusalOf(record, rules, now) }
+  const refusal = refusalOf(record, rules, now) ?? (standings.isLoaded() ? undefined : UNKNOWN)
+  return { standing, share: shareOf(standing, rules), budget, refusal }
 }
+
+/** Envoy asks no server that is not ready; whoever asks it all the same learns nothing from it. */
+const UNKNOWN: DenyReason = { kind: 'state-unavailable', because: 'it is not known yet how workloads stand' }
 
 function wrongProof(standings: Standings, { caller, policy, now, shadow }: RiskCall): string | undefined {
   const { subject, id } = caller

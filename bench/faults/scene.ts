@@ -52,7 +52,7 @@ export interface Replica {
   /** Another process with the same settings. */
   readonly restart: () => Promise<void>
   readonly log: () => string
-  readonly session: () => ClientHttp2Session
+  readonly session: () => Promise<ClientHttp2Session>
 }
 
 export interface Scene {
@@ -191,7 +191,7 @@ async function startReplica(folder: string, settings: object, issuer: DevIssuer,
   const { chainPem: cert, keyPem: key } = issuer.issueX509(GATEWAY_ENVOY)
   const tls = { ca: issuer.bundlePem(TRUST_DOMAIN), cert, key, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined }
   let its = await startServerProcess(folder, file, nodeArgs)
-  let session: ClientHttp2Session | undefined
+  let session: Promise<ClientHttp2Session> | undefined
   const readiness = async () => {
     const answer = await fetch(`http://127.0.0.1:${its.healthPort}/readyz`).catch(() => undefined)
     return answer === undefined ? 'no answer' : (await answer.text()).trim()
@@ -210,7 +210,6 @@ async function startReplica(folder: string, settings: object, issuer: DevIssuer,
     },
     kill() {
       process.kill(its.pid, 'SIGKILL')
-      session?.destroy()
       session = undefined
     },
     async restart() {
@@ -218,13 +217,24 @@ async function startReplica(folder: string, settings: object, issuer: DevIssuer,
     },
     log: () => readFileSync(its.logFile, 'utf8'),
     session() {
-      if (session === undefined || session.destroyed || session.closed) {
-        session = connect(`https://127.0.0.1:${its.port}`, tls)
-        // Whoever asks over it is told.
-        session.on('error', () => undefined)
-      }
-      return session
+      const own = (session ??= connected(its.port, tls, () => {
+        if (session === own) session = undefined
+      }))
+      return own
     }
+  }
+}
+
+async function connected(port: number, tls: object, onEnd: () => void): Promise<ClientHttp2Session> {
+  const session = connect(`https://127.0.0.1:${port}`, tls)
+  session.once('close', onEnd)
+  try {
+    await once(session, 'connect')
+    // Whoever asks over it is told.
+    return session.on('error', () => undefined)
+  } catch (cause) {
+    onEnd()
+    throw cause
   }
 }
 
@@ -242,8 +252,7 @@ function asker(issuer: DevIssuer): Scene['ask'] {
   return async (replica, id, { method, target, body }) => {
     const check = checkOf({ method, target, ...(body && { body }), id: `fault-${++checks}`, asserted: { id, chainPem: chainOf(id) } })
     const message = Buffer.from(CheckRequest.encode(check).finish())
-    const session = replica.session()
-    if (session.connecting) await once(session, 'connect')
+    const session = await replica.session()
     const began = performance.now()
     const answer = await ask(session, message)
     if (answer.length === 0) throw new Error('an answer without a verdict')

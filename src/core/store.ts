@@ -58,6 +58,8 @@ export interface Stamp {
   readonly era: string
   /** Another one: something was written. */
   readonly turn: string
+  /** How long this era lasts, where the store knows: what was known before it may be told to it only now. */
+  readonly ageMs: number | undefined
 }
 
 /** Answers come at once where nothing has to be waited for. A promise never rejects; times are milliseconds since the epoch. */

@@ -11,6 +11,10 @@ const SHARDS_AT_ONCE = 16
 const WRITES_AT_ONCE = 32
 /** Rounds for one look at a shard and at what others left in their journals, where a stamp tells of everything that is written. */
 const SELDOM = 10
+/** Of a store that has just begun, as after it was wiped: who starts now waits until those that know have told it. */
+const TOLD_MS = 5_000
+/** And for so long all of it is looked at again and again, as what they tell is no news. */
+const EAGER_MS = 15_000
 /** Served time is written when a term is a sixty-fourth further on, and not more often than this. */
 const WRITE_SERVED_MS = 10_000
 
@@ -45,8 +49,12 @@ interface State {
   /** Of the store, when all news were heard; undefined: it has none, or they were not. */
   stamp: Stamp | undefined
   era: string | undefined
+  /** When that era was first seen here. */
+  eraAt: number
   rounds: number
   loaded: boolean
+  /** All of it was looked at once. */
+  wasThrough: boolean
   freshAt: number
   /** Shards still to be read before everything is known. */
   behind: number
@@ -54,8 +62,8 @@ interface State {
 }
 
 export function createSync(parts: SyncParts): Sync {
-  const nothing = { stamp: undefined, era: undefined, rounds: 0, loaded: false, behind: SHARDS, next: 0 }
-  const its: State = { parts, known: new Map(), freshAt: parts.tick(), ...nothing }
+  const nothing = { stamp: undefined, era: undefined, rounds: 0, loaded: false, wasThrough: false, behind: SHARDS, next: 0 }
+  const its: State = { parts, known: new Map(), freshAt: parts.tick(), eraAt: parts.tick(), ...nothing }
   const trouble = createTrouble(parts.onTrouble)
   return {
     async poll() {
@@ -72,7 +80,7 @@ export function createSync(parts: SyncParts): Sync {
     },
     write: (entry) => write(parts, entry),
     isLoaded: () => its.loaded,
-    isBehind: () => its.behind > 0,
+    isBehind: () => its.behind > 0 && !its.wasThrough,
     staleMs: () => parts.tick() - its.freshAt
   }
 }
@@ -127,7 +135,7 @@ async function hearAll(its: State): Promise<string | undefined> {
   const { parts } = its
   const asked = parts.tick()
   const stamp = await parts.store.stamp?.()
-  if (stamp !== undefined && stamp.era !== its.era) [its.era, its.behind] = [stamp.era, SHARDS]
+  if (stamp !== undefined && stamp.era !== its.era) [its.era, its.eraAt, its.behind] = [stamp.era, asked, SHARDS]
   const isQuiet = stamp !== undefined && stamp.turn === its.stamp?.turn && stamp.era === its.stamp.era
   const fault = isQuiet ? undefined : await hearNews(its, stamp)
   if (fault !== undefined) return fault
@@ -137,10 +145,12 @@ async function hearAll(its: State): Promise<string | undefined> {
   if (first !== undefined) return first
   its.next = (its.next + wanted) % SHARDS
   its.behind = Math.max(0, its.behind - wanted)
-  if (its.behind === 0) {
-    its.loaded = true
-    its.freshAt = asked
-  }
+  if (its.behind > 0) return undefined
+  const age = stamp?.ageMs ?? Number.POSITIVE_INFINITY
+  its.wasThrough = true
+  its.loaded ||= age > TOLD_MS
+  its.freshAt = asked
+  if (stamp !== undefined && (age < EAGER_MS || asked - its.eraAt < EAGER_MS)) its.behind = SHARDS
   return undefined
 }
 

@@ -98,9 +98,10 @@ end
 return {'more', found}
 `
 
-/** Of the era, since when nothing can have been forgotten, the number of what was written. */
+/** Since when nothing can have been forgotten, the number of what was written, and the time. */
 const STAMP = `
-return {epoch(), redis.call('HMGET', KEYS[1], 'turn')[1] or '0'}
+local time = redis.call('TIME')
+return {epoch(), redis.call('HMGET', KEYS[1], 'turn')[1] or '0', time[1] .. string.format('%03d', math.floor(tonumber(time[2]) / 1000))}
 `
 
 export const REDIS_SCRIPTS = {

@@ -80,8 +80,8 @@ export function openRedisStore({ prefix = '{vecauthz}:', onEvent = () => {}, ...
     },
     async stamp() {
       try {
-        const [era, turn] = await run(REDIS_SCRIPTS.stamp)
-        return { era: String(era), turn: String(turn) }
+        const [era, turn, time] = await run(REDIS_SCRIPTS.stamp)
+        return { era: String(era), turn: String(turn), ageMs: Number(time) - Number(era) }
       } catch {
         return undefined
       }

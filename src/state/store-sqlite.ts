@@ -59,7 +59,7 @@ function stampOf(file: string): Stamp | undefined {
     const wal = statSync(`${file}-wal`, { throwIfNoEntry: false })
     const isFresh = Math.abs(Date.now() - Math.max(own.mtimeMs, wal?.mtimeMs ?? 0)) < STEPS_MS
     const turn = `${own.mtimeMs} ${wal?.ino} ${wal?.size} ${wal?.mtimeMs} ${isFresh ? ++stamps : ''}`
-    return { era: `${own.dev} ${own.ino}`, turn }
+    return { era: `${own.dev} ${own.ino}`, turn, ageMs: undefined }
   } catch {
     return undefined
   }
