@@ -116,13 +116,13 @@ export const settingsSchema = z.strictObject({
   risk: learning
     .prefault({})
     .describe('What is learnt of agent types, and how old what is known of standings may be; not at role `egress`, which has none'),
+  paging: paging.optional().describe('Who is called when a person has to look; without it, the log says that one should be'),
   svid_ttl_seconds: z
     .int()
     .min(20)
     .max(7 * 86_400)
     .describe('Shortest lifetime of the SVIDs in use: connections from Envoy are closed before half of it'),
   bundle_max_age_seconds: z.int().min(5).max(86_400).describe('Trust bundles older than this no longer vouch for anybody'),
-  paging: paging.optional().describe('Who is called when a person has to look; without it, the log says that one should be'),
   body_bytes_max: z
     .int()
     .min(65_536)
