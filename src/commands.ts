@@ -1,4 +1,5 @@
 /** The commands about policy that need no server, and those that talk to one: what each is given from outside. */
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AdminIdentity } from './admin/admin-client.ts'
@@ -66,11 +67,29 @@ async function identityFrom(workloadApi: string): Promise<AdminIdentity> {
 
 /** A command by its name; undefined for one that is not of these. */
 export function policyCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
-  if (name === 'doctor') return (args) => doctorCommand(args, { ...output, loadSettings: settingsOf })
+  if (name === 'doctor') return (args) => doctorCommand(args, { ...output, now: Date.now, loadSettings: settingsOf, identityFrom, forge })
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) return undefined
   const edges: Edges = { ...output, now: Date.now, load, loadPolicy: otherPolicy, loadArchived: archivedPolicy, judge: createJudge }
   return (args) => command(args, edges)
+}
+
+/** Our name over somebody else's key: what any workload could make for itself. */
+async function forge(chainPem: string, now: number): Promise<{ cert: string; key: string }> {
+  // Only here, for it takes a while to load.
+  const { certificatePem, newKey, writeCertificate } = await import('./spire/dev-certificate.ts')
+  const uris = new X509Certificate(chainPem).subjectAltName?.match(/(?<=URI:)[^,\s]+/g) ?? []
+  const key = newKey()
+  const spec = {
+    name: 'doctor',
+    key,
+    issuer: { name: 'doctor', key },
+    serial: randomBytes(16),
+    notBefore: now - 60_000,
+    notAfter: now + 600_000
+  }
+  const cert = certificatePem(writeCertificate({ ...spec, uris, dns: [] }))
+  return { cert, key: key.export({ type: 'pkcs8', format: 'pem' }) as string }
 }
 
 function fileOf(config: string): string {

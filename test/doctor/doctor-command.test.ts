@@ -18,6 +18,9 @@ async function run(...args: string[]) {
   const edges = {
     print: (text: string) => void out.push(text),
     complain: (text: string) => void err.push(text),
+    now: Date.now,
+    identityFrom: () => unreadable('nobody is here'),
+    forge: () => Promise.resolve({ cert: '', key: '' }),
     loadSettings: (file: string) => servers[Number(file)]?.settings ?? unreadable(`There is no settings file "${file}".`)
   }
   const code = await doctorCommand(args, edges)
