@@ -11,7 +11,7 @@ import type { Stream } from '../core/audit-anchor.ts'
 export interface AuditSink {
   /** False when the buffer is full or the file cannot be written: the caller must then refuse, for nothing is dropped silently. */
   readonly write: (line: string, stream?: Stream) => boolean
-  /** Resolves when all lines are written, or cannot be. */
+  /** Takes no more lines, and resolves when those that were taken are written, or cannot be. */
   readonly close: () => Promise<void>
   /** Lines that were not taken. */
   readonly refused: () => number
@@ -40,6 +40,7 @@ export async function openSink(file: string, onError: (cause: Error) => void): P
   let chunk = Buffer.allocUnsafe(CHUNK_BYTES)
   let used = 0
   let refused = 0
+  let closing = false
   const hand = () => {
     if (used > 0) queue.add(chunk.subarray(0, used))
     if (used > 0) chunk = Buffer.allocUnsafe(CHUNK_BYTES)
@@ -55,7 +56,7 @@ export async function openSink(file: string, onError: (cause: Error) => void): P
   process.once('exit', atExit)
   return {
     write(line) {
-      if (queue.broken() || queue.bytes() > BUFFER_BYTES_MAX) {
+      if (closing || queue.broken() || queue.bytes() > BUFFER_BYTES_MAX) {
         refused++
         return false
       }
@@ -73,6 +74,7 @@ export async function openSink(file: string, onError: (cause: Error) => void): P
     refused: () => refused,
     figures: () => ({ waitingBytes: used + queue.bytes(), spilledBytes: 0, failing: queue.broken() ? ['file'] : [] }),
     async close() {
+      closing = true
       clearInterval(timer)
       process.off('exit', atExit)
       hand()

@@ -27,7 +27,7 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
   const post = (message: ToWorker, transfer: readonly ArrayBuffer[] = []) => worker.postMessage(message, transfer)
   let outstanding = 0
   let refused = 0
-  let broken = false
+  let [broken, closing] = [false, false]
   let figures: SinkFigures = { waitingBytes: 0, spilledBytes: 0, failing: [] }
   const closed = Promise.withResolvers<number>()
   const opened = Promise.withResolvers<void>()
@@ -59,7 +59,7 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
   timer.unref()
   return {
     write(line, stream: Stream = 'agents') {
-      if (broken || outstanding > parts.bufferBytesMax) {
+      if (closing || broken || outstanding > parts.bufferBytesMax) {
         refused++
         return false
       }
@@ -69,6 +69,7 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
     refused: () => refused,
     figures: () => ({ ...figures, waitingBytes: figures.waitingBytes + outstanding }),
     async close() {
+      closing = true
       clearInterval(timer)
       flush()
       await Promise.race([anchors?.end(), closed.promise])
@@ -115,7 +116,11 @@ function anchorsOf(sign: NonNullable<WorkerSinkParts['sign']>, everyMs: number, 
   let anchored = ''
   let timer: NodeJS.Timeout | undefined
   let ending: (() => void) | undefined
-  const ask = () => post({ kind: 'heads' })
+  let asked = 0
+  const ask = () => {
+    asked++
+    post({ kind: 'heads' })
+  }
   return {
     start() {
       ask()
@@ -123,13 +128,15 @@ function anchorsOf(sign: NonNullable<WorkerSinkParts['sign']>, everyMs: number, 
       timer.unref()
     },
     onHeads(heads: Readonly<Record<Stream, Head>>) {
+      // The answer to a question from before the end says nothing of the end.
+      const ended = --asked === 0 && ending !== undefined
       const text = JSON.stringify(heads)
-      const line = text === anchored && ending === undefined ? undefined : sign(heads, ending !== undefined)
+      const line = text === anchored && !ended ? undefined : sign(heads, ended)
       if (line !== undefined) {
         anchored = text
         post({ kind: 'anchor', lines: new TextEncoder().encode(`${line}\n`) })
       }
-      ending?.()
+      if (ended) ending?.()
     },
     async end() {
       clearInterval(timer)

@@ -185,7 +185,8 @@ function finish(check: Check, reached: Decision): Buffer {
     const ready = readyToSend(check, reached)
     const decided = decidedOf(check, ready.decision)
     const kept = check.edges.record(decided)
-    const bytes = answer(check, kept || ready.decision.verdict === 'deny' ? ready : alone(deny(UNRECORDED)))
+    // A denial too: whoever is answered with an id finds it in the records, or is told that there was no room for one.
+    const bytes = answer(check, kept ? ready : alone(deny(UNRECORDED)))
     if (check.times !== undefined) watched(check, decided, check.times)
     return bytes
   } catch (cause) {

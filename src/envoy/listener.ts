@@ -47,6 +47,8 @@ export interface Listener {
   ) => { readonly ok: true; readonly id: string; readonly connection: Connection } | { readonly ok: false; readonly because: string }
   readonly renew: (own: OwnPem) => void
   readonly close: () => void
+  /** Resolves when no accepted connection is open any more. */
+  readonly empty: () => Promise<void>
 }
 
 /** An Envoy on the same network needs milliseconds; who needs longer holds a connection open on purpose. */
@@ -65,6 +67,7 @@ interface Peer {
 
 export async function listen(own: OwnPem, options: ListenerOptions): Promise<Listener> {
   const peers = new Map<string, Peer>()
+  let onEmpty: (() => void) | undefined
   const server = createServer({
     ...contextOf(own),
     requestCert: true,
@@ -73,7 +76,11 @@ export async function listen(own: OwnPem, options: ListenerOptions): Promise<Lis
     handshakeTimeout: HANDSHAKE_MS
   })
   server.maxConnections = CONNECTIONS_MAX
-  server.on('secureConnection', (socket) => admit(socket, peers, options))
+  server.on('secureConnection', (socket) => {
+    admit(socket, peers, options)
+    // After admit's own listener, which takes the peer away.
+    socket.once('close', () => peers.size === 0 && onEmpty?.())
+  })
   // A handshake that fails is the peer's problem; without a listener it would be ours.
   server.on('tlsClientError', (cause, socket) => options.onRefused(socket.remoteAddress ?? '', `TLS handshake failed: ${cause.message}`))
   await new Promise<void>((resolve, reject) => {
@@ -84,7 +91,12 @@ export async function listen(own: OwnPem, options: ListenerOptions): Promise<Lis
     port: portOf(server),
     peerOf: (address) => standing(peers.get(address), options),
     renew: (fresh) => server.setSecureContext(contextOf(fresh)),
-    close: () => server.close()
+    close: () => server.close(),
+    empty: () =>
+      new Promise((resolve) => {
+        onEmpty = resolve
+        if (peers.size === 0) resolve()
+      })
   }
 }
 

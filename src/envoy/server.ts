@@ -62,20 +62,28 @@ export async function startServer(own: OwnPem, options: ServerOptions): Promise<
       for (const name of ['', SERVICE]) health.setStatus(name, ready ? 'SERVING' : 'NOT_SERVING')
     },
     renew: listener.renew,
-    drain: (graceMs) => drain(server, listener as Listener, graceMs)
+    drain: (graceMs) => drain(server, injector, listener as Listener, graceMs)
   }
 }
 
-async function drain(server: grpc.Server, listener: Listener, graceMs: number): Promise<void> {
+/**
+ * grpc-js says that it is done as soon as its sessions were told to close, and calls that came before are still answered then (tried):
+ * it is over when the connections are.
+ */
+async function drain(server: grpc.Server, injector: grpc.ConnectionInjector, listener: Listener, graceMs: number): Promise<void> {
   listener.close()
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
       server.forceShutdown()
-      resolve()
+      // That alone leaves the sessions of an injector as they are.
+      injector.drain(0)
+      void listener.empty().then(resolve)
     }, graceMs)
     server.tryShutdown(() => {
-      clearTimeout(timer)
-      resolve()
+      void listener.empty().then(() => {
+        clearTimeout(timer)
+        resolve()
+      })
     })
   })
 }

@@ -212,9 +212,9 @@ describe('what fails is a written denial', () => {
     expect(response.deniedResponse?.body).not.toContain('boom')
   })
 
-  it('a record that cannot be kept: no allow, and a denial stays the denial it is', async () => {
+  it('a record that cannot be kept: no allow, and no denial whose id nobody finds', async () => {
     expect((await ask(svids.support, search(), { record: () => false })).reason).toBe('state-unavailable')
-    expect((await ask(svids.stranger, search(), { record: () => false })).reason).toBe('caller-unknown')
+    expect((await ask(svids.stranger, search(), { record: () => false })).reason).toBe('state-unavailable')
   })
 
   it('a record that throws is a fault, not an allow', async () => {
