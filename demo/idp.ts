@@ -1,5 +1,5 @@
 /** The demo's identity provider: signs end users' tokens (ES256) and publishes its keys on loopback. Nobody logs in to it. */
-import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -43,6 +43,21 @@ export async function startIdp(): Promise<Idp> {
       server.closeAllConnections()
       return new Promise((resolve) => server.close(() => resolve()))
     }
+  }
+}
+
+/** The same with a key whose public half somebody else publishes. */
+export function idpWith({ kid, keyPem }: { readonly kid: string; readonly keyPem: string }): Idp {
+  const own = { kid, key: createPrivateKey(keyPem) }
+  return {
+    jwksUrl: '',
+    token: (claims) => signed(own, claims),
+    forged: (claims) => signed({ ...newKey(), kid }, claims),
+    rotate: () => {
+      throw new Error('the keys of this identity provider are published elsewhere')
+    },
+    asked: () => 0,
+    stop: async () => undefined
   }
 }
 

@@ -7,11 +7,12 @@ import { keepUp } from './keep.ts'
 import { type Pair, startPair } from './pair.ts'
 import { forRisk, riskSceneOf } from './risk.ts'
 import { type Stack, type StackOptions, startStack } from './stack.ts'
-import { type Outcome, runStep, type Scene, type Step, sceneOf } from './step.ts'
+import { sceneOf } from './step.ts'
 import { STEPS } from './steps.ts'
 import { APPROVAL_STEPS } from './steps-approvals.ts'
 import { PAIR_STEPS } from './steps-pair.ts'
 import { RISK_STEPS } from './steps-risk.ts'
+import { show } from './table.ts'
 
 const HELP = `npm run demo: real Envoy, real Chroma, real SVIDs and vecauthz between them, on loopback, in numbered steps.
 
@@ -52,7 +53,8 @@ async function main(args: string[]): Promise<number> {
   try {
     if (risk) return await showRisk(stack, began)
     const differing =
-      (await show(STEPS, sceneOf(stack), 0, began)) + (await show(APPROVAL_STEPS, { ...sceneOf(stack), requests: new Map() }, STEPS.length))
+      (await show(say, STEPS, sceneOf(stack), 0, began)) +
+      (await show(say, APPROVAL_STEPS, { ...sceneOf(stack), requests: new Map() }, STEPS.length))
     say('\nStarting the pair beside it (egress and index servers, an Envoy beside each agent and in front of Chroma):')
     const pair = await startPair(stack, { say }).catch(cannot)
     if (pair === undefined) return 2
@@ -64,7 +66,7 @@ async function main(args: string[]): Promise<number> {
 
 async function showRisk(stack: Stack, began: number): Promise<number> {
   const scene = await riskSceneOf(stack)
-  const differing = await show(RISK_STEPS, scene, 0, began).finally(scene.close)
+  const differing = await show(say, RISK_STEPS, scene, 0, began).finally(scene.close)
   say(`${RISK_STEPS.length - differing} of ${RISK_STEPS.length} steps as expected${differing === 0 ? '.' : `, ${differing} NOT.`}`)
   say(`Records: ${stack.auditFile}`)
   return differing === 0 ? 0 : 1
@@ -73,52 +75,10 @@ async function showRisk(stack: Stack, began: number): Promise<number> {
 async function showPair(stack: Stack, pair: Pair, before: number, keep: boolean): Promise<number> {
   say('')
   const alone = STEPS.length + APPROVAL_STEPS.length
-  const differing = before + (await show(PAIR_STEPS, { ...sceneOf(stack), pair }, alone))
+  const differing = before + (await show(say, PAIR_STEPS, { ...sceneOf(stack), pair }, alone))
   const all = alone + PAIR_STEPS.length
   say(`${all - differing} of ${all} steps as expected${differing === 0 ? '.' : `, ${differing} NOT.`}`)
   say(`Records: ${[stack.auditFile, ...Object.values(pair.auditFiles)].join(', ')}`)
   if (keep) await keepUp(stack, pair, say)
   return differing === 0 ? 0 : 1
-}
-
-/** Gives how many steps were not as expected. */
-async function show<S extends Scene>(steps: readonly Step<S>[], scene: S, before: number, began?: number): Promise<number> {
-  let differing = 0
-  for (const [at, step] of steps.entries()) {
-    const outcome = await runStep(step, scene).catch((cause: Error) => cause)
-    if (at === 0 && began !== undefined) say(`First decision after ${((performance.now() - began) / 1000).toFixed(1)} s.\n`)
-    if (outcome instanceof Error || outcome.wrong !== undefined) differing++
-    print(before + at + 1, step.name, step.shows, outcome, `${step.want.status} ${step.want.reason ?? ''}`)
-  }
-  return differing
-}
-
-function print(number: number, name: string, shows: string, outcome: Outcome | Error, expected: string): void {
-  say(`${String(number).padStart(2)}. ${name}`)
-  say(`    ${shows}`)
-  if (outcome instanceof Error) {
-    say(`    FAILED    ${outcome.message}\n`)
-    return
-  }
-  const { answer, reached, wrong } = outcome
-  const verdict = wrong === undefined ? 'as expected' : `DIFFERS: ${wrong}`
-  say(`    expected  ${expected}`)
-  say(
-    `    actual    ${answer.status} ${answer.reason ?? (passed(answer.status) || answer.status === 'tls' ? '' : 'envoy')}  (${verdict}; ${reached} reached Chroma; ${answer.ms.toFixed(1)} ms)`
-  )
-  say(`    decision  ${answer.decisionId ?? 'none: refused before vecauthz was asked'}`)
-  if (answer.approvalId !== undefined) say(`    request   ${answer.approvalId}`)
-  if (answer.challenge !== undefined) say(`    challenge ${answer.challenge}`)
-  const first = answer.status === 200 ? hit(answer.body) : ''
-  if (first !== '') say(`    hit       ${first}`)
-  say('')
-}
-
-function passed(status: number | 'tls'): boolean {
-  return status !== 'tls' && status < 400
-}
-
-function hit(body: string): string {
-  const { documents } = JSON.parse(body) as { documents?: (string | null)[][] }
-  return documents?.[0]?.[0] ?? ''
 }

@@ -139,7 +139,7 @@ async function all<const T extends readonly Promise<unknown>[]>(starting: T): Pr
 }
 
 /** As an operator would, past every Envoy. */
-async function makeScratch({ chromaUrl }: Stack): Promise<string> {
+export async function makeScratch({ chromaUrl }: Pick<Stack, 'chromaUrl'>): Promise<string> {
   const made = await fetch(`${chromaUrl}/api/v2/tenants/acme/databases/${DATABASE}/collections`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -166,7 +166,7 @@ function policyFileOf(folder: string, kind: Place['kind']): string {
  * Waits until a write passes. A state file that is new may have been emptied, so it takes no token that could have been used before it
  * began: one that was issued less than `token_leeway_seconds` (2) after that, or in the second that `iat` does not tell apart.
  */
-async function takesWrites(agent: RunningEnvoy, scratch: string): Promise<void> {
+export async function takesWrites(agent: Pick<RunningEnvoy, 'port'>, scratch: string): Promise<void> {
   const ask = { target: collectionPath('acme', scratch, 'add'), body: { ids: ['ready'], embeddings: [[1, 0, 0]], documents: ['ready'] } }
   const until = performance.now() + WRITES_MS_MAX
   for (;;) {
@@ -214,7 +214,7 @@ function envoyFolder(stack: Stack, folder: string, name: string, id: string): st
  * What an operator could do by mistake, for the step that tries a role by `Host`: a host of its own whose checks say that they are a
  * gateway's. Such extensions of a check vary with the host that a caller names.
  */
-function carelessHost({ static_resources: { listeners } }: Bootstrap): void {
+export function carelessHost({ static_resources: { listeners } }: Bootstrap): void {
   const routes = httpOf(named(listeners, 'index_in'))['route_config']
   routes.virtual_hosts.push({
     name: 'careless',

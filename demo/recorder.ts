@@ -20,6 +20,15 @@ export interface Recorder {
 /** Where a database listens: a port of loopback, or a socket in the file system. */
 export type Upstream = { readonly host: string; readonly port: number } | { readonly socketPath: string }
 
+export interface RecorderOptions {
+  /** A free port of loopback unless told. */
+  readonly listen?: { readonly host: string; readonly port: number }
+  /** Awaited before a request goes on: whoever watches from another process knows of it before anybody has an answer. */
+  readonly told?: (entry: Recorded) => Promise<void>
+}
+
+const ANY_PORT = { host: '127.0.0.1', port: 0 }
+
 /** Longer than Envoy keeps an idle upstream connection (60 s): whoever closes first must be the one who sends, or a call is lost. */
 const IDLE_MS = 90_000
 
@@ -27,11 +36,12 @@ const IDLE_MS = 90_000
  * Stands between Envoy and the database, passes every byte on and writes down what came: the proof that a denied call never
  * reached the database, and of what an allowed one carried.
  */
-export async function startRecorder(upstream: Upstream): Promise<Recorder> {
+export async function startRecorder(upstream: Upstream, { listen = ANY_PORT, told }: RecorderOptions = {}): Promise<Recorder> {
   let seen: Recorded[] = []
-  const server = createServer({ keepAliveTimeout: IDLE_MS }, (incoming, outgoing) => {
+  const server = createServer({ keepAliveTimeout: IDLE_MS }, async (incoming, outgoing) => {
     const entry = { method: incoming.method ?? '', target: incoming.url ?? '', headers: incoming.headers, bodyBytes: 0 }
     seen.push(entry)
+    if (told !== undefined) await told(entry)
     const forward = request({
       ...upstream,
       method: incoming.method,
@@ -49,7 +59,7 @@ export async function startRecorder(upstream: Upstream): Promise<Recorder> {
     incoming.on('aborted', () => forward.destroy())
     incoming.pipe(forward)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(listen.port, listen.host, resolve))
   return {
     port: (server.address() as AddressInfo).port,
     seen: () => seen,
