@@ -31,6 +31,7 @@ Options
   --client-ca FILE       the API server must show a certificate of these authorities (PEM)
   --spiffe-id TEMPLATE   as the ClusterSPIFFEID has it, such as
                          spiffe://example.org/ns/{namespace}/tenant/{tenant}/sa/{service_account}
+                         (under Istio without the tenant, which the namespace stands for)
   --exempt NAMES         namespaces without a tenant that go on when the policy cannot be read, with commas between
                          (default: kube-system,vecauthz,spire)
   --allow-unregistered   pods whose SPIFFE ID no workload of the policy has may run; it opens nothing
@@ -133,8 +134,8 @@ async function webhook(options: Parsed, edges: KubernetesEdges): Promise<number>
 function rulesOf(options: Parsed): AdmissionRules {
   const spiffeId = needed(options, 'spiffe-id')
   const names = [...spiffeId.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
-  const lacking = ['namespace', 'tenant', 'service_account'].find((name) => !names.includes(name))
-  // An identity that says less would be one for several tenants.
+  const lacking = ['namespace', 'service_account'].find((name) => !names.includes(name))
+  // An identity that says less would be one for several workloads, and without the namespace for several tenants.
   if (lacking !== undefined) unreadable(`--spiffe-id has no {${lacking}}.`)
   const exempt = (options.one('exempt') ?? 'kube-system,vecauthz,spire').split(',').filter((name) => name !== '')
   return { exempt: new Set(exempt), spiffeId, unregistered: options.has('allow-unregistered') ? 'allow' : 'deny' }
