@@ -1,12 +1,14 @@
 /** What people do about standings and baselines, over what this process keeps of them. */
-import type { BaselineKey } from './core/drift.ts'
-import type { By, FrozenItem, ProposalItem, RiskActed, RiskDesk } from './core/risk-desk.ts'
+import { type BaselineKey, BURSTS_MIN } from './core/drift.ts'
+import { type By, type FrozenItem, ORDER_OF_CALLS, type ProposalItem, type RiskActed, type RiskDesk } from './core/risk-desk.ts'
 import type { RiskRules } from './core/risk-rules.ts'
 import { matchesId, parseSpiffeId, type SpiffeId } from './core/spiffe-id.ts'
 import { standingOf } from './core/standing.ts'
 import type { Done } from './learning/acts.ts'
 import type { BaselineRow, Baselines } from './learning/baselines.ts'
 import type { HabitsLearnt } from './learning/learnt.ts'
+import type { KeptOrder } from './learning/order-text.ts'
+import type { OrderRow, Orders } from './learning/orders.ts'
 import type { Kept } from './learning/slot-text.ts'
 import { prove, refuseStepUp } from './risk/step-up.ts'
 import type { RiskStage } from './risk-stage.ts'
@@ -15,13 +17,14 @@ import type { SharedStandings } from './state/standings.ts'
 export interface DeskParts {
   readonly standings: SharedStandings
   readonly baselines: Baselines
+  readonly orders: Orders
   readonly learnt: HabitsLearnt
   readonly stage: Pick<RiskStage, 'clear'>
   readonly rules: () => RiskRules
 }
 
 export function createRiskDesk(parts: DeskParts): RiskDesk {
-  const { standings, baselines, learnt, stage } = parts
+  const { standings, baselines, orders, learnt, stage } = parts
   const acted = async (done: Promise<Done>, key?: BaselineKey) => actedOf(await done, key)
   return {
     standings: standings.list,
@@ -41,10 +44,14 @@ export function createRiskDesk(parts: DeskParts): RiskDesk {
       if (learnt.putSignal(workload, name, value, now)) return { kind: 'done', facts: { workload, name, value } }
       return { kind: 'not', status: 409, says: 'There is no room for another figure or workload.' }
     },
-    baselines: () => baselines.list().map((row) => itemOf(row, parts)),
-    freeze: (key, by) => acted(baselines.freeze(key, by), key),
-    approve: (key, daily, by) => acted(baselines.approve(key, daily, by), key),
-    reset: (key, by) => acted(baselines.reset(key, by), key),
+    baselines: () => [...baselines.list().map((row) => itemOf(row, parts)), ...orders.list().map(orderItemOf)],
+    freeze: (key, by) => acted(isOrder(key) ? orders.freeze(key.agentType, by) : baselines.freeze(key, by), key),
+    approve(key, daily, by) {
+      if (!isOrder(key)) return acted(baselines.approve(key, daily, by), key)
+      if (daily !== undefined) return Promise.resolve({ kind: 'not', status: 409, says: 'An order of calls has no budget of records.' })
+      return acted(orders.approve(key.agentType, by), key)
+    },
+    reset: (key, by) => acted(isOrder(key) ? orders.reset(key.agentType, by) : baselines.reset(key, by), key),
     adopt: (key, proposal, anyway, by) => adopted(parts, key, proposal, anyway, by),
     exported: baselines.export,
     imported: (text, add, by) => acted(baselines.import(text, add, by))
@@ -131,6 +138,30 @@ function itemOf({ key, state, progress, slot }: BaselineRow, parts: DeskParts): 
     waiting: frozenOf(slot?.waiting),
     daily: slot?.inForce?.daily,
     proposals: proposalsOf(parts, key)
+  }
+}
+
+function isOrder({ tenant, collection }: BaselineKey): boolean {
+  return tenant === ORDER_OF_CALLS.tenant && collection === ORDER_OF_CALLS.collection
+}
+
+function orderItemOf({ slot: { agentType, inForce, waiting }, learning }: OrderRow): ReturnType<RiskDesk['baselines']>[number] {
+  const frozen = (kept: KeptOrder | undefined): FrozenItem | undefined => {
+    if (kept === undefined) return undefined
+    const { model, version, by, reason, at } = kept
+    return { version, bursts: model.bursts, queries: model.events, neighbourhoods: undefined, kinds: model.names.size, by, reason, at }
+  }
+  const { events = 0, bursts = 0 } = learning ?? {}
+  const burstsToJudge = Math.max(0, BURSTS_MIN - bursts)
+  const its = { queries: events, skipped: 0, workloads: undefined, bursts, burstsToJudge, burstsToCoherence: 0, full: false }
+  return {
+    key: { ...ORDER_OF_CALLS, agentType },
+    state: waiting !== undefined ? 'waiting' : inForce !== undefined ? 'in-force' : learning !== undefined ? 'learning' : 'reset',
+    learning: learning === undefined ? undefined : its,
+    inForce: frozen(inForce),
+    waiting: frozen(waiting),
+    daily: undefined,
+    proposals: []
   }
 }
 

@@ -14,6 +14,7 @@ import type { Store } from './core/store.ts'
 import { type Baselines, openBaselines, ownerName } from './learning/baselines.ts'
 import { createEvidenceSync, type EvidenceSync } from './learning/evidence-sync.ts'
 import { createLearnt, type HabitsLearnt } from './learning/learnt.ts'
+import { openOrders } from './learning/orders.ts'
 import type { Policy } from './policy/policy.ts'
 import { startKernel } from './risk/kernel-wasm.ts'
 import type { Finding } from './risk/monitoring.ts'
@@ -66,18 +67,19 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   const { state } = settings
   const journals = state.kind === 'sqlite' ? `${absolute(state.file)}-standings` : folder && join(folder, 'standings')
   const owner = resolve(settingsFile)
+  const learning = learningOf(settings, folder, log)
   const baselines = await openBaselines({
-    folder,
+    ...learning,
     owner,
     kernel: startKernel(),
-    freezeAfterBursts: settings.risk.freeze_after_bursts,
-    approveByItself: settings.risk.approve === 'automatic',
-    now: Date.now,
-    onTrouble: (because) => log.error({ because }, 'risk: what is learnt'),
     onFrozen: (key, versions) => log.info({ ...key, versions }, 'risk: a baseline was frozen')
   })
   const standings = await standingsOf(settings, edges, baselines, journals)
-  const learnt = createLearnt(baselines)
+  const orders = await openOrders({
+    ...learning,
+    onFrozen: (agentType, version) => log.info({ agentType, version }, 'risk: an order of calls was frozen')
+  })
+  const learnt = createLearnt({ ...baselines, sequenceOf: orders.sequenceOf })
   const habits = folder === undefined ? undefined : await keepHabits(join(folder, 'habits'), owner, learnt, log)
   // A store of this process alone has nobody to tell.
   const shared = settings.state.kind !== 'memory'
@@ -92,22 +94,35 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   const budgets = shared ? budgetsOf(edges) : undefined
   standings.start()
   baselines.start()
+  orders.start()
   sync?.start()
   budgets?.start()
   return {
     memory: budgets ?? createMemory(),
     risk: sync === undefined ? stage : toldOf(stage, sync),
-    desk: createRiskDesk({ standings, baselines, learnt, stage, rules: () => policy().risk }),
+    desk: createRiskDesk({ standings, baselines, orders, learnt, stage, rules: () => policy().risk }),
     standing: (scope) => (standings.isLoaded() ? standingOf(standings.of(scope)) : undefined),
-    fault: () => (standings.isLoaded() ? baselines.fault() : 'it is not known yet how workloads stand (standings)'),
+    fault: () => (standings.isLoaded() ? (baselines.fault() ?? orders.fault()) : 'it is not known yet how workloads stand (standings)'),
     outage: () => (standings.staleMs() > STALE_MS ? 'the store does not answer: standings of other replicas are not known' : undefined),
     async close() {
       await sync?.stop()
       await budgets?.stop()
       await standings.stop()
       await baselines.stop()
+      await orders.stop()
       await habits?.()
     }
+  }
+}
+
+/** How baselines and orders of calls are learnt alike. */
+function learningOf({ risk }: Settings, folder: string | undefined, log: Logger) {
+  return {
+    folder,
+    freezeAfterBursts: risk.freeze_after_bursts,
+    approveByItself: risk.approve === 'automatic',
+    now: Date.now,
+    onTrouble: (because: string) => log.error({ because }, 'risk: what is learnt')
   }
 }
 

@@ -58,6 +58,8 @@ neighbourhoods are proposed.
   export    the baseline in force, with its secret projection, as a file for its owner only
   import    takes such a file; it waits for approval. With --add its counts are added to those of the same version: once, not twice
 
+The order in which an agent type calls is listed, frozen, approved and reset in the same way: --tenant '*', --collection 'order of calls'.
+
 ${KEY}
   --records-a-day N       what one workload may be shown in a day; learnt where it is not said
 ${REASON}

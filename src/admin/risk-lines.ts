@@ -47,8 +47,12 @@ export function baselineLines(body: Fields): readonly string[] {
 function baselineRow(row: Fields): readonly string[] {
   const frozen = (value: unknown) => {
     if (value === undefined) return ''
-    const { version, bursts, queries, neighbourhoods, by, at } = fieldsOf(value)
-    return `${say(version)}: ${say(queries)} queries in ${say(bursts)} bursts, ${say(neighbourhoods)} neighbourhoods; by ${say(by)}, ${say(at)}`
+    const { version, bursts, queries, neighbourhoods, kinds, by, at } = fieldsOf(value)
+    const of =
+      kinds === undefined
+        ? [`${say(queries)} queries`, `${say(neighbourhoods)} neighbourhoods`]
+        : [`${say(queries)} calls`, `${say(kinds)} kinds of calls`]
+    return `${say(version)}: ${of[0]} in ${say(bursts)} bursts, ${of[1]}; by ${say(by)}, ${say(at)}`
   }
   const daily = fieldsOf(row['in_force'])['records_a_day']
   const lines: [string, string][] = [
@@ -65,7 +69,8 @@ function learningLine(its: Fields): string {
   const [judges, rhythm] = [Number(its['bursts_until_it_judges']), Number(its['bursts_until_rhythm_counts'])]
   const missing = judges > 0 ? `${judges} bursts until it could judge` : rhythm > 0 ? `${rhythm} bursts until rhythm counts` : 'enough'
   const full = its['full'] === true ? '; full' : ''
-  return `${say(its['queries'])} queries in ${say(its['bursts'])} bursts of ${say(its['workloads'])} workloads: ${missing}${full}`
+  const [what, whose] = its['workloads'] === undefined ? ['calls', ''] : ['queries', ` of ${say(its['workloads'])} workloads`]
+  return `${say(its['queries'])} ${what} in ${say(its['bursts'])} bursts${whose}: ${missing}${full}`
 }
 
 function proposalLine(one: Fields): string {

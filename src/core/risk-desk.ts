@@ -4,6 +4,8 @@ import type { SpiffeId } from './spiffe-id.ts'
 import type { Scope, Standing } from './standing.ts'
 import type { StandingCounts, StandingRow } from './standings.ts'
 
+/** In the place of a tenant and of a collection: the order in which an agent type calls, whoever's data it is. */
+export const ORDER_OF_CALLS = { tenant: '*', collection: 'order of calls' } as const
 /** Most rows of one answer. */
 export const STANDINGS_SHOWN_MAX = 1_000
 
@@ -29,9 +31,11 @@ export interface BaselineItem {
   /** What is learnt beside it, undefined where nothing is. */
   readonly learning:
     | {
+        /** Or calls, for an order. */
         readonly queries: number
         readonly skipped: number
-        readonly workloads: number
+        /** undefined: it is not counted. */
+        readonly workloads: number | undefined
         readonly bursts: number
         /** Missing until a baseline of it judges, and until rhythm counts. */
         readonly burstsToJudge: number
@@ -50,7 +54,9 @@ export interface FrozenItem {
   readonly version: string
   readonly bursts: number
   readonly queries: number
-  readonly neighbourhoods: number
+  readonly neighbourhoods: number | undefined
+  /** Of an order: kinds of calls that are told apart. */
+  readonly kinds?: number
   readonly by: string
   readonly reason: string
   readonly at: number

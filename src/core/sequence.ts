@@ -12,7 +12,7 @@ export const SURPRISE_BIN = 0.25
 /** A drip, a mixture, a burst. */
 export const SEQUENCE_BETS = 3
 
-/** Of an agent type, about 18 KB. Learnt until somebody freezes it; then it never moves by itself. */
+/** Of an agent type, about 18 KB. Learnt until it is frozen; then it judges, once approved, and never moves. */
 export interface SequenceModel {
   frozen: boolean
   /** By `eventName`; numbers from 1 on. */
@@ -33,6 +33,8 @@ export interface SequenceModel {
 
 /** Of one workload. */
 export interface SequenceState {
+  /** Of the model that its numbers are of; empty while that learns. */
+  version: string
   state: number
   lastAt: number
   /** Events in the running burst. */

@@ -1,13 +1,12 @@
-/** All that is learnt of agent types beside baselines: what they need in a day, in which bursts, and in which order they call. */
+/** All that is learnt of agent types beside baselines and orders of calls: what they need in a day, and in which bursts. */
 import type { BaselineKey } from '../core/drift.ts'
 import { type BurstTally, newBurstTally } from '../risk/burst-learning.ts'
 import { fail, readArray, readName, readNumber, readObject, toBase64 } from '../risk/drift-baseline.ts'
 import { DAILY_HEADROOM, dailyBudget } from '../risk/exposure.ts'
 import type { Learnt } from '../risk/learnt.ts'
 import type { Signals } from '../risk/monitoring.ts'
-import { type ReadySequence, readySequence } from '../risk/sequence.ts'
-import { newSequenceModel } from '../risk/sequence-model.ts'
 import type { Baselines } from './baselines.ts'
+import type { Orders } from './orders.ts'
 import { type Read, slotKey } from './slot-text.ts'
 
 /** Agent types, and their collections: policies have fewer. */
@@ -18,22 +17,19 @@ const DAYS_MAX = 256
 const DAYS_MIN = 10
 /** Once a budget is known, a day that needed more counts for so much of what it was made of: spending all of it must not treble it. */
 const DAY_GROWTH = 1.1
-/** A model that learns is worked out again when it has seen an eighth more. */
-const GROWN = 1.125
 const WORKLOADS_MAX = 10_000
 const SIGNALS_PER_WORKLOAD_MAX = 64
 
 interface Its {
   readonly days: Map<string, number[]>
   readonly tallies: Map<string, BurstTally>
-  readonly sequences: Map<string, { ready: ReadySequence; events: number }>
   readonly signals: Map<string, Map<string, { readonly value: number; readonly at: number }>>
 }
 
 export interface HabitsLearnt extends Learnt {
   /** @returns false where there is no room for another one */
   readonly putSignal: (workload: string, name: string, value: number, at: number) => boolean
-  /** Days and budgets, for a file; the order of calls is learnt again. */
+  /** Days and budgets, for a file. */
   readonly text: () => string
   /** Takes over what was written, before anything is learnt. */
   readonly take: (text: string) => Read<undefined>
@@ -41,13 +37,17 @@ export interface HabitsLearnt extends Learnt {
 
 const NONE: Signals = new Map()
 
-export function createLearnt({ book, approvedDaily }: Pick<Baselines, 'book' | 'approvedDaily'>): HabitsLearnt {
-  const its: Its = { days: new Map(), tallies: new Map(), sequences: new Map(), signals: new Map() }
+export function createLearnt({
+  book,
+  approvedDaily,
+  sequenceOf
+}: Pick<Baselines, 'book' | 'approvedDaily'> & Pick<Orders, 'sequenceOf'>): HabitsLearnt {
+  const its: Its = { days: new Map(), tallies: new Map(), signals: new Map() }
   return {
     book,
     dailyOf: (key, weight) => approvedDaily(key) ?? learntDaily(its.days.get(slotKey(key)), weight),
     noteDay: (key, records) => noteDay(its, key, records),
-    sequenceOf: (agentType) => sequenceOf(its, agentType),
+    sequenceOf,
     tallyOf: (agentType) => known(its.tallies, agentType, newBurstTally),
     signalsOf: (workload) => its.signals.get(workload) ?? NONE,
     putSignal: (workload, name, value, at) => putSignal(its, workload, name, value, at),
@@ -76,17 +76,6 @@ function noteDay({ days }: Its, key: BaselineKey, records: number): void {
     its.push(before === undefined ? records : Math.min(records, (DAY_GROWTH * before) / DAILY_HEADROOM))
     if (its.length > DAYS_MAX) its.shift()
   } else if (days.size < PLACES_MAX) days.set(place, [records])
-}
-
-function sequenceOf({ sequences }: Its, agentType: string): ReadySequence | undefined {
-  const its = known(sequences, agentType, () => ({ ready: readySequence(newSequenceModel()), events: 0 }))
-  if (its === undefined) return undefined
-  const { model } = its.ready
-  if (model.events > 64 + its.events * GROWN) {
-    its.ready = readySequence(model)
-    its.events = model.events
-  }
-  return its.ready
 }
 
 function putSignal({ signals }: Its, workload: string, name: string, value: number, at: number): boolean {

@@ -90,6 +90,17 @@ export function countTransition(model: SequenceModel, from: number, to: number, 
   model.events++
 }
 
+/** Of its rows, then of its columns. */
+export function sumsOf(counts: Uint32Array): Uint32Array {
+  const sums = new Uint32Array(2 * SEQUENCE_STATES)
+  for (const [at, count] of counts.entries()) {
+    const [from, to] = [Math.floor(at / SEQUENCE_STATES), SEQUENCE_STATES + (at % SEQUENCE_STATES)]
+    sums[from] = (sums[from] as number) + count
+    sums[to] = (sums[to] as number) + count
+  }
+  return sums
+}
+
 function addCount({ counts, sums }: SequenceModel, from: number, to: number, count: number): void {
   const at = from * SEQUENCE_STATES + to
   counts[at] = (counts[at] as number) + count

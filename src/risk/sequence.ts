@@ -21,7 +21,7 @@ import { countTransition, probabilityOf, stateOf, surpriseBin, surprisePs } from
 /** Pause that ends a burst, ms: longer than an agent's own waiting for a model's answer. */
 const GAP_MS = 30_000
 /** Scored events below which a model says nothing. */
-const SCORED_MIN = 200
+export const SCORED_MIN = 200
 const EVIDENCE_MAX = 1e30
 const [SUM, SQUARE, BLOCK] = [0, 1, 2]
 const SUMS = 3
@@ -33,6 +33,7 @@ const BLOCKS_MIN = 4
 
 export function newSequenceState(): SequenceState {
   return {
+    version: '',
     state: SEQUENCE_START,
     lastAt: Number.NEGATIVE_INFINITY,
     events: 0,
@@ -47,6 +48,9 @@ export function newSequenceState(): SequenceState {
 /** Worked out once for a model that is frozen, and now and then for one that learns. */
 export interface ReadySequence {
   readonly model: SequenceModel
+  /** Empty for one that learns. */
+  readonly version: string
+  /** It says nothing: it still learns, or has learnt too little. */
   readonly cold: boolean
   /** Enough was ranked for p-values. */
   readonly ranks: boolean
@@ -57,9 +61,11 @@ export interface ReadySequence {
   readonly rates: Float64Array
 }
 
-export function readySequence(model: SequenceModel): ReadySequence {
+/** @param version of a frozen model: who goes on under another one begins anew */
+export function readySequence(model: SequenceModel, version = ''): ReadySequence {
   const ranks = model.scored >= SCORED_MIN
-  const cold = !ranks || model.bursts < BURSTS_MIN
+  // What can still be taught judges nobody: the patient would teach it.
+  const cold = !model.frozen || !ranks || model.bursts < BURSTS_MIN
   const ps = surprisePs(model)
   const bets = new Float64Array(SURPRISE_BINS * SEQUENCE_BETS)
   for (const [bin, p] of ps.entries()) bets.set(tailBets(p), bin * SEQUENCE_BETS)
@@ -67,7 +73,7 @@ export function readySequence(model: SequenceModel): ReadySequence {
   const rates = Float64Array.from({ length: SEQUENCE_BETS }, (_, bet) =>
     cold ? 0 : (RATES.find((rate, index) => rate <= cap && isFair(model, (bet * RATES.length + index) * SUMS)) ?? 0)
   )
-  return { model, cold, ranks, ps, bets, rates }
+  return { model, version, cold, ranks, ps, bets, rates }
 }
 
 function isFair({ fairness, bursts, blocks }: SequenceModel, at: number): boolean {
@@ -82,7 +88,11 @@ function isFair({ fairness, bursts, blocks }: SequenceModel, at: number): boolea
  * @param learning false for workloads that are not in good standing: those teach nothing
  */
 export function observeSequence(ready: ReadySequence, its: SequenceState, event: string, now: number, learning: boolean): SequenceVerdict {
-  const { model, cold, rates } = ready
+  const { model, cold, rates, version } = ready
+  if (its.version !== version) {
+    clearSequence(its)
+    its.version = version
+  }
   const learns = learning && !model.frozen
   if (now - its.lastAt > GAP_MS || its.events >= BURST_QUERIES_MAX) beginBurst(ready, its, learns)
   its.lastAt = Math.max(its.lastAt, now)
@@ -153,6 +163,7 @@ export function clearSequence(its: SequenceState): void {
   its.burstSums.fill(0)
   its.lastAt = Number.NEGATIVE_INFINITY
   its.events = 0
+  its.state = SEQUENCE_START
 }
 
 /** A strange order is no crime: it never goes beyond a step-up. */

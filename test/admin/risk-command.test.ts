@@ -13,8 +13,10 @@ import { RISK_DEFAULTS } from '../../src/core/risk-rules.ts'
 import { type Raised, standingOf } from '../../src/core/standing.ts'
 import { type Baselines, openBaselines } from '../../src/learning/baselines.ts'
 import { createLearnt, type HabitsLearnt } from '../../src/learning/learnt.ts'
+import { type Orders, openOrders } from '../../src/learning/orders.ts'
 import { raise } from '../../src/risk/cohort.ts'
 import { startKernel } from '../../src/risk/kernel-wasm.ts'
+import { newSequenceState, observeSequence } from '../../src/risk/sequence.ts'
 import { createRiskDesk } from '../../src/risk-desk.ts'
 import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
 import { callsOf, worldOf } from '../risk/drift-material.ts'
@@ -32,6 +34,7 @@ const cleared: string[] = []
 let port: AdminPort
 let standings: SharedStandings
 let baselines: Baselines
+let orders: Orders
 let learnt: HabitsLearnt
 
 const SUPERVISED = `${POLICY}risk: { step_up: { supervisors: [${DOMAIN}/people/lead, ${AGENT}] } }\n`
@@ -64,8 +67,23 @@ beforeAll(async () => {
     onTrouble: () => undefined,
     onFrozen: () => undefined
   })
-  learnt = createLearnt(baselines)
-  const desk = createRiskDesk({ standings, baselines, learnt, stage: { clear: (id) => void cleared.push(id) }, rules: () => policy.risk })
+  orders = await openOrders({
+    folder: join(folder, 'risk'),
+    freezeAfterBursts: 40,
+    approveByItself: false,
+    now: Date.now,
+    onTrouble: () => undefined,
+    onFrozen: () => undefined
+  })
+  learnt = createLearnt({ ...baselines, sequenceOf: orders.sequenceOf })
+  const desk = createRiskDesk({
+    standings,
+    baselines,
+    orders,
+    learnt,
+    stage: { clear: (id) => void cleared.push(id) },
+    rules: () => policy.risk
+  })
   port = await startAdminPort(
     { key: own.keyPem, cert: own.pem },
     {
@@ -87,6 +105,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await port.close()
   await baselines.stop()
+  await orders.stop()
   rmSync(folder, { recursive: true })
 })
 beforeEach(() => {
@@ -262,6 +281,28 @@ describe('baselines', () => {
     // What was exported has a secret in it: no record has it.
     expect(JSON.stringify(lines)).not.toContain('projection')
   }, 60_000)
+
+  it('orders of calls are frozen, approved and reset in the same way', async () => {
+    const order = ['--tenant', '*', '--agent-type', 'support', '--collection', 'order of calls', '--reason', 'looked at it']
+    expect(await run('ops', 'baselines', 'freeze', ...order)).toMatchObject({ code: 1, err: expect.stringContaining('Nothing was learnt') })
+    const its = newSequenceState()
+    for (let at = 0; at < 1_000; at++) {
+      const ready = orders.sequenceOf('support')
+      if (ready !== undefined) observeSequence(ready, its, `call ${at % 3}`, at % 10 === 0 ? at * 60_000 : its.lastAt + 1, true)
+    }
+    expect((await run('ops', 'baselines')).out).toMatch(
+      /\* {2}support {2}order of calls {2}learning\n {2}learnt +1000 calls in \d+ bursts: enough/
+    )
+    expect((await run('lead', 'baselines', 'freeze', ...order)).code).toBe(1)
+    expect((await run('ops', 'baselines', 'freeze', ...order)).code).toBe(0)
+    expect(orders.sequenceOf('support')?.cold).toBe(true)
+    expect((await run('ops', 'baselines', 'approve', ...order, '--records-a-day', '5')).err).toContain('no budget of records')
+    expect((await run('ops', 'baselines', 'approve', ...order)).code).toBe(0)
+    expect(orders.sequenceOf('support')?.cold).toBe(false)
+    expect((await run('ops', 'baselines')).out).toMatch(/in force +[0-9a-f]{12}: 1000 calls in \d+ bursts, 3 kinds of calls; by/)
+    expect((await run('ops', 'baselines', 'reset', ...order)).code).toBe(0)
+    expect(orders.sequenceOf('support')?.cold).toBe(true)
+  })
 
   it('what makes no sense is said before anything is asked', async () => {
     for (const args of [

@@ -5,7 +5,8 @@ const KEY = { tenant: 'acme', agentType: 'support', collection: 'chroma/docs' }
 const newLearnt = () =>
   createLearnt({
     book: { of: () => undefined, learn: () => undefined, seedOf: () => 1, propose: () => undefined },
-    approvedDaily: () => undefined
+    approvedDaily: () => undefined,
+    sequenceOf: () => undefined
   })
 
 describe('the exposure budget of a day', () => {
