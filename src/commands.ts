@@ -24,6 +24,7 @@ import { kubernetesCommand } from './k8s/command.ts'
 import { createJudge } from './offline.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
+import { spireCommand } from './registration/spire-command.ts'
 import { readEndpointAddress } from './spire/endpoint-address.ts'
 import { connectWorkloadApi } from './spire/workload-api.ts'
 
@@ -33,6 +34,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) 
   check: checkCommand,
   explain: explainCommand,
   replay: replayCommand,
+  spire: spireCommand,
   test: testCommand
 }
 

@@ -26,6 +26,7 @@ Usage: vecauthz COMMAND [options]
   test       run policy tests: who may do what, and which rules no test needs
   replay     recorded decisions again, under another policy: what would come out otherwise
   doctor     hold an Envoy configuration, or a running Envoy, against the safe-deployment list
+  spire      registration entries for SPIRE from the policy
   svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule
   audit      verify records: whether they are all there, as they were written
 

@@ -103,7 +103,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   // What stands in front of the server, judged with the server's settings.
   doctor: ['core', 'admin', 'config'],
-  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'doctor', 'identity', 'k8s', 'policy', 'spire'],
+  // Who is who to SPIRE, and what it takes to let somebody in and out.
+  registration: ['core', 'admin', 'config'],
+  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'doctor', 'identity', 'k8s', 'policy', 'registration', 'spire'],
   // Commands that have nothing to do with a running server live in admin.
   'main.ts': ['commands.ts', 'config', 'databases', 'policy', 'serve.ts', 'admin']
 }
