@@ -103,6 +103,25 @@ describe('merging', () => {
     expect(all.centroids).toBe(baseline.centroids)
   })
 
+  it('of replicas that counted parts is, in any order and any grouping, that of one that counted all (property)', () => {
+    const parts = [11, 12, 13, 14].map((seed) => calibrate(ready, draftOf(4, seed)))
+    const plain = ({ counts: { lundberg, ...counts } }: Baseline) => counts
+    const whole = parts.reduce(mergeBaselines, baseline)
+    fc.assert(
+      fc.property(fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }), fc.integer({ min: 1, max: 3 }), (order, cut) => {
+        const shuffled = order.map((at) => parts[at] as Baseline)
+        const [left, right] = [shuffled.slice(0, cut), shuffled.slice(cut)]
+        const [first, ...rest] = right as [Baseline, ...Baseline[]]
+        const merged = mergeBaselines(left.reduce(mergeBaselines, baseline), rest.reduce(mergeBaselines, first))
+        expect(plain(merged)).toEqual(plain(whole))
+        merged.counts.lundberg.forEach((sum, at) => {
+          expect(Math.abs(sum / (whole.counts.lundberg[at] as number) - 1)).toBeLessThan(1e-4)
+        })
+      }),
+      { numRuns: 20 }
+    )
+  })
+
   it('another codebook is refused', () => {
     expect(() => mergeBaselines(baseline, (readies[1] as ReadyBaseline).baseline)).toThrow(/codebook/)
   })

@@ -59,6 +59,32 @@ describe('what a query may show costs', () => {
   })
 })
 
+describe('what replicas know together', () => {
+  const calls = fc.array(
+    fc.record({ at: fc.nat(2), pause: fc.nat(20 * 3_600_000), cells: fc.array(fc.integer({ min: -1, max: 1279 }), { maxLength: 4 }) }),
+    { minLength: 1, maxLength: 60 }
+  )
+  it('of where a workload was is what one that saw all knows, in whatever order they tell each other (property)', () => {
+    fc.assert(
+      fc.property(calls, fc.shuffledSubarray([0, 1, 2], { minLength: 3 }), (all, order) => {
+        const one = newExposure()
+        const replicas = [newExposure(), newExposure(), newExposure()]
+        let now = NOON
+        for (const { at, pause, cells } of all) {
+          now += pause
+          for (const exposure of [one, replicas[at] as typeof one]) spend(exposure, query(cells), 1e9, now)
+        }
+        const together = newExposure()
+        for (const at of order) mergeVisited(together, replicas[at] as typeof one)
+        expect([together.day, together.visited]).toEqual([one.day, one.visited])
+        // Told twice is told once.
+        for (const replica of replicas) mergeVisited(together, replica)
+        expect(together.visited).toEqual(one.visited)
+      })
+    )
+  })
+})
+
 describe('the budget of a day', () => {
   it('is empty, and no more, after a clock that was ahead for a year', () => {
     const exposure = newExposure()

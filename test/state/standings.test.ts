@@ -13,7 +13,7 @@ import {
   withEnd
 } from '../../src/core/standing.ts'
 import type { Alarm, Move } from '../../src/core/standings.ts'
-import type { Store } from '../../src/core/store.ts'
+import type { ListedEntry, Store } from '../../src/core/store.ts'
 import { raise, raiseTogether } from '../../src/risk/cohort.ts'
 import { standingFrom, standingText } from '../../src/state/standing-text.ts'
 import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
@@ -57,7 +57,18 @@ function shared(clock: Clock) {
   const wipe = () => {
     its.store = createMemoryStore({ begun: clock.wall })
   }
-  return { its, link, reach, wipe }
+  let backup: readonly ListedEntry[] = []
+  /** What it holds now. */
+  const save = async () => {
+    const listed = await its.store.list('', clock.wall, 1_000)
+    if (listed.kind === 'entries') backup = listed.entries
+  }
+  /** It comes back as it was when it was saved. */
+  const restore = async () => {
+    wipe()
+    for (const { key: at, value } of backup) await its.store.putOnce(at, value, clock.wall + 86_400_000, clock.wall)
+  }
+  return { its, link, reach, wipe, save, restore }
 }
 
 function processOf(clock: Clock, store: Store | undefined, run: string, most?: number) {
@@ -149,7 +160,7 @@ describe('standings of one process', () => {
     expect(raise(standings, scope(id(100_000)), alarm('slowed'), RULES, T0)).toBe('full')
     expect([seen(standings, id(0)), seen(standings, id(99_999))]).toEqual(['slowed', 'quarantine'])
     expect(standings.list(T0)).toHaveLength(100_000)
-  })
+  }, 60_000)
 
   it('several identities of one type quarantine the type, there and nowhere else', () => {
     const clock = new Clock()
@@ -310,11 +321,15 @@ describe('standings of several processes', () => {
   })
 })
 
+/** Room of a process in what follows. */
+const CROWD_MAX = 12
+
 /** What happens to three processes and their store. */
 type Event =
   | { readonly do: 'raise'; readonly at: number; readonly level: Raised }
   | { readonly do: 'release' | 'poll' | 'restart'; readonly at: number }
-  | { readonly do: 'away' | 'back' | 'wipe' }
+  | { readonly do: 'away' | 'back' | 'wipe' | 'save' | 'restore' }
+  | { readonly do: 'crowd'; readonly at: number }
   | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'step'; readonly ms: number }
 
@@ -328,7 +343,11 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ do: fc.constantFrom('release' as const, 'poll' as const, 'poll' as const, 'restart' as const), at: who })
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('away' as const, 'back' as const, 'wipe' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constantFrom('away' as const, 'back' as const, 'wipe' as const, 'save' as const, 'restore' as const) })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('crowd' as const), at: who }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(50_000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('step' as const), ms: fc.integer({ min: -3_600_000, max: 3_600_000 }) }) }
 )
@@ -340,7 +359,7 @@ describe('faults', () => {
         const clock = new Clock()
         const store = shared(clock)
         let runs = 0
-        const start = () => processOf(clock, store.reach(), `run${runs++}`).standings
+        const start = () => processOf(clock, store.reach(), `run${runs++}`, CROWD_MAX).standings
         const all = [start(), start(), start()]
         let since = Number.NEGATIVE_INFINITY
         let released = false
@@ -360,10 +379,17 @@ describe('faults', () => {
           }
           if (one.do === 'away') store.link.up = false
           if (one.do === 'back') store.link.up = true
-          if (one.do === 'wipe' && store.link.up) {
-            // Redis comes back empty: everybody who was there tells it again.
-            store.wipe()
+          if (one.do === 'save') await store.save()
+          if ((one.do === 'wipe' || one.do === 'restore') && store.link.up) {
+            // Redis comes back empty, or with what it once had: everybody who was there tells it again.
+            if (one.do === 'wipe') store.wipe()
+            else await store.restore()
             for (const standings of all) for (let at = 0; at < SHARDS; at += 1) await standings.poll()
+          }
+          if (one.do === 'crowd') {
+            // More than there is room for: others are refused, and nobody is let go for them.
+            for (let other = 0; other < CROWD_MAX; other++)
+              raise(all[one.at] as SharedStandings, scope(`${ID}-${other}`), alarm('slowed'), RULES, clock.wall)
           }
           if (one.do === 'pass') clock.pass(one.ms)
           if (one.do === 'step') clock.wall += one.ms
