@@ -39,7 +39,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) 
 }
 
 const APPROVAL_COMMANDS: ReadonlySet<string> = new Set(['approvals', 'approve', 'refuse', 'grants', 'end-run'])
-const RISK_COMMANDS: ReadonlySet<string> = new Set(['standings', 'release', 'step-up', 'baselines', 'figure'])
+const RISK_COMMANDS: ReadonlySet<string> = new Set(['standings', 'release', 'step-up', 'baselines', 'signal', 'figure'])
 
 /** A command that talks to an admin port; undefined for one that does not. */
 export function adminCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {

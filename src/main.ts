@@ -37,6 +37,7 @@ Usage: vecauthz COMMAND [options]
   standings  who is slowed, challenged or quarantined, and why; release ends it
   step-up    answer a challenge for a workload, or refuse to
   baselines  what is normal: learnt, approved, exported, reset, taken in
+  signal     say that a workload is not what it should be: its standing rises at once
   figure     tell a figure of another system about a workload
 
   k8s        Kubernetes: the admission webhook, and namespaces and NetworkPolicies from the policy

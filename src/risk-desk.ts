@@ -1,26 +1,23 @@
 /** What people do about standings and baselines, over what this process keeps of them. */
 import { type BaselineKey, BURSTS_MIN } from './core/drift.ts'
 import { type By, type FrozenItem, ORDER_OF_CALLS, type ProposalItem, type RiskActed, type RiskDesk } from './core/risk-desk.ts'
-import type { RiskRules } from './core/risk-rules.ts'
-import { matchesId, parseSpiffeId, type SpiffeId } from './core/spiffe-id.ts'
-import { standingOf } from './core/standing.ts'
+import type { RiskSignal } from './core/signal.ts'
+import { parseSpiffeId } from './core/spiffe-id.ts'
+import { rankOf, standingOf } from './core/standing.ts'
 import type { Done } from './learning/acts.ts'
 import type { BaselineRow, Baselines } from './learning/baselines.ts'
 import type { HabitsLearnt } from './learning/learnt.ts'
 import type { KeptOrder } from './learning/order-text.ts'
 import type { OrderRow, Orders } from './learning/orders.ts'
 import type { Kept } from './learning/slot-text.ts'
-import { prove, refuseStepUp } from './risk/step-up.ts'
-import type { RiskStage } from './risk-stage.ts'
-import type { SharedStandings } from './state/standings.ts'
+import { raise } from './risk/cohort.ts'
+import { signalAlarm } from './risk/signals.ts'
+import { type AnswerParts, answerByPerson, answerByUser, challenged } from './risk-answers.ts'
 
-export interface DeskParts {
-  readonly standings: SharedStandings
+export interface DeskParts extends AnswerParts {
   readonly baselines: Baselines
   readonly orders: Orders
   readonly learnt: HabitsLearnt
-  readonly stage: Pick<RiskStage, 'clear'>
-  readonly rules: () => RiskRules
 }
 
 export function createRiskDesk(parts: DeskParts): RiskDesk {
@@ -38,7 +35,11 @@ export function createRiskDesk(parts: DeskParts): RiskDesk {
       const kept = released.kind === 'done' ? 'everywhere' : 'here; the store is told as soon as it can be'
       return { kind: 'done', facts: { scope, was: released.was, standing: 'normal', kept } }
     },
-    answer: (id, verdict, who, isOperator, by) => answer(parts, id, verdict, who, isOperator, by),
+    answer: (id, verdict, who, isOperator, by) => answerByPerson(parts, id, verdict, who, isOperator, by),
+    challenged: (id, now) => challenged(parts, id, now)?.workload.text,
+    answerByUser: (id, subject, by) => answerByUser(parts, id, subject, by),
+    isHeld: (id) => rankOf(standingOf(standings.ofWorkload(id.text))) >= rankOf('step-up'),
+    raised: (signal) => raised(parts, signal),
     signal(workload, name, value, now) {
       if (!parseSpiffeId(workload).ok) return { kind: 'not', status: 409, says: 'A workload is a SPIFFE ID.' }
       if (learnt.putSignal(workload, name, value, now)) return { kind: 'done', facts: { workload, name, value } }
@@ -62,50 +63,15 @@ function actedOf(done: Done, key: BaselineKey | undefined): RiskActed {
   return done.kind === 'done' ? { kind: 'done', facts: { ...key, versions: done.versions } } : done
 }
 
-function answer(
-  { standings, stage, rules }: DeskParts,
-  id: string,
-  verdict: 'approve' | 'refuse',
-  who: SpiffeId,
-  isOperator: boolean,
-  { reason, now }: By
-): RiskActed {
-  // Anybody may ask, and a list of all standings is not made for just anybody.
-  if (!isOperator && !rules().supervisors.some((pattern) => matchesId(pattern, who)))
-    return { kind: 'not', status: 403, says: 'Not one of risk.step_up.supervisors.' }
-  const [row, ...others] = standings.list(now).filter((one) => one.id === id && one.standing === 'step-up')
-  // Whoever vouches means one of them.
-  if (row === undefined || others.length > 0 || row.scope.kind !== 'workload') {
-    return { kind: 'not', status: 404, says: 'No step-up of that id is open; it may have been answered, or have become a quarantine.' }
-  }
-  const workload = parseSpiffeId(row.scope.id)
-  if (!workload.ok) return { kind: 'not', status: 409, says: 'The challenged workload has no SPIFFE ID.' }
-  if (workload.id.text === who.text) return { kind: 'not', status: 403, says: 'Nobody vouches for itself.' }
-  // Two of a hijacked fleet would vouch for each other.
-  if (!isOperator && standingOf(standings.ofWorkload(who.text)) !== 'normal')
-    return { kind: 'not', status: 403, says: 'Nobody vouches who does not stand normal.' }
-  const proof = isOperator
-    ? ({ kind: 'operator', challenge: id, by: who.text } as const)
-    : ({ kind: 'supervisor', challenge: id, by: who, blocked: [] } as const)
-  let no: RiskActed | undefined
-  const changed = standings.change(
-    row.scope,
-    (record, run) => {
-      const moment = { now, run }
-      const proved = prove(record, workload.id, proof, rules(), moment)
-      if (!proved.ok) {
-        no = { kind: 'not', status: 403, says: proved.says }
-        return record
-      }
-      // Who may not vouch may not say no either: that is a quarantine.
-      return verdict === 'approve' ? proved.record : refuseStepUp(record, who.text, reason, rules(), moment)
-    },
-    now
-  )
-  if (no !== undefined) return no
-  if (changed === 'full') return { kind: 'unavailable', because: 'there is no room for another standing' }
-  if (verdict === 'approve') stage.clear(workload.id.text)
-  return { kind: 'done', facts: { workload: workload.id.text, id, verdict, standing: verdict === 'approve' ? 'slowed' : 'quarantine' } }
+function raised(parts: DeskParts, signal: RiskSignal): RiskActed {
+  const { standings, rules } = parts
+  const { workload, event, id } = signal
+  const alarm = signalAlarm(signal)
+  const scope = { kind: 'workload', id: workload } as const
+  if (alarm !== undefined && raise(standings, scope, alarm, rules(), signal.at) === 'full')
+    return { kind: 'unavailable', because: 'there is no room for another standing' }
+  const level = event.kind === 'risk-level-change' ? event.level : undefined
+  return { kind: 'done', facts: { workload, signal: id, event: event.kind, level, standing: standingOf(standings.of(scope)) } }
 }
 
 /** Who spoke for what becomes normal, and how they stood then, goes on record with it. */

@@ -16,7 +16,7 @@ import type { Learnt } from './risk/learnt.ts'
 import { look, type Seen } from './risk/look.ts'
 import type { Finding } from './risk/monitoring.ts'
 import { refusalFor, refusalOf } from './risk/refusal.ts'
-import { prove } from './risk/step-up.ts'
+import { challengeOf, prove } from './risk/step-up.ts'
 import { clearWorkload, denialsOf, newWorkloadState, suspicionOf, type WorkloadState } from './risk/workload-state.ts'
 import { createWorkloadTable, type WorkloadTable } from './state/workload-table.ts'
 
@@ -34,6 +34,8 @@ export interface RiskParts {
   readonly staleMsMax: number
   /** A monitored figure of a policy calls for a person (`page`), or is to be seen by one (`flag`). */
   readonly onFinding: (finding: Finding, call: RiskCall) => void
+  /** Where a sign-in of an end user is used up by the step-up that it answers; false: it has answered another one. */
+  readonly takeSignIn?: (signIn: { readonly subject: string; readonly at: number }, challenge: string, now: number) => boolean
   readonly workloadsMax?: number
 }
 
@@ -56,7 +58,7 @@ export function createRisk(parts: RiskParts): RiskStage {
     },
     held: (call, place) => held(parts, call, place),
     prove(call) {
-      const wrong = wrongProof(standings, call)
+      const wrong = wrongProof(parts, call)
       if (wrong !== undefined) return wrong
       const state = workloads.get(call.caller.id.text, call.now)
       clearWorkload(state)
@@ -128,7 +130,9 @@ function held({ standings, learnt }: RiskParts, call: RiskCall, place: RiskPlace
 /** Envoy asks no server that is not ready; whoever asks it all the same learns nothing from it. */
 const UNKNOWN: DenyReason = { kind: 'state-unavailable', because: 'it is not known yet how workloads stand' }
 
-function wrongProof(standings: Standings, { caller, policy, now, shadow }: RiskCall): string | undefined {
+const SPENT = 'That sign-in has answered another step-up; the end user has to sign in once more.'
+
+function wrongProof({ standings, takeSignIn }: RiskParts, { caller, policy, now, shadow }: RiskCall): string | undefined {
   const { subject, id } = caller
   if (subject === undefined) return 'No end user came along.'
   if (shadow) return 'Nothing ends in shadow.'
@@ -138,8 +142,10 @@ function wrongProof(standings: Standings, { caller, policy, now, shadow }: RiskC
     { kind: 'workload', id: id.text },
     (record, run) => {
       const answer = prove(record, id, proof, policy.risk, { now, run })
-      wrong = answer.ok ? undefined : answer.says
-      return answer.ok ? answer.record : record
+      const open = challengeOf(record, policy.risk)?.id ?? ''
+      if (!answer.ok) wrong = answer.says
+      else if (takeSignIn?.({ subject: proof.subject, at: subject.authTime ?? 0 }, open, now) === false) wrong = SPENT
+      return wrong === undefined && answer.ok ? answer.record : record
     },
     now
   )

@@ -23,6 +23,7 @@ import { createRisk, type RiskStage } from './risk-stage.ts'
 import { createMemory } from './state/memory.ts'
 import { type SharedMemory, shareMemory } from './state/memory-shared.ts'
 import { openSealedFiles, type SealedFiles } from './state/sealed-files.ts'
+import { createSignIns } from './state/sign-ins.ts'
 import { createStandings, type SharedStandings } from './state/standings.ts'
 import { openJournal } from './state/standings-journal.ts'
 
@@ -83,11 +84,13 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   const habits = folder === undefined ? undefined : await keepHabits(join(folder, 'habits'), owner, learnt, log)
   // A store of this process alone has nobody to tell.
   const shared = settings.state.kind !== 'memory'
+  const signIns = createSignIns(edges.store)
   const stage: RiskStage = createRisk({
     standings,
     learnt,
     shared,
     staleMsMax: settings.risk.standings_max_age_seconds * 1000,
+    takeSignIn: signIns.take,
     onFinding: (finding, call) => noteFinding(finding, call, edges)
   })
   const sync = shared ? evidenceSync(edges, stage, baselines, learnt) : undefined
@@ -100,7 +103,7 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   return {
     memory: budgets ?? createMemory(),
     risk: sync === undefined ? stage : toldOf(stage, sync),
-    desk: createRiskDesk({ standings, baselines, orders, learnt, stage, rules: () => policy().risk }),
+    desk: createRiskDesk({ standings, baselines, orders, learnt, stage, rules: () => policy().risk, signIns }),
     standing: (scope) => (standings.isLoaded() ? standingOf(standings.of(scope)) : undefined),
     fault: () => (standings.isLoaded() ? (baselines.fault() ?? orders.fault()) : 'it is not known yet how workloads stand (standings)'),
     outage: () => (standings.staleMs() > STALE_MS ? 'the store does not answer: standings of other replicas are not known' : undefined),

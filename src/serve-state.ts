@@ -4,12 +4,14 @@ import type { Logger } from 'pino'
 import { type AdminPort, startAdminPort } from './admin/admin-port.ts'
 import type { AdminRoute } from './admin/admin-route.ts'
 import { approvalRoutes } from './admin/approval-routes.ts'
+import { heldBack } from './admin/held-routes.ts'
 import { approvalLine, operatorActLine } from './audit/act-record.ts'
 import type { AuditSink } from './audit/sink.ts'
 import { splitAddress } from './config/address.ts'
 import type { Settings } from './config/settings-schema.ts'
 import type { Approvals } from './core/approval.ts'
 import type { OperatorAct } from './core/operator-act.ts'
+import type { SpiffeId } from './core/spiffe-id.ts'
 import type { Store } from './core/store.ts'
 import type { TrustBundles } from './core/trust.ts'
 import { mayApprove } from './policy/approval-need.ts'
@@ -46,16 +48,19 @@ export interface StateParts {
   readonly sink: AuditSink
   readonly log: Logger
   readonly onAct: (act: OperatorAct) => void
+  /** Has to step up, or is quarantined. */
+  readonly isHeld: (id: SpiffeId) => boolean
 }
 
-export function openState(settings: Settings, { settingsFile, policy, sink, log, onAct }: StateParts): ServedState {
+export function openState(settings: Settings, { settingsFile, policy, sink, log, onAct, isHeld }: StateParts): ServedState {
   let answered = settings.state.kind === 'memory'
   const store = storeOf(settings, settingsFile, log, () => {
     answered = true
   })
   const parts = {
     store,
-    mayApprove: (id: Parameters<typeof mayApprove>[0]) => mayApprove(id, policy()),
+    // Asked when it decides, and again when the yes is used.
+    mayApprove: (id: SpiffeId) => mayApprove(id, policy()) && !isHeld(id),
     onStep: (...step: Parameters<typeof approvalLine>) => sink.write(approvalLine(...step), 'people')
   }
   const spent = createSharedSpentTokens(store, settings.token_leeway_seconds * 1000)
@@ -70,7 +75,7 @@ export function openState(settings: Settings, { settingsFile, policy, sink, log,
         host,
         port,
         operators: settings.admin.operators,
-        routes: [...approvalRoutes(createApprovalDesk(parts)), ...routes],
+        routes: heldBack([...approvalRoutes(createApprovalDesk(parts)), ...routes], isHeld),
         trust,
         policy,
         now: Date.now,

@@ -3,10 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { AdminPort } from './admin/admin-port.ts'
-import { baselineRoutes } from './admin/baseline-routes.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
 import type { MetricsPage } from './admin/metrics.ts'
-import { standingRoutes } from './admin/standing-routes.ts'
 import type { AuditSink } from './audit/sink.ts'
 import { splitAddress } from './config/address.ts'
 import { archivePolicy } from './config/policy-archive.ts'
@@ -24,6 +22,7 @@ import type { Policy } from './policy/policy.ts'
 import { openAudit } from './serve-audit.ts'
 import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
+import { riskRoutes } from './serve-desk.ts'
 import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
 import { openPaging, type ServedPaging } from './serve-paging.ts'
 import { type InForce, type PolicyWatch, watchPolicy } from './serve-policy.ts'
@@ -87,7 +86,7 @@ export async function serve(
   const databases = serveDatabases(settings, credentials.headersFor)
   const watched = openWatch(settings, { evidence, credentials, policy, sink })
   const edges = { settingsFile, policy: () => policy.inForce().policy, sink, log }
-  const state = openState(settings, { ...edges, onAct: watched.acted })
+  const state = openState(settings, { ...edges, onAct: watched.acted, isHeld: (id) => risk?.desk.isHeld(id) === true })
   const from = first.svid.id.text
   const paging = await openPaging(settings, { ...edges, environment, store: state.store, registry: watched.page.registry, from })
   const risk = await openRisk(settings, { ...edges, store: state.store, ...calling(watched, paging) })
@@ -103,7 +102,8 @@ export async function serve(
     onWatched: watched.onWatched
   })
   const server = await openPort(decider, evidence, first, settings, log)
-  const admin = await state.openAdmin(pemOf(first), () => believed(source.current(), settings), routesOf(risk))
+  const routes = riskRoutes(settings, { risk, store: state.store, keys: subjectKeys(evidence), leewayMs: SUBJECT_LEEWAY_MS })
+  const admin = await state.openAdmin(pemOf(first), () => believed(source.current(), settings), routes)
   source.onChange((snapshot) => {
     if (snapshot === undefined) return
     server.renew(pemOf(snapshot))
@@ -150,8 +150,6 @@ function sayServing(
 async function openHealth({ health }: Settings, readiness: () => string | undefined, metrics: MetricsPage, { jwks }: ServedCredentials) {
   return health === undefined ? undefined : startHealth(...splitAddress(health), readiness, metrics, jwks)
 }
-
-const routesOf = (risk: ServedRisk | undefined) => (risk === undefined ? [] : [...standingRoutes(risk.desk), ...baselineRoutes(risk.desk)])
 
 /** The folder where every policy that comes into force is kept. Without a place for it nothing starts: what was decided could not be explained. */
 function archiveOf({ policy_archive }: Settings, settingsFile: string, first: Policy, texts: readonly PolicyText[]): string | undefined {

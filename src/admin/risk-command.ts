@@ -1,24 +1,27 @@
-/** `vecauthz standings`, `release`, `step-up`, `baselines` and `figure`: what people do about risk, over the admin port. */
+/** `vecauthz standings`, `release`, `step-up`, `baselines`, `signal` and `figure`: what people do about risk, over the admin port. */
+import { randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
-import { type AdminAnswer, askAdmin } from './admin-client.ts'
+import { type AdminAnswer, type AdminIdentity, type AdminTarget, askAdmin } from './admin-client.ts'
 import { type AdminEdges, type Asked, CONNECTION_OPTIONS, identityOf, only, targetOf, told } from './admin-terminal.ts'
 import { oneLine } from './approvals-lines.ts'
 import { type Parsed, parsed, readBytes, running } from './check-terminal.ts'
 import { RISK_HELP } from './risk-help.ts'
 import { baselineLines, standingLines } from './risk-lines.ts'
-import { answerStepUp, STEP_UP_ID, type StepUpAnswer } from './step-up-client.ts'
+import { SIGNAL_EVENTS, SIGNAL_ID, SIGNAL_LEVELS } from './signal-routes.ts'
+import { answerStepUp, answerStepUpAsUser, STEP_UP_ID, type StepUpAnswer, type StepUpSignIn } from './step-up-client.ts'
 import { unreadable } from './svid-verify-question.ts'
 
 /** What each takes beside where and who. */
 const TAKES: Readonly<Record<string, readonly string[]>> = {
   standings: [],
   release: ['reason'],
-  'step-up': ['reason'],
+  'step-up': ['reason', 'user-token'],
   baselines: ['reason', 'tenant', 'agent-type', 'collection', 'records-a-day', 'add', 'anyway'],
+  signal: ['reason', 'level', 'id'],
   figure: []
 }
-const OPTIONS = ['reason', 'tenant', 'agent-type', 'collection', 'records-a-day'] as const
+const OPTIONS = ['reason', 'tenant', 'agent-type', 'collection', 'records-a-day', 'user-token', 'level', 'id'] as const
 const FLAGS = ['add', 'anyway'] as const
 
 /** @param command which of them. @param args what follows it. @returns the exit code */
@@ -29,17 +32,22 @@ export function riskCommand(command: string, args: readonly string[], edges: Adm
       const given = options.has(name) || options.many(name).length > 0
       if (given && TAKES[command]?.includes(name) !== true) unreadable(`--${name} does not go with ${command}; see --help.`)
     }
-    const asked = ASKED[command]?.(options) ?? unreadable('There is no such command.')
+    const asked = ASKED[command]?.(options, edges.now()) ?? unreadable('There is no such command.')
     const target = targetOf(options)
     const identity = await identityOf(options, edges)
     const now = edges.now()
-    const answer = await ('verdict' in asked ? answerStepUp(target, identity, asked, now) : askAdmin(target, identity, asked, now))
+    const answer = await sent(asked, target, identity, now)
     const isExport = command === 'baselines' && options.words[0] === 'export'
     return isExport && answer.status === 200 ? keepExport(answer, options, edges) : tell(command, answer, options, edges)
   })
 }
 
-const ASKED: Readonly<Record<string, (options: Parsed) => Asked | StepUpAnswer>> = {
+function sent(asked: Asked | StepUpAnswer | StepUpSignIn, target: AdminTarget, identity: AdminIdentity, now: number): Promise<AdminAnswer> {
+  if ('verdict' in asked) return answerStepUp(target, identity, asked, now)
+  return 'token' in asked ? answerStepUpAsUser(target, identity, asked, now) : askAdmin(target, identity, asked, now)
+}
+
+const ASKED: Readonly<Record<string, (options: Parsed, now: number) => Asked | StepUpAnswer | StepUpSignIn>> = {
   standings: (options) => {
     only(options, 0)
     return { method: 'GET', path: '/v1/standings' }
@@ -52,15 +60,33 @@ const ASKED: Readonly<Record<string, (options: Parsed) => Asked | StepUpAnswer>>
     const [word = '', id = ''] = only(options, 2)
     if (word !== 'answer' && word !== 'refuse') unreadable(`"${oneLine(word)}" is neither answer nor refuse; see --help.`)
     if (!STEP_UP_ID.test(id)) unreadable(`"${oneLine(id)}" is no id of a step-up; vecauthz standings shows them.`)
-    return { id, verdict: word === 'answer' ? 'approve' : 'refuse', reason: reasonOf(options) }
+    const file = options.one('user-token')
+    if (file === undefined) return { id, verdict: word === 'answer' ? 'approve' : 'refuse', reason: reasonOf(options) }
+    if (word !== 'answer') unreadable('--user-token goes with answer only; see --help.')
+    return { id, token: readBytes(file).toString('utf8').trim(), reason: reasonOf(options) }
   },
   baselines: baselinesAsked,
+  signal: signalAsked,
   figure: (options) => {
     const [workload = '', name = '', text = ''] = only(options, 3)
     if (!parseSpiffeId(workload).ok) unreadable(`"${oneLine(workload)}" is no SPIFFE ID.`)
     if (text.trim() === '' || !Number.isFinite(Number(text))) unreadable(`"${oneLine(text)}" is no number.`)
     return { method: 'POST', path: '/v1/figures', body: { workload, name, value: Number(text) } }
   }
+}
+
+function signalAsked(options: Parsed, now: number): Asked {
+  const [workload = '', event = ''] = only(options, 2)
+  if (!parseSpiffeId(workload).ok) unreadable(`"${oneLine(workload)}" is no SPIFFE ID.`)
+  if (!(SIGNAL_EVENTS as readonly string[]).includes(event)) unreadable(`"${oneLine(event)}" is none of: ${SIGNAL_EVENTS.join(', ')}.`)
+  const level = options.one('level')
+  if (event === 'risk_spike' && !(SIGNAL_LEVELS as readonly (string | undefined)[]).includes(level))
+    unreadable(`Say --level: one of ${SIGNAL_LEVELS.join(', ')}.`)
+  if (event !== 'risk_spike' && level !== undefined) unreadable('--level goes with risk_spike only; see --help.')
+  const id = options.one('id') ?? randomUUID()
+  if (!SIGNAL_ID.test(id)) unreadable('--id has 1 to 128 letters, digits, ".", "_", ":" or "-".')
+  const at = new Date(now).toISOString()
+  return { method: 'POST', path: '/v1/signals', body: { workload, event, level, id, at, reason: reasonOf(options) } }
 }
 
 const VERBS: ReadonlySet<string> = new Set(['approve', 'freeze', 'reset', 'adopt', 'export', 'import'])
@@ -128,6 +154,10 @@ function saidBy(command: string, body: AdminAnswer['body'], { words }: Parsed): 
   if (command === 'baselines' && words.length === 0) return baselineLines(body)
   if (command === 'release') return [`released: it was ${String(body['was'])}, and stands normal (${oneLine(String(body['kept']))})`]
   if (command === 'step-up') return [`${oneLine(String(body['workload']))} now stands: ${String(body['standing'])}`]
+  if (command === 'signal') {
+    const stands = body['heard'] === 'before' ? 'it was heard before, and nothing was done' : `it now stands: ${String(body['standing'])}`
+    return [`${oneLine(String(body['workload']))}: ${stands}`]
+  }
   if (command === 'figure') return [`told: ${oneLine(String(body['name']))} ${String(body['value'])}`]
   const versions = Array.isArray(body['versions']) ? body['versions'].map((one) => oneLine(String(one))) : []
   return [`done: ${words[0]}${versions.length === 0 ? '' : `, version ${versions.join(', ')}`}`]

@@ -1,4 +1,4 @@
-/** What `vecauthz standings`, `release`, `step-up`, `baselines` and `figure` say of themselves. */
+/** What `vecauthz standings`, `release`, `step-up`, `baselines`, `signal` and `figure` say of themselves. */
 import { CONNECTION } from './admin-terminal.ts'
 
 const REASON = '  --reason TEXT           why: 1 to 500 characters, kept in the audit record'
@@ -29,13 +29,15 @@ ${CONNECTION}`,
   'step-up': `vecauthz step-up: vouch for a challenged workload, once, or refuse to
 
 Usage: vecauthz step-up answer ID --reason TEXT --admin HOST:PORT --workload-api ADDRESS
+       vecauthz step-up answer ID --user-token FILE --reason TEXT …
        vecauthz step-up refuse ID --reason TEXT …
 
 ID is in what the workload was refused with (x-vecauthz-step-up), and in vecauthz standings. After an answer it goes on, slowed for a
 while; after a refusal it is quarantined. For operators, and for risk.step_up.supervisors of the policy; nobody vouches for itself.
-Where an end user stood behind the call, that user can answer instead, without this command: by signing in again (auth_time after the
-challenge), and a call with the new token in x-vecauthz-subject-token.
+Where an end user stood behind the call, that user can answer instead, by signing in again (auth_time after the challenge): the client
+calls with the new token in x-vecauthz-subject-token, or anybody brings it with --user-token. One sign-in answers one step-up.
 
+  --user-token FILE       the end user's new token (JWT)
 ${REASON}
 
 ${CONNECTION}`,
@@ -65,12 +67,24 @@ ${KEY}
 ${REASON}
 
 ${CONNECTION}`,
+  signal: `vecauthz signal: say that a workload is not what it should be, and raise its standing at once
+
+Usage: vecauthz signal SPIFFE-ID risk_spike --level low|medium|high --reason TEXT --admin HOST:PORT --workload-api ADDRESS
+       vecauthz signal SPIFFE-ID session_revoked --reason TEXT …
+
+For operators, and for admin.signalers of the settings: a scanner, a SIEM, an identity provider. A medium spike slows, a high one asks for
+a step-up, a revoked session quarantines; a low one is on record only. Nothing takes a standing back but vecauthz release, an answer or time.
+
+  --id ID                 names the signal: heard again within a quarter of an hour, it is the same one; made up where it is not said
+${REASON}
+
+${CONNECTION}`,
   figure: `vecauthz figure: tell a figure of another system about a workload
 
 Usage: vecauthz figure SPIFFE-ID NAME VALUE --admin HOST:PORT --workload-api ADDRESS
 
 For monitoring rules of the policy with metric: signal and signal: NAME, such as a CPU share. It is known to the process that is
-asked, and to no other one: tell each replica. For operators.
+asked, and to no other one: tell each replica. For operators, and for admin.signalers of the settings.
 
 ${CONNECTION}`
 }

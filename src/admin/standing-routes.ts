@@ -12,7 +12,6 @@ const scope = z.union([
 ])
 const release = z.strictObject({ scope, reason })
 const answer = z.strictObject({ verdict: z.enum(['approve', 'refuse']), reason })
-const figure = z.strictObject({ workload: text(2_048), name: text(64), value: z.number().min(-1e12).max(1e12) })
 
 export function standingRoutes(desk: RiskDesk): readonly AdminRoute[] {
   return [
@@ -52,14 +51,6 @@ export function standingRoutes(desk: RiskDesk): readonly AdminRoute[] {
       act: 'step-up.answer',
       handle: async ({ id, isOperator, parts: [challenge = ''], body: { verdict, reason: why }, now }) =>
         replyOf(desk.answer(challenge, verdict, id, isOperator, { by: id.text, reason: why, now }))
-    }),
-    route({
-      method: 'POST',
-      path: '/v1/figures',
-      who: 'operator',
-      body: figure,
-      act: 'figure.put',
-      handle: async ({ body: { workload, name, value }, now }) => replyOf(desk.signal(workload, name, value, now))
     })
   ]
 }

@@ -73,7 +73,12 @@ export const settingsSchema = z.strictObject({
       operators: z
         .array(z.string().refine((text) => compileIdPattern(text).ok, 'must be a SPIFFE ID or pattern'))
         .min(1)
-        .describe('SPIFFE IDs or patterns of those who see every request and end runs; who may approve, the policy says')
+        .describe('SPIFFE IDs or patterns of those who see every request and end runs; who may approve, the policy says'),
+      signalers: z
+        .array(z.string().refine((text) => compileIdPattern(text).ok, 'must be a SPIFFE ID or pattern'))
+        .min(1)
+        .optional()
+        .describe('The same, of systems that may tell signals and figures about workloads, and nothing else; operators may as well')
     })
     .optional()
     .describe('Port for approvals and grants; without it, what needs one cannot be approved here'),

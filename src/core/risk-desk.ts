@@ -1,5 +1,7 @@
 /** What people do about standings and baselines: what the admin port offers, and `risk-desk.ts` does. Times are ms since the epoch. */
+import type { Subject } from './caller.ts'
 import type { BaselineKey } from './drift.ts'
+import type { RiskSignal } from './signal.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import type { Scope, Standing } from './standing.ts'
 import type { StandingCounts, StandingRow } from './standings.ts'
@@ -95,6 +97,14 @@ export interface RiskDesk {
    * @param id of the challenge. @param isOperator else `who` must be one of the policy's supervisors
    */
   readonly answer: (id: string, verdict: 'approve' | 'refuse', who: SpiffeId, isOperator: boolean, by: By) => RiskActed
+  /** SPIFFE ID of the workload that an open step-up is about. */
+  readonly challenged: (id: string, now: number) => string | undefined
+  /** The end user behind the challenged call has signed in again. @param subject proven for that workload */
+  readonly answerByUser: (id: string, subject: Subject, by: By) => Promise<RiskActed>
+  /** Has to step up, or is quarantined: whoever is decides about nobody else. */
+  readonly isHeld: (id: SpiffeId) => boolean
+  /** Another system says that a workload is not what it should be: its standing rises at once. */
+  readonly raised: (signal: RiskSignal) => RiskActed
   /** A figure of another system, for `monitoring` with `metric: signal`. */
   readonly signal: (workload: string, name: string, value: number, now: number) => RiskActed
   readonly baselines: () => readonly BaselineItem[]

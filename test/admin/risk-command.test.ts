@@ -18,7 +18,9 @@ import { raise } from '../../src/risk/cohort.ts'
 import { startKernel } from '../../src/risk/kernel-wasm.ts'
 import { newSequenceState, observeSequence } from '../../src/risk/sequence.ts'
 import { createRiskDesk } from '../../src/risk-desk.ts'
+import { createSignIns } from '../../src/state/sign-ins.ts'
 import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
+import { createMemoryStore } from '../../src/state/store-memory.ts'
 import { callsOf, worldOf } from '../risk/drift-material.ts'
 import { bundlesOf, issueSvid, makeAuthority } from '../support/ca.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
@@ -82,7 +84,8 @@ beforeAll(async () => {
     orders,
     learnt,
     stage: { clear: (id) => void cleared.push(id) },
-    rules: () => policy.risk
+    rules: () => policy.risk,
+    signIns: createSignIns(createMemoryStore())
   })
   port = await startAdminPort(
     { key: own.keyPem, cert: own.pem },
@@ -315,15 +318,5 @@ describe('baselines', () => {
     ])
       expect([args, (await run('ops', 'baselines', ...args)).code]).toEqual([args, 2])
     expect((await run('ops', 'baselines', 'adopt', 'x-1', ...NAMED)).code).toBe(1)
-  })
-})
-
-describe('figure', () => {
-  it('is known for the workload, and an operator tells it', async () => {
-    expect((await run('ops', 'figure', AGENT, 'cpu', '0.93')).code).toBe(0)
-    expect(learnt.signalsOf(AGENT).get('cpu')?.value).toBe(0.93)
-    expect((await run('lead', 'figure', AGENT, 'cpu', '0.1')).code).toBe(1)
-    expect((await run('ops', 'figure', AGENT, 'cpu', 'much')).code).toBe(2)
-    expect(learnt.signalsOf(AGENT).get('cpu')?.value).toBe(0.93)
   })
 })

@@ -2,12 +2,14 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { DriftCall } from '../../src/core/drift.ts'
 import { RISK_DEFAULTS } from '../../src/core/risk-rules.ts'
-import { STANDINGS } from '../../src/core/standing.ts'
+import { STANDINGS, subjectKey } from '../../src/core/standing.ts'
 import { raise } from '../../src/risk/cohort.ts'
 import type { ReadyBaseline } from '../../src/risk/drift-ready.ts'
 import { startKernel } from '../../src/risk/kernel-wasm.ts'
 import { createRisk } from '../../src/risk-stage.ts'
+import { createSignIns } from '../../src/state/sign-ins.ts'
 import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
+import { createMemoryStore } from '../../src/state/store-memory.ts'
 import { callsOf, learntFrom, worldOf } from '../risk/drift-material.ts'
 import type { Svid } from '../support/ca.ts'
 import { jwkOf, keySet, other } from '../support/jwt.ts'
@@ -207,6 +209,24 @@ describe('a step-up', () => {
     const good = await ask(user(scene.now))
     expect(good).toMatchObject({ reason: 'allow', metadata: { standing: 'slowed' } })
     expect(standing(scene)).toBe('slowed')
+  })
+
+  it('of another workload is not answered by a sign-in that has answered one', async () => {
+    const { take } = createSignIns(createMemoryStore())
+    const scene = sceneOf(test, AGENTS, {}, { takeSignIn: take })
+    const indexer = await svidOf(test, '/acme/indexer')
+    const subject = subjectKey(IDP, 'user-4711')
+    const evidence = { says: 'novelty 412', decisionIds: [], figures: {}, subject }
+    for (const { id } of [support, indexer])
+      raise(scene.standings, { kind: 'workload', id }, { level: 'step-up', cause: 'drift', evidence }, RISK_DEFAULTS, scene.now)
+    const signedIn = (at: number) =>
+      ['x-vecauthz-subject-token', subjectToken({ claims: { auth_time: at / 1000, iat: NOON / 1000, exp: NOON / 1000 + 7_200 } })] as const
+    scene.now += 10_000
+    const ask = (who: Svid, at: number) => scene.ask(who, searchFor([1, 2], { headers: [signedIn(at)] }))
+    expect((await ask(support, NOON + 5_000)).metadata.standing).toBe('slowed')
+    const second = await ask(indexer, NOON + 5_000)
+    expect([second.reason, second.body.detail]).toEqual(['step-up-required', expect.stringContaining('has answered another step-up')])
+    expect((await ask(indexer, NOON + 6_000)).metadata.standing).toBe('slowed')
   })
 
   it('a fresh SVID does not answer it, and clears slowed', async () => {
