@@ -9,6 +9,7 @@ import { spendPolicyToken } from './identity/policy-token-use.ts'
 import { approvalNeed, approvalRefusal, runOf } from './policy/approval-need.ts'
 import { isInShadow, type Workload } from './policy/policy.ts'
 import { charge, rateLeft, type Terms } from './risk/charge.ts'
+import { screenCall } from './screen-stage.ts'
 import type { Case, Served } from './world.ts'
 
 type Later<T> = T | Promise<T>
@@ -17,7 +18,9 @@ type Later<T> = T | Promise<T>
 export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload, served: Served): Later<Decision> {
   if (!granted.ok) return deny(granted.reason)
   const grant = granted.value
-  const before = its.judged ?? (grant.kind === 'tenant' ? grant.judged : undefined)
+  const screened = screenedOf(its, grant)
+  if (screened !== undefined && !isInShadow(its.policy, tenantOfGrant(grant))) return deny(screened)
+  const before = its.judged ?? (grant.kind === 'tenant' ? grant.judged : undefined) ?? screened
   const egress = its.account.token?.judged
   const seen =
     egress === undefined ? before : (before ?? { kind: egress, because: 'so judged by the vecauthz that issued the policy token' })
@@ -35,6 +38,15 @@ export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload,
   const used = useToken(its, grant)
   const go = (refused: Refused | undefined) => (refused === undefined ? approve(its, grant, judged, served) : deny(refused.reason))
   return used instanceof Promise ? used.then(go) : go(used)
+}
+
+/** Whether its texts are refused; nothing is looked at unless the policy asks for it. */
+function screenedOf({ policy, inbound, account }: Case, grant: AnyGrant): DenyReason | undefined {
+  if (policy.screening === undefined || grant.kind !== 'tenant') return undefined
+  const screening = screenCall(inbound, policy.screening, policy.tenants, grant.tenant)
+  if (screening === undefined) return undefined
+  account.screened = screening.found
+  return screening.refusal
 }
 
 /** How it stands there: an agent type may be quarantined in one of the collections. */

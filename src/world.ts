@@ -6,6 +6,7 @@ import type { Inbound } from './core/inbound.ts'
 import type { Memory } from './core/memory.ts'
 import type { PolicyToken, SpentTokens } from './core/policy-token.ts'
 import type { Risk, RiskCall, RiskRecord } from './core/risk.ts'
+import type { Screened } from './core/screening.ts'
 import type { SpiffeId } from './core/spiffe-id.ts'
 import type { Mark } from './core/stages.ts'
 import type { TrustBundles } from './core/trust.ts'
@@ -81,6 +82,8 @@ export interface Account {
   token?: PolicyToken
   approval?: ApprovalAnswer
   risk?: RiskRecord
+  /** What its texts have; undefined where nobody looked, or nothing was found. */
+  screened?: readonly Screened[]
 }
 
 /** What belongs to a check beside the request. */

@@ -14,6 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   policy: ['core'],
   risk: ['core'],
   verdict: ['core'],
+  screening: ['core'],
   spire: ['core'],
   state: ['core'],
   // What is learnt: arithmetic of risk, over folders of state.
@@ -25,7 +26,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   paging: ['core'],
   'world.ts': ['core', 'identity', 'databases', 'policy'],
   'vouched.ts': ['core', 'identity', 'policy', 'world.ts'],
-  'settle.ts': ['core', 'identity', 'policy', 'risk', 'world.ts'],
+  'screen-stage.ts': ['core', 'databases', 'screening'],
+  'settle.ts': ['core', 'identity', 'policy', 'risk', 'screen-stage.ts', 'world.ts'],
   'risk-stage.ts': ['core', 'risk', 'state'],
   'risk-answers.ts': ['core', 'risk', 'risk-stage.ts', 'state'],
   'risk-desk.ts': ['core', 'learning', 'risk', 'risk-answers.ts', 'risk-stage.ts', 'state'],
@@ -133,7 +135,7 @@ const PACKAGES: Record<string, string> = {
 }
 
 /** Folders that touch nothing outside the process: no I/O, clock or randomness. */
-const PURE = ['core', 'identity', 'databases', 'policy', 'risk', 'verdict']
+const PURE = ['core', 'identity', 'databases', 'policy', 'risk', 'screening', 'verdict']
 /** Pure functions of node: signatures and digests; whether bytes are UTF-8; what a compressed gRPC message unpacks to. */
 const PURE_NODE_MODULES: Record<string, readonly string[]> = {
   identity: ['node:crypto', 'node:buffer'],

@@ -1,22 +1,32 @@
 /** Fields of a record that are the same for all records of a kind: made once. */
 import { createHash } from 'node:crypto'
-import { ATLAS_VERSION, atlasOf, type Mapped, owaspOf } from '../core/attack-mapping.ts'
+import { ATLAS_VERSION, atlasOf, foundIn, type Mapped, owaspOf } from '../core/attack-mapping.ts'
 import type { DenyKind } from '../core/deny-reason.ts'
+import type { Screened } from '../core/screening.ts'
+import type { Operation } from '../core/vector-call.ts'
 
-const denials = new Map<DenyKind, string>()
+const NOTHING: readonly Screened[] = []
+const WRITES: ReadonlySet<Operation | undefined> = new Set<Operation>(['write', 'define'])
+/** There are some 40 kinds, and few combinations of what texts have. */
+const known = new Map<string, string>()
 
-/** What a denial is consistent with: `atlas_mapping` and `owasp`, where there is something to say. */
-export function mappingOf(kind: DenyKind): string {
-  const known = denials.get(kind)
-  if (known !== undefined) return known
-  const text = mappingText(atlasOf(kind), owaspOf(kind))
-  denials.set(kind, text)
+/** What a denial, and what was found in the texts, are consistent with: `screening`, `atlas_mapping` and `owasp`, where there is something to say. */
+export function mappingOf(kind: DenyKind | undefined, found = NOTHING, operation: Operation | undefined): string {
+  if (kind === undefined && found.length === 0) return ''
+  const name = `${kind} ${found.join()} ${WRITES.has(operation)}`
+  const text = known.get(name) ?? mappingText(kind, found, WRITES.has(operation))
+  known.set(name, text)
   return text
 }
 
-function mappingText(atlas: readonly Mapped[], owasp: readonly string[]): string {
+function mappingText(kind: DenyKind | undefined, found: readonly Screened[], writes: boolean): string {
+  const inTexts = foundIn(found, writes)
+  const own: readonly Mapped[] = kind === undefined ? [] : atlasOf(kind)
+  const atlas = [...own, ...inTexts.atlas.filter(({ technique }) => own.every((one) => one.technique !== technique))]
+  const owasp = [...new Set([...(kind === undefined ? [] : owaspOf(kind)), ...inTexts.owasp])]
+  const screening = found.length === 0 ? '' : `,"screening":${JSON.stringify(found)}`
   const versioned = atlas.map((one) => ({ ...one, version: ATLAS_VERSION }))
-  return `${versioned.length === 0 ? '' : `,"atlas_mapping":${JSON.stringify(versioned)}`}${owasp.length === 0 ? '' : `,"owasp":${JSON.stringify(owasp)}`}`
+  return `${screening}${versioned.length === 0 ? '' : `,"atlas_mapping":${JSON.stringify(versioned)}`}${owasp.length === 0 ? '' : `,"owasp":${JSON.stringify(owasp)}`}`
 }
 
 const snapshots = new Map<string, string>()

@@ -9,6 +9,7 @@ import type { Stream } from '../core/audit-anchor.ts'
 import type { Caller } from '../core/caller.ts'
 import type { Decision } from '../core/decision.ts'
 import type { RiskCause, RiskRecord } from '../core/risk.ts'
+import type { Screened } from '../core/screening.ts'
 import type { Bounds, ResolvedTarget, Shape, Target, VectorCall } from '../core/vector-call.ts'
 import { mappingOf, snapshotOf } from './record-mapping.ts'
 
@@ -43,6 +44,7 @@ export interface Recordable {
     readonly token?: { readonly issuer: { readonly text: string }; readonly tokenId: string; readonly policy: string }
     readonly approval?: ApprovalAnswer
     readonly risk?: RiskRecord
+    readonly screened?: readonly Screened[]
     readonly dialect?: { readonly credentialHeaders: readonly string[] }
   }
   readonly decision: Decision
@@ -67,7 +69,7 @@ export function auditLine(one: Recordable): string {
   const { account, decision, inbound } = one
   const { call } = account
   let line = `{"ts":"${stampOf(one.at)}","decision_id":${quote(one.decisionId)},"verdict":"${decision.verdict}"`
-  line += reasonOf(decision)
+  line += reasonOf(decision) + mappingOf(decision.verdict === 'deny' ? decision.reason.kind : undefined, account.screened, call?.operation)
   line += `,"role":"${one.role}","envoy":${quoteKnown(one.envoy)}`
   line += text('request_id', inbound?.headers.get('x-request-id')?.slice(0, REQUEST_ID_CHARACTERS_MAX)) + text('http_id', inbound?.httpId)
   line += traceOf(inbound?.headers.get('traceparent')) + workflowOf(inbound?.headers.get(RUN_HEADER))
@@ -157,7 +159,7 @@ function reasonOf(decision: Decision): string {
   }
   const { kind, because } = decision.reason
   const retry = decision.retryAfterMs === undefined ? '' : `,"retry_after_ms":${decision.retryAfterMs}`
-  return text('reason', kind) + text('because', because) + mappingOf(kind) + retry
+  return text('reason', kind) + text('because', because) + retry
 }
 
 function tokenOf({ issuer, tokenId, policy }: NonNullable<Recordable['account']['token']>): string {

@@ -141,6 +141,8 @@ const collection = z.strictObject({
   allow: z.array(allow).min(1).describe('Who may do what')
 })
 
+const screened = z.enum(['flag', 'deny']).optional()
+
 export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
   version: z.literal(1).describe('Version of this format'),
   mode: mode
@@ -224,5 +226,13 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
       grant_seconds: z.int().min(30).max(86_400).optional().describe('The same for a grant; 3600 where it is not said')
     })
     .optional()
-    .describe("What passes only with somebody else's yes")
+    .describe("What passes only with somebody else's yes"),
+  screening: z
+    .strictObject({
+      instructions: screened.describe('Words that tell a model to leave its instructions'),
+      secrets: screened.describe('Keys, tokens and passwords, and questions for them'),
+      tenants: screened.describe("Names of other tenants than the call's")
+    })
+    .optional()
+    .describe('What the texts of granted calls (queries, documents, filters) are looked through for; the texts themselves are never kept')
 })

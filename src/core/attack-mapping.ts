@@ -3,6 +3,7 @@
  * lists for LLM applications and for agents. Never a proof. docs/mappings holds the names, and a test holds both together.
  */
 import { DENIALS, type DenyKind } from './deny-reason.ts'
+import type { Screened } from './screening.ts'
 
 /** Version of the ATLAS data that the identifiers are from. */
 export const ATLAS_VERSION = '5.6.0'
@@ -45,6 +46,7 @@ const DENIED: Readonly<Record<DenyKind, Mapping>> = {
   'attestation-too-weak': CIRCUMSTANCE,
   'write-not-allowed': { alsoAtlas: ['AML.T0071', 'AML.T0059'], owasp: ['LLM04', 'LLM08', 'ASI06'], observed: true },
   'delete-not-allowed': DESTROYS,
+  'text-not-allowed': NONE,
   'approval-required': { ...DESTROYS, observed: false },
   'export-not-allowed': { alsoAtlas: ['AML.T0025', 'AML.T0085.000'], owasp: ['LLM02', 'LLM08'], observed: true },
   'vectors-not-allowed': { alsoAtlas: ['AML.T0024.000'], owasp: ['LLM08'], observed: true },
@@ -63,6 +65,23 @@ const DENIED: Readonly<Record<DenyKind, Mapping>> = {
   internal: NONE
 }
 
+/** What was found in a text; of a write it is what others will read. */
+const FOUND: Readonly<Record<Screened, { readonly reading: Found; readonly writing: Found }>> = {
+  instruction: {
+    reading: { atlas: ['AML.T0051.000'], owasp: ['LLM01', 'ASI01'] },
+    writing: { atlas: ['AML.T0051.001', 'AML.T0070'], owasp: ['LLM01', 'LLM04', 'LLM08', 'ASI06'] }
+  },
+  secret: { reading: { atlas: ['AML.T0055'], owasp: ['LLM02'] }, writing: { atlas: ['AML.T0055'], owasp: ['LLM02'] } },
+  'secret-hunt': { reading: { atlas: ['AML.T0082'], owasp: ['LLM02', 'ASI03'] }, writing: { atlas: [], owasp: ['LLM02'] } },
+  'other-tenant': { reading: { atlas: ['AML.T0085.000'], owasp: ['LLM08'] }, writing: { atlas: ['AML.T0070'], owasp: ['LLM08'] } },
+  unscreened: { reading: { atlas: [], owasp: [] }, writing: { atlas: [], owasp: [] } }
+}
+
+interface Found {
+  readonly atlas: readonly string[]
+  readonly owasp: readonly string[]
+}
+
 export interface Mapped {
   readonly technique: string
   readonly confidence: 'suspected' | 'observed'
@@ -74,6 +93,16 @@ export function atlasOf(kind: DenyKind): readonly Mapped[] {
   const { alsoAtlas, observed } = DENIED[kind]
   const first = atlas === null ? [] : [{ technique: atlas, confidence: observed ? ('observed' as const) : ('suspected' as const) }]
   return [...first, ...alsoAtlas.map((technique) => ({ technique, confidence: 'suspected' as const }))]
+}
+
+/** What the texts of a call are consistent with: each technique and each entry once. */
+export function foundIn(
+  found: readonly Screened[],
+  writes: boolean
+): { readonly atlas: readonly Mapped[]; readonly owasp: readonly string[] } {
+  const all = found.map((one) => FOUND[one][writes ? 'writing' : 'reading'])
+  const atlas = [...new Set(all.flatMap((one) => one.atlas))].map((technique) => ({ technique, confidence: 'suspected' as const }))
+  return { atlas, owasp: [...new Set(all.flatMap((one) => one.owasp))] }
 }
 
 /** Identifiers of the OWASP lists: `LLM…` (2025) and `ASI…` (December 2025). */

@@ -60,6 +60,7 @@ export const DENIALS = {
   },
   'write-not-allowed': { http: 403, grpc: 7, atlas: 'AML.T0070', tells: 'This workload may not write or define here.' },
   'delete-not-allowed': { http: 403, grpc: 7, atlas: 'AML.T0101', tells: 'This workload may not delete here.' },
+  'text-not-allowed': { http: 403, grpc: 7, atlas: null, tells: 'The text of this call is not passed on.' },
   'approval-required': { http: 403, grpc: 7, atlas: 'AML.T0101', tells: 'This operation cannot be undone and needs an approval.' },
   'export-not-allowed': { http: 403, grpc: 7, atlas: 'AML.T0035', tells: 'This workload may not export.' },
   'vectors-not-allowed': { http: 403, grpc: 7, atlas: 'AML.T0024.001', tells: 'Raw vectors are not available to this workload.' },
@@ -100,7 +101,7 @@ export const POLICY_DENIALS = [
 const RISK_DENIALS = ['rate-exceeded', 'cost-exceeded', 'step-up-required', 'quarantined'] as const satisfies readonly DenyKind[]
 
 /** What shadow lets pass. Identity, tokens, reading, and what cannot be known are not among it. */
-const SHADOWED = new Set<string>([...POLICY_DENIALS, ...RISK_DENIALS])
+const SHADOWED = new Set<string>([...POLICY_DENIALS, 'text-not-allowed', ...RISK_DENIALS])
 
 /** Whether shadow can let a reason of this kind pass. `call-too-large` only by a limit of the policy: who asks knows the place it is from. */
 export function isShadowed(kind: string): kind is DenyKind {

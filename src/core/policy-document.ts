@@ -3,6 +3,7 @@
  * Silence never means yes: what no rule names is denied.
  */
 import type { BudgetsDocument, MonitoringDocument, RiskDocument } from './risk-document.ts'
+import type { ScreeningAction } from './screening.ts'
 import type { DatabaseKind, Operation, Tenancy } from './vector-call.ts'
 
 /** What a rule can allow. A `probe` needs no rule: it names no tenant and returns nothing of one. */
@@ -173,6 +174,14 @@ export interface PolicyDocument {
   readonly risk?: RiskDocument | undefined
   readonly monitoring?: readonly MonitoringDocument[] | undefined
   readonly approvals?: ApprovalsDocument | undefined
+  readonly screening?: ScreeningDocument | undefined
+}
+
+/** What the texts of calls are looked through for, and what follows; what is not said is not looked for. */
+export interface ScreeningDocument {
+  readonly instructions?: ScreeningAction | undefined
+  readonly secrets?: ScreeningAction | undefined
+  readonly tenants?: ScreeningAction | undefined
 }
 
 /** A place in a document: `['collections', 0, 'allow', 1]`. */

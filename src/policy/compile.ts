@@ -49,7 +49,15 @@ export function* compileSteps(
   const { trustDomains, tenants, tenantRegions, shadowTenants } = work
   const modes = { shadow: document.mode === 'shadow', shadowTenants }
   const who = { trustDomains, revoked, subjects, issuers, carriers, workloads }
-  return { ok: true, policy: { revision, ...modes, ...who, tenants, tenantRegions, databases, approvals, ...risk } }
+  return {
+    ok: true,
+    policy: { revision, ...modes, ...who, tenants, tenantRegions, databases, approvals, screening: screeningOf(document), ...risk }
+  }
+}
+
+function screeningOf({ screening }: PolicyDocument): Policy['screening'] {
+  const { instructions, secrets, tenants } = screening ?? {}
+  return instructions === undefined && secrets === undefined && tenants === undefined ? undefined : { instructions, secrets, tenants }
 }
 
 function workOf(document: PolicyDocument, known: KnownServer, place: (path: DocumentPath) => string): Work {

@@ -4,6 +4,7 @@ import type { SubjectIssuer } from '../core/caller.ts'
 import type { Action, BudgetDocument, Irreversible, LimitsDocument } from '../core/policy-document.ts'
 import type { PolicyIssuer } from '../core/policy-token.ts'
 import type { FurtherBudgets, MonitoringRule, RiskRules } from '../core/risk-rules.ts'
+import type { ScreeningRules } from '../core/screening.ts'
 import type { IdPattern, SpiffeId } from '../core/spiffe-id.ts'
 import { findId, type IdIndex } from './id-index.ts'
 import type { ByTenant, Names, Permission, Templates } from './name-index.ts'
@@ -141,6 +142,8 @@ export interface Policy {
   readonly databases: ReadonlyMap<string, DatabaseRules>
   /** Undefined: nobody may approve anything, and nothing asks for it. */
   readonly approvals: ApprovalRules | undefined
+  /** Undefined: nobody looks through the texts of calls. */
+  readonly screening: ScreeningRules | undefined
   readonly risk: RiskRules
   readonly monitoring: readonly MonitoringRule[]
   /** Beside each workload's own. */
