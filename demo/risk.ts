@@ -68,11 +68,18 @@ export async function riskSceneOf(stack: Stack): Promise<RiskScene> {
   return { ...sceneOf(stack), questions, manual, agents, close, foreign: [...questions.foreign], found: { stepUp: '', challengedAt: 0 } }
 }
 
-export function search({ stack, manual, agents }: RiskScene, number: number, { vector }: Title, results = 3): Promise<Answer> {
+/** @param headers beside those of the call, such as an end user's token */
+export function search(
+  { stack, manual, agents }: RiskScene,
+  number: number,
+  { vector }: Title,
+  results = 3,
+  headers: Readonly<Record<string, string>> = {}
+): Promise<Answer> {
   const agent = agents.get(number) ?? { who: stack.credentials(dba(number)), connection: keptOpen() }
   agents.set(number, agent)
   const body = { query_embeddings: [Array.from(vector)], n_results: results, include: ['documents', 'distances'] }
-  return call(stack.door, agent.who, { target: manual, body, agent: agent.connection })
+  return call(stack.door, agent.who, { target: manual, headers, body, agent: agent.connection })
 }
 
 /** Bursts side by side, each of an agent of its own. @throws Error at the first answer that is no 200 */
@@ -103,6 +110,12 @@ export function burstsOf(titles: readonly Title[], first: number, count: number)
   return bursts
 }
 
+interface UntilRefused {
+  readonly results?: number
+  readonly patient?: boolean
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 /**
  * One after the other, taken from `titles`, until something else than a 200 comes; what reached Chroma is counted for that last call
  * only. @param patient asks again where it was told to come later
@@ -111,13 +124,13 @@ export async function untilRefused(
   scene: RiskScene,
   number: number,
   titles: Title[],
-  { results = 3, patient = false } = {}
+  { results = 3, patient = false, headers = {} }: UntilRefused = {}
 ): Promise<Answer> {
   for (;;) {
     const [next] = titles
     if (next === undefined) throw new Error('everything was asked, and nothing was refused')
     scene.stack.recorder.clear()
-    const answer = await search(scene, number, next, results)
+    const answer = await search(scene, number, next, results, headers)
     if (patient && answer.reason === 'rate-exceeded') await sleep(RETRY_MS)
     else if (answer.status !== 200) return answer
     else titles.shift()

@@ -2,6 +2,8 @@
  * The steps of risk: what is normal is learnt, and a person says so; who leaves it is slowed, challenged and quarantined; people answer,
  * release and let new work in. Real Envoy, Chroma, embeddings and commands; nothing is played but the agents.
  */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer } from './client.ts'
 import { APPROVER, OPERATOR } from './identities.ts'
@@ -23,7 +25,7 @@ import type { Step } from './step.ts'
 
 /** Who is who among the agents: after those that learn come eight that work on, then these. */
 const WORKING = 8
-const [HIJACKED, DISOWNED, READER, NEWCOMER, FOLLOWER] = [52, 53, 54, 55, 56] as const
+const [HIJACKED, DISOWNED, READER, NEWCOMER, FOLLOWER, ON_BEHALF] = [52, 53, 54, 55, 56, 57] as const
 const NEW_WORK = { first: 60, count: 9, questions: 4, rounds: 3 }
 const RECORDS_A_DAY = 200
 const REASON = 'ticket 4812'
@@ -128,6 +130,23 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
     want: { status: 403, reason: 'quarantined' }
   },
   {
+    name: 'one that acts for an end user is challenged: an old sign-in is no answer, nor is another user; he signs in again, and it goes on',
+    shows: `acme/agent/dba/${ON_BEHALF}: foreign questions with the user's token; then vecauthz step-up answer ID --user-token FILE, three times`,
+    run: async (scene) => {
+      const { idp } = scene.stack
+      const early = idp.token({ auth_time: Math.floor(Date.now() / 1000) - 3_600 })
+      const headers = { 'x-vecauthz-subject-token': early }
+      const { challenge, stepUpId } = await untilRefused(scene, ON_BEHALF, scene.questions.foreign.toReversed(), { patient: true, headers })
+      if (challenge?.includes('max_age=') !== true) throw new Error(`no end user can answer: ${challenge}`)
+      const again = { auth_time: Math.ceil(Date.now() / 1000) }
+      await signedIn(scene, 1, stepUpId, early, 'has not authenticated since')
+      await signedIn(scene, 1, stepUpId, idp.token({ ...again, sub: 'mallory' }), 'Another end user')
+      await signedIn(scene, 0, stepUpId, idp.token(again), `${dba(ON_BEHALF)} now stands: slowed`)
+      return asks(scene, ON_BEHALF, -6)
+    },
+    want: { status: 200 }
+  },
+  {
     name: 'a patient reader stays in topic, and takes all that it can get: the exposure budget is spent',
     shows: `acme/agent/dba/${READER}: ordinary questions, n_results: 20, one after the other; people/grace: vecauthz standings`,
     run: async (scene) => {
@@ -205,6 +224,14 @@ async function adopted(scene: RiskScene): Promise<void> {
   // What takes somebody who insists is not adopted in passing.
   const [, id] = /proposed +(\S+):(?!.*--anyway)/.exec(out) ?? []
   if (id !== undefined) await mustSay(scene, 'done: adopt', 'baselines', 'adopt', id, ...BASELINE, ...why)
+}
+
+/** An end user's token is brought, by the agent itself: it is the token that answers. @throws Error when the command says something else */
+async function signedIn(scene: RiskScene, exit: number, id: string | undefined, token: string, says: string): Promise<void> {
+  const file = join(scene.stack.folder, 'user-token')
+  writeFileSync(file, token, { mode: 0o600 })
+  const { out, err } = await command(scene, exit, dba(ON_BEHALF), 'step-up', 'answer', id ?? 'none.1', '--user-token', file, ...why)
+  if (!`${out}${err}`.includes(says)) throw new Error(`it says: ${out}${err}`)
 }
 
 /** The page about the hijacked agent: it came, signed, once taken and never again, with the decisions that show why. */
