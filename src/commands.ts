@@ -1,7 +1,9 @@
 /** The commands about policy that need no server, and those that talk to one: what each is given from outside. */
+import { execFile } from 'node:child_process'
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { AdminIdentity } from './admin/admin-client.ts'
 import type { AdminEdges } from './admin/admin-terminal.ts'
 import { approvalsCommand } from './admin/approvals-command.ts'
@@ -15,6 +17,7 @@ import { riskCommand } from './admin/risk-command.ts'
 import { unreadable } from './admin/svid-verify-question.ts'
 import { type Compile, loadAll, loadPolicy, loadPolicyTexts, loadSettings } from './config/load.ts'
 import { readArchived } from './config/policy-archive.ts'
+import type { PolicyText } from './config/policy-files.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
@@ -24,6 +27,8 @@ import { kubernetesCommand } from './k8s/command.ts'
 import { createJudge } from './offline.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
+import { offboardCommand } from './registration/offboard.ts'
+import { onboardCommand } from './registration/onboard.ts'
 import { spireCommand } from './registration/spire-command.ts'
 import { readEndpointAddress } from './spire/endpoint-address.ts'
 import { connectWorkloadApi } from './spire/workload-api.ts'
@@ -70,9 +75,11 @@ async function identityFrom(workloadApi: string): Promise<AdminIdentity> {
 /** A command by its name; undefined for one that is not of these. */
 export function policyCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
   if (name === 'doctor') return (args) => doctorCommand(args, { ...output, now: Date.now, loadSettings: settingsOf, identityFrom, forge })
+  const edges: Edges = { ...output, now: Date.now, load, loadPolicy: otherPolicy, loadArchived: archivedPolicy, judge: createJudge }
+  if (name === 'onboard') return (args) => onboardCommand(args, { ...edges, writtenOf })
+  if (name === 'offboard') return (args) => offboardCommand(args, { ...edges, writtenOf, identityFrom, run })
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) return undefined
-  const edges: Edges = { ...output, now: Date.now, load, loadPolicy: otherPolicy, loadArchived: archivedPolicy, judge: createJudge }
   return (args) => command(args, edges)
 }
 
@@ -128,6 +135,17 @@ function otherPolicy(file: string, settings: Configured['settings']): Written {
   const keeping = keepDocument()
   const loaded = loadPolicy(file, settings, SERVED, keeping.compile)
   return loaded.ok ? { policy: loaded.policy, file, ...keeping.written() } : faulty(loaded.faults)
+}
+
+/** A policy that is not written down yet. */
+function writtenOf(texts: readonly PolicyText[], settings: Configured['settings']): Written {
+  const keeping = keepDocument()
+  const loaded = loadPolicyTexts(texts, settings, SERVED, keeping.compile)
+  return loaded.ok ? { policy: loaded.policy, file: '', ...keeping.written() } : faulty(loaded.faults)
+}
+
+async function run(program: string, args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(program, [...args], { timeout: WORKLOAD_API_MS })).stdout
 }
 
 function archivedPolicy(dir: string, revision: string, settings: Configured['settings']): Policy | string {

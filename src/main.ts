@@ -27,6 +27,8 @@ Usage: vecauthz COMMAND [options]
   replay     recorded decisions again, under another policy: what would come out otherwise
   doctor     hold an Envoy configuration, or a running Envoy, against the safe-deployment list
   spire      registration entries for SPIRE from the policy
+  onboard    let a workload in: its place in the policy, its entry at SPIRE, and what it may do then
+  offboard   let it go: refused from its next call on, and nothing of it is left
   svid       verify an SVID, a bundle or a SPIFFE ID, and say by which rule
   audit      verify records: whether they are all there, as they were written
 

@@ -4,6 +4,7 @@ import { type Acted, type ApprovalDesk, type ApprovalEntry, REASON_CHARACTERS_MA
 import { ACTIONS } from '../core/policy-document.ts'
 import { grantNeed } from '../policy/approval-need.ts'
 import { type AdminRoute, problem, type Reply, route, type Visit } from './admin-route.ts'
+import { offboardRoute } from './offboard-route.ts'
 
 const run = z.string().regex(RUN_PATTERN, 'must be 1 to 128 printable characters without spaces')
 /** Whoever reads the record later has nothing else to go by; control characters would forge lines on a terminal. */
@@ -77,7 +78,8 @@ export function approvalRoutes(desk: ApprovalDesk): readonly AdminRoute[] {
         if (ended.kind === 'none') return problem(404, 'Not found', 'You have asked for nothing that belongs to that run.')
         return ended.kind === 'done' ? { status: 200, body: { run: name, ended: true, of }, facts: { of } } : unavailable(ended.because)
       }
-    })
+    }),
+    offboardRoute(desk, reason)
   ]
 }
 

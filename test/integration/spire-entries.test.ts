@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -122,5 +122,15 @@ describe('entries', () => {
     const again = await command('--registrations', changed, '--existing', await show(), '--json')
     expect(JSON.parse(again.out)).toEqual({ create: [], remove: [], kept: 10 })
     expect((await server.json('entry', 'show')).entries).toHaveLength(11)
+  })
+
+  it('of a workload that is let go are removed', async () => {
+    const offboard = policyCommand('offboard', { print: () => undefined, complain: () => undefined })
+    const id = 'spiffe://demo.vecauthz.test/acme/job/indexer'
+    const at = ['--spire-server', spire.server, '--spire-socket', join(folder, 's/api.sock')]
+    for (const name of ['vecauthz.yaml', 'policy.yaml']) copyFileSync(join(ROOT, 'demo/config', name), join(folder, name))
+    expect(await offboard?.([id, '--reason', 'test', '--config', folder, '--apply', ...at])).toBe(0)
+    expect((await server.json('entry', 'show', '-spiffeID', id)).entries).toEqual([])
+    expect((await server.json('entry', 'show')).entries).toHaveLength(10)
   })
 })
