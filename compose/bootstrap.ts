@@ -8,7 +8,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, 
 import { join } from 'node:path'
 import { keptOrMade, keysFile } from './authority.ts'
 import { envoyFiles, type Folder, foreignFolders, serverFiles, type Wanted } from './configuration.ts'
-import { CONFIG, MEMBERS, profilesOf, SOCKETS, socketOf, USERS } from './roster.ts'
+import { CONFIG, MEMBERS, profilesOf, SOCKETS, STATE, socketOf, USERS } from './roster.ts'
 
 export function bootstrap(say: (line: string) => void): 0 {
   const { identity, qdrant } = profilesOf(process.env['COMPOSE_PROFILES'])
@@ -18,6 +18,7 @@ export function bootstrap(say: (line: string) => void): 0 {
   if (made) replace(keysFile(own), JSON.stringify(keys), USERS.tools)
   const written = foldersOf({ keys, qdrant }).filter(write)
   if (identity === 'spire') linkSockets()
+  folder(STATE, MEMBERS['gateway-server'].user, 0o2770)
   say(
     `${made ? 'Keys made' : 'Keys kept'}; ${written.length === 0 ? 'configuration as it was' : `configuration written: ${written.map(({ name }) => name).join(', ')}`}.`
   )
@@ -54,10 +55,10 @@ function write({ name, group, files }: Folder): boolean {
   return Object.entries(files).filter(([file, text]) => replace(join(at, file), text, group)).length > 0
 }
 
-function folder(path: string, group: number): void {
+function folder(path: string, group: number, mode = 0o750): void {
   mkdirSync(path, { recursive: true })
   chownSync(path, USERS.tools, group)
-  chmodSync(path, 0o750)
+  chmodSync(path, mode)
 }
 
 /** Whole or not at all, and never readable for others in between. */

@@ -7,7 +7,7 @@ import { type Address, applyOverrides, type Bootstrap, named, readBootstrap, ren
 import { IDP_ISSUER } from '../demo/idp.ts'
 import { carelessHost } from '../demo/pair.ts'
 import { jwksOf, type Keys } from './authority.ts'
-import { type MemberName, PORTS, SVID_SECONDS, socketOf, USERS } from './roster.ts'
+import { type MemberName, PORTS, STATE, SVID_SECONDS, socketOf, USERS } from './roster.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -58,9 +58,11 @@ export function serverFiles(role: 'gateway' | 'egress' | 'index', wanted: Wanted
   if (role === 'egress') return { ...files, 'vecauthz.yaml': stringify(settings) }
   settings.databases[0].url = 'http://chroma:8000'
   settings.admin.listen = `0.0.0.0:${PORTS.admin}`
-  // Two databases of one Redis: the gateway and the index servers each own standings, approvals and used tokens of their own.
-  const url = `rediss://redis:6379/${role === 'gateway' ? 1 : 0}`
-  settings.state = { kind: 'redis', url, ca_file: 'redis-ca.pem', password_file: 'redis-password' }
+  if (role === 'gateway') {
+    settings.state = { kind: 'sqlite', file: join(STATE, 'state.sqlite') }
+    return { ...files, 'vecauthz.yaml': stringify(settings) }
+  }
+  settings.state = { kind: 'redis', url: 'rediss://redis:6379', ca_file: 'redis-ca.pem', password_file: 'redis-password' }
   return { ...files, ...redisClient(wanted.keys), 'vecauthz.yaml': stringify(settings) }
 }
 

@@ -50,6 +50,8 @@ export const SVID_SECONDS = 600
 export const SOCKETS = '/run/spire/agent-sockets'
 export const CONFIG = '/run/vecauthz/config'
 export const AGENTS = '/run/vecauthz/agents'
+/** The gateway's own. */
+export const STATE = '/run/vecauthz/state'
 
 /** Ports inside the network; only those of Envoys are published, on loopback (compose.yaml). */
 export const PORTS = { authz: 9901, health: 9902, admin: 9903, gatewayIn: 8443, indexIn: 8444, egressIn: 8200, envoyAdmin: 9900 } as const

@@ -3,7 +3,7 @@
  * (the scenario) has each request before that goes on. So when an answer is there, what reached the database for it is known.
  */
 import { connect, createServer, type Socket } from 'node:net'
-import { createInterface } from 'node:readline'
+import { createInterface, type Interface } from 'node:readline'
 import { type Recorded, type Recorder, startRecorder } from '../demo/recorder.ts'
 
 export const WATCH_PORT = 8001
@@ -31,8 +31,8 @@ export async function runWitness(say: (line: string) => void): Promise<undefined
       watchers.delete(socket)
       for (const resolve of acknowledged.values()) resolve()
     }
-    socket.on('close', gone).on('error', gone)
-    createInterface({ input: socket }).on('line', (line) => acknowledged.get(Number(line))?.())
+    socket.on('close', gone)
+    linesOf(socket).on('line', (line) => acknowledged.get(Number(line))?.())
   })
   await new Promise<void>((resolve) => server.listen(WATCH_PORT, '0.0.0.0', resolve))
   await startRecorder({ host: 'chroma', port: 8000 }, { listen: { host: '0.0.0.0', port: 8000 }, told })
@@ -43,19 +43,32 @@ export async function runWitness(say: (line: string) => void): Promise<undefined
 /** The recorder of a stack, whose requests are in another container. */
 export async function watchWitness(host: string): Promise<Recorder> {
   let seen: Recorded[] = []
+  let lost = false
   const socket = connect(WATCH_PORT, host)
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-  createInterface({ input: socket }).on('line', (line) => {
+  socket.on('close', () => {
+    lost = true
+  })
+  linesOf(socket).on('line', (line) => {
     const { number, ...entry } = JSON.parse(line) as Recorded & { number: number }
     seen.push(entry)
     socket.write(`${number}\n`)
   })
   return {
     port: 8000,
-    seen: () => seen,
+    seen: () => {
+      // Not to know is not to have seen nothing.
+      if (lost) throw new Error('The witness is gone: what reached Chroma is not known. See docker compose logs witness.')
+      return seen
+    },
     clear: () => {
       seen = []
     },
     stop: async () => void socket.destroy()
   }
+}
+
+/** A reader reports the faults of its input a second time; the socket's own handler has them. */
+function linesOf(socket: Socket): Interface {
+  return createInterface({ input: socket.on('error', () => socket.destroy()) }).on('error', () => undefined)
 }
