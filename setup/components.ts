@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -141,6 +142,15 @@ export function chromiumBinary(): string {
   const path = own ?? join(unpackedFolder('chromium'), 'chromium')
   if (!existsSync(path)) throw missing('Chromium', path, own === undefined ? undefined : 'VECAUTHZ_CHROMIUM_BIN')
   return path
+}
+
+/** Folder with the files of setup/requirements/kubernetes-schemas.txt, each below its module; undefined where set-up left them out. */
+export function kubernetesSchemas(): string | undefined {
+  const pins = readFileSync(join(ROOT, 'setup/requirements/kubernetes-schemas.txt'))
+  const folder = join(ROOT, '.run/components', `kubernetes-schemas-${createHash('sha256').update(pins).digest('hex').slice(0, 12)}`)
+  if (existsSync(folder)) return folder
+  if (existsSync(`${folder}.left-out`)) return undefined
+  throw missing('The schemas of Kubernetes', folder, undefined)
 }
 
 /** Why set-up could not bring a component on this machine: the one reason to skip its tests. Undefined otherwise. */

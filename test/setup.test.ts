@@ -2,7 +2,9 @@
  * Set-up itself, run as a person runs it, in a copy of its files. npm, Python, pip and Go are small stand-ins that say what they
  * were asked, so that every way in which they fail can be had, with no network.
  */
+
 import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -28,6 +30,10 @@ const REDIS = `redis-server-${process.arch}`
 const PROMETHEUS = `prometheus-${process.arch}`
 const CHROMIUM = `chromium-${process.arch}`
 const WEAVIATE = `weaviate-server-1.35.2-${process.arch}`
+const SCHEMAS = `kubernetes-schemas-${createHash('sha256')
+  .update(readFileSync(join(ROOT, 'setup/requirements/kubernetes-schemas.txt')))
+  .digest('hex')
+  .slice(0, 12)}`
 
 /** Installs what the lock file names, as npm does: its record last. NPM_FAULT: a message to fail with, half-way. */
 const NPM = `#!/bin/sh
@@ -59,7 +65,7 @@ case "$*" in
 esac
 `
 
-/** Builds a program into GOBIN, of the modules that are pinned. NO_GO, GO_MINOR, GO_FAULT (half-way), GO_MODULE (one more module). */
+/** Builds a program into GOBIN, of the modules that are pinned. NO_GO, GO_MINOR, GO_FAULT (half-way), GO_MODULE (one more module), GO_SUM (of what is only downloaded). */
 const GO = `#!/bin/sh
 if [ -n "$NO_GO" ]; then exit 127; fi
 case "$*" in
@@ -67,6 +73,16 @@ case "$*" in
   "version -m"*)
     printf '\\tmod\\tgithub.com/weaviate/weaviate\\tv1.35.2\\t%s\\n' "$(sed -n 's/^github.com.weaviate.weaviate v1.35.2 //p' setup/requirements/weaviate-server.txt)"
     if [ -n "$GO_MODULE" ]; then printf '\\tdep\\t%s\\tv1.0.0\\th1:x=\\n' "$GO_MODULE"; fi
+    exit 0;;
+  "mod download"*)
+    echo "go mod" >> "$CALLS"
+    if [ -n "$GO_SUM" ]; then sum="$GO_SUM"; fi
+    while read -r module version pinned files; do
+      if [ "$module" = "#" ]; then continue; fi
+      mkdir -p "$GOMODCACHE/cache/download/$module/@v"
+      echo "\${sum:-$pinned}" > "$GOMODCACHE/cache/download/$module/@v/$version.ziphash"
+      for file in $files; do mkdir -p "$(dirname "$GOMODCACHE/$module@$version/$file")"; echo > "$GOMODCACHE/$module@$version/$file"; done
+    done < setup/requirements/kubernetes-schemas.txt
     exit 0;;
 esac
 echo "go $*" >> "$CALLS"
@@ -140,7 +156,8 @@ beforeEach(() => {
   env = { PATH: `${bin}:/usr/bin:/bin`, ...own }
 })
 
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
+// A command that was ended may still be writing for a moment.
+afterEach(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }))
 
 describe('set-up', () => {
   it('tells how it is used', () => {
@@ -165,10 +182,21 @@ describe('set-up', () => {
   it('brings the other databases for the tests, and leaves nothing of the build behind', () => {
     const first = setUp('test')
     expect(first).toMatchObject({ status: 0, out: expect.stringContaining('Set-up ready') })
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
-    expect(calls().find((call) => call.startsWith('go'))).toMatch(/ github\.com\/weaviate\/weaviate\/cmd\/weaviate-server@v1\.35\.2$/)
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([
+      CHROMA,
+      CHROMIUM,
+      ENVOY,
+      SCHEMAS,
+      MILVUS,
+      PROMETHEUS,
+      REDIS,
+      WEAVIATE
+    ])
+    expect(calls().find((call) => call.startsWith('go install'))).toMatch(
+      / github\.com\/weaviate\/weaviate\/cmd\/weaviate-server@v1\.35\.2$/
+    )
     expect(setUp('test')).toMatchObject({ status: 0, out: '' })
-    expect(calls()).toHaveLength(8)
+    expect(calls()).toHaveLength(9)
   })
 
   it.each([
@@ -193,14 +221,15 @@ describe('set-up', () => {
     const note = join(folder, '.run/components', `${without}.left-out`)
     expect(readFileSync(note, 'utf8')).toContain('its tests will be skipped')
     const needApt = [REDIS, PROMETHEUS, CHROMIUM]
-    const out = needApt.includes(without) ? needApt : [without]
-    const rest = [CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE].filter((one) => !out.includes(one))
+    const needGo = fault.NO_GO === undefined ? [] : [SCHEMAS]
+    const out = needApt.includes(without) ? needApt : [without, ...needGo]
+    const rest = [CHROMA, CHROMIUM, ENVOY, SCHEMAS, MILVUS, PROMETHEUS, REDIS, WEAVIATE].filter((one) => !out.includes(one))
     const brought = () => readdirSync(join(folder, '.run/components')).filter((one) => !one.endsWith('.left-out'))
     expect(brought().sort()).toEqual(rest)
     expect(setUp('test', fault)).toMatchObject({ status: 0, out: expect.stringMatching(says) })
     expect(setUp('demo', fault)).toMatchObject({ status: 0, out: '' })
     expect(setUp('test').status).toBe(0)
-    expect(brought().sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
+    expect(brought().sort()).toEqual([CHROMA, CHROMIUM, ENVOY, SCHEMAS, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
     expect(existsSync(note)).toBe(false)
   })
 
@@ -222,7 +251,7 @@ describe('set-up', () => {
     const seen = { VECAUTHZ_PROMETHEUS_BIN: '/p', VECAUTHZ_CHROMIUM_BIN: '/c' }
     const databases = { VECAUTHZ_CHROMA_BIN: '/y', VECAUTHZ_WEAVIATE_BIN: '/z', VECAUTHZ_MILVUS_LITE_BIN: '/m' }
     expect(setUp('test', { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_REDIS_BIN: '/r', ...seen, ...databases }).status).toBe(0)
-    expect(existsSync(join(folder, '.run/components'))).toBe(false)
+    expect(readdirSync(join(folder, '.run/components'))).toEqual([SCHEMAS])
   })
 
   it('--check says what is missing and changes nothing', () => {
@@ -263,6 +292,7 @@ describe('a set-up that fails', () => {
     { what: 'no Python', fault: { VECAUTHZ_PYTHON: 'no-such-python' }, remedy: 'Python 3.9 or newer' },
     { what: 'Go without a network', fault: { GO_FAULT: 'dial tcp: no such host' }, remedy: 'the Go module proxy cannot be reached' },
     { what: 'a Go module that was changed', fault: { GO_FAULT: 'checksum mismatch' }, remedy: 'do not go on' },
+    { what: 'schemas of a module that was changed', fault: { GO_SUM: 'h1:other=' }, remedy: 'do not go on' },
     { what: 'a Weaviate with a module that is not pinned', fault: { GO_MODULE: 'evil.test/module' }, remedy: 'do not go on' },
     { what: 'apt without a mirror', fault: { APT_FAULT: 'Failed to fetch' }, remedy: 'name a redis-server in VECAUTHZ_REDIS_BIN' },
     { what: 'a package that is not signed', fault: { APT_FAULT: 'is not signed' }, remedy: 'do not go on' },
@@ -296,7 +326,16 @@ describe('a set-up that fails', () => {
     expect(setUp('test', { GO_FAULT: 'broken off' }).status).toBe(2)
     expect(readdirSync(join(folder, '.run/components'))).not.toContain(WEAVIATE)
     expect(setUp('test').status).toBe(0)
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([
+      CHROMA,
+      CHROMIUM,
+      ENVOY,
+      SCHEMAS,
+      MILVUS,
+      PROMETHEUS,
+      REDIS,
+      WEAVIATE
+    ])
     expect(readdirSync(join(folder, '.run/components', WEAVIATE))).toEqual(['weaviate-server'])
   })
 
@@ -307,7 +346,16 @@ describe('a set-up that fails', () => {
     expect(asked.map((call) => call.split(' ').at(-1))).toEqual(['libone2', 'update', 'libone2'])
     expect(asked[0]).toMatch(/ download redis-server redis-tools libone2$/)
     expect(asked[2]).toMatch(/Dir::State::Lists=\S+\.tmp\/lists .* download redis-server redis-tools libone2$/)
-    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, CHROMIUM, ENVOY, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([
+      CHROMA,
+      CHROMIUM,
+      ENVOY,
+      SCHEMAS,
+      MILVUS,
+      PROMETHEUS,
+      REDIS,
+      WEAVIATE
+    ])
   })
 
   it('fetches Chroma again when its Python is gone', () => {

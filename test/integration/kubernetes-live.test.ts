@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { endProcess, endsWithUs } from '../../demo/process.ts'
+import { kubernetesSchemas } from '../../setup/components.ts'
 import { issueSvid, makeAuthority } from '../support/ca.ts'
 import { type Kubernetes, type Manifest, pathOf, type Said, startKubernetes, whyNoKubernetes } from './support/kubernetes.ts'
 
@@ -137,6 +138,36 @@ describe('the manifests', () => {
     const all = [...can('work', 'dev', work), ...can('work', 'platform', work), ...can('vecauthz-tenant-labeller', 'platform', [])]
     for (const one of all) expect(code(await apply(one))).toBeLessThan(300)
     expect(code(await make('platform', namespace('before', { 'vecauthz.dev/tenant': 'globex' })))).toBe(201)
+  })
+})
+
+describe('what is for Istio and Envoy Gateway', () => {
+  const schemas = kubernetesSchemas()
+  const wanted = [
+    ['istio.io/api/kubernetes', 'envoy/istio', ['policies.yaml', 'envoy-filters.yaml']],
+    [
+      'github.com/envoyproxy/gateway/charts/gateway-helm/charts/crds/crds',
+      'envoy/gateway-api',
+      ['gateway.yaml', 'policies.yaml', 'patches.yaml']
+    ]
+  ] as const
+  const read = (file: string) => parseAllDocuments(readFileSync(file, 'utf8')).map((one) => one.toJSON() as Manifest | null)
+
+  it.each(wanted)('%s: taken under its own definitions, rules in CEL included', async (definitions, folder, files) => {
+    const crds = readdirSync(join(schemas ?? '', definitions), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.yaml'))
+      .flatMap((name) => read(join(schemas ?? '', definitions, name)))
+      .filter((one) => one?.kind === 'CustomResourceDefinition')
+    for (const one of crds) expect(code(await apply(one as Manifest))).toBe(201)
+    expect(code(await make('platform', namespace('data')))).toBeLessThan(500)
+    for (const manifest of files.flatMap((name) => read(join(ROOT, folder, name))) as Manifest[]) {
+      const said = await vi.waitFor(async () => {
+        const heard = await apply(manifest)
+        expect(heard.status).not.toBe(404)
+        return heard
+      }, 20_000)
+      expect([manifest.kind, manifest.metadata.name, said.status, said.message]).toEqual([manifest.kind, manifest.metadata.name, 201, ''])
+    }
   })
 })
 

@@ -119,11 +119,10 @@ const PLURALS: Readonly<Record<string, string>> = {
   NetworkPolicy: 'networkpolicies',
   ValidatingAdmissionPolicy: 'validatingadmissionpolicies',
   Gateway: 'gateways',
-  GatewayClass: 'gatewayclasses',
   AuthorizationPolicy: 'authorizationpolicies',
   SecurityPolicy: 'securitypolicies',
   ClientTrafficPolicy: 'clienttrafficpolicies',
-  BackendTrafficPolicy: 'backendtrafficpolicies',
+  BackendTLSPolicy: 'backendtlspolicies',
   EnvoyPatchPolicy: 'envoypatchpolicies',
   EnvoyProxy: 'envoyproxies'
 }
