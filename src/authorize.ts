@@ -134,9 +134,16 @@ function wordsOf({ tenant, namespace = '', collection }: Target): string {
   return [tenant.kind === 'none' ? '' : tenant.tenant, namespace, name].join('/')
 }
 
+/** So that the id of the challenge, at the end of the remedy, is whole in what the caller gets. */
+const WRONG_CHARACTERS_MAX = 67
+
 /** The challenge again, and why this was no answer to it. */
 function unproven(stepUp: DenyReason, wrong: string): DenyReason {
-  return { ...stepUp, because: `${stepUp.because}; no answer: ${wrong}`, remedy: `${wrong} ${stepUp.remedy ?? ''}` }
+  return {
+    ...stepUp,
+    because: `${stepUp.because}; no answer: ${wrong}`,
+    remedy: `${wrong.slice(0, WRONG_CHARACTERS_MAX)} ${stepUp.remedy ?? ''}`
+  }
 }
 
 /**

@@ -70,7 +70,7 @@ export async function answerByUser(parts: AnswerParts, id: string, subject: Subj
   if (!proved.ok) return not(proved.says)
   const taken = await parts.signIns.takeEverywhere({ subject: who, at: subject.authTime ?? 0 }, id, by.now)
   if (taken === 'unavailable') return { kind: 'unavailable', because: 'whether this sign-in has answered before cannot be known right now' }
-  if (taken === 'spent') return not('That sign-in has answered another step-up; the end user has to sign in once more.')
+  if (taken === 'spent') return not('That sign-in has answered another step-up: sign in once more.')
   return settled(parts, id, open, proof, 'approve', by)
 }
 

@@ -130,7 +130,7 @@ function held({ standings, learnt }: RiskParts, call: RiskCall, place: RiskPlace
 /** Envoy asks no server that is not ready; whoever asks it all the same learns nothing from it. */
 const UNKNOWN: DenyReason = { kind: 'state-unavailable', because: 'it is not known yet how workloads stand' }
 
-const SPENT = 'That sign-in has answered another step-up; the end user has to sign in once more.'
+const SPENT = 'That sign-in has answered another step-up: sign in once more.'
 
 function wrongProof({ standings, takeSignIn }: RiskParts, { caller, policy, now, shadow }: RiskCall): string | undefined {
   const { subject, id } = caller

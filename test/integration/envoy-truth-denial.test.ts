@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { httpFilterOf } from '../../demo/envoy-config.ts'
+import { stepUpId } from '../../src/admin/step-up-client.ts'
+import { denyAnswer } from '../../src/verdict/answer.ts'
 import { type GatewayBench, startBench } from './support/gateway-bench.ts'
 import { deny } from './support/scripted-authorizer.ts'
 
@@ -94,6 +96,28 @@ describe('over gRPC', () => {
     expect(heard.headers['grpc-message']).toBe('{"a":"%C3%A9"}%0A')
     expect(heard.headers['x-vecauthz-decision']).toBe('d-1')
     expect(heard.body).toBe('')
+  })
+
+  it('a challenge (RFC 9470) arrives as given, over HTTP and beside grpc-status, and the body says the same', async () => {
+    const stepUp = {
+      id: `${'f'.repeat(24)}-${'a'.repeat(16)}.1`,
+      forUser: true,
+      acrValues: ['urn:mfa'],
+      maxAgeSeconds: 7,
+      secondsLeft: 293
+    }
+    const reason = { kind: 'step-up-required', because: '', remedy: `vecauthz step-up answer ${stepUp.id}.`, stepUp } as const
+    for (const grpc of [false, true]) {
+      const { http, headers, body } = denyAnswer({ verdict: 'deny', reason }, 'd-1', grpc)
+      denyWith({ http, headers: Object.fromEntries(headers), body })
+      const heard = await (grpc ? bench.http2(GRPC) : bench.http1())
+      const challenge = heard.headers['www-authenticate'] ?? ''
+      expect(challenge).toBe(new Map(headers).get('www-authenticate'))
+      expect([stepUpId(challenge), heard.headers['x-vecauthz-step-up']]).toEqual([stepUp.id, stepUp.id])
+      expect([heard.status, heard.headers['grpc-status']]).toEqual(grpc ? [200, '16'] : [401, undefined])
+      const said = grpc ? decodeURIComponent(heard.headers['grpc-message'] ?? '') : heard.body
+      expect(JSON.parse(said)).toMatchObject({ step_up: { id: stepUp.id, by: ['end-user', 'supervisor', 'operator'], seconds_left: 293 } })
+    }
   })
 
   it('no answer is UNAVAILABLE', async () => {
