@@ -204,7 +204,8 @@ interface Pointer {
 /** As much of JSONPath as the patches use: names, `[*]`, and filters by name. */
 function locate(root: Config, jsonPath: string): Pointer[] {
   const steps = jsonPath.slice(1).match(/\.\w+|\[\*\]|\[\?\(@\.name(==|=~)'[^']*'\)\]/g) ?? []
-  if (steps.join('') !== jsonPath.slice(1)) throw new Error(`more than is read here: ${jsonPath}`)
+  // Envoy Gateway's reader takes no escapes in these texts.
+  if (steps.join('') !== jsonPath.slice(1) || jsonPath.includes('\\')) throw new Error(`more than is read here: ${jsonPath}`)
   let found: Pointer[] = [{ root, keys: [] }]
   for (const step of steps) {
     found = found.flatMap(({ keys }) => {
