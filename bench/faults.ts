@@ -5,11 +5,14 @@
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { clock } from './faults/clock.ts'
+import { diskFull } from './faults/disk.ts'
 import type { Fault } from './faults/finding.ts'
 import { kill } from './faults/kill.ts'
 import { partition, redisAway } from './faults/redis.ts'
+import { swarm } from './faults/swarm.ts'
 
-const FAULTS: readonly Fault[] = [kill, redisAway, partition]
+const FAULTS: readonly Fault[] = [kill, redisAway, partition, diskFull, clock, swarm]
 const HELP = `npm run faults: faults, one after the other, on loopback. A quarter of an hour.
 
   npm run faults -- --only NAME   one of: ${FAULTS.map(({ name }) => `"${name}"`).join(', ')}

@@ -2,7 +2,6 @@
  * What every fault is tried on: real `vecauthz serve` processes of one gateway, a real Chroma that they ask for names, an authority, and
  * agents that all match one entry of the policy. They are asked as the gateway's Envoy asks, over one connection each.
  */
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { tmpdir } from 'node:os'
@@ -23,6 +22,7 @@ import { ask } from '../load.ts'
 const SVID_SECONDS = 3_600
 const READY_MS_MAX = 60_000
 const POLL_MS = 5
+const ANSWER_MS_MAX = 10_000
 /** `risk.standings_max_age_seconds` of all of them. */
 export const STALE_SECONDS = 3
 
@@ -40,6 +40,15 @@ export interface SceneOptions {
   readonly settings?: (document: any, replica: number) => void
   /** For the processes of the servers. */
   readonly nodeArgs?: readonly string[]
+  /** Of the authority; that of this process where it is not said. */
+  readonly now?: () => number
+  /** The authority has its root; it is asked for everything else afterwards. */
+  readonly begun?: () => void
+}
+
+/** An answer, and how the workload stands after it. */
+export interface Said extends Answer {
+  readonly standing: string | undefined
 }
 
 export interface Replica {
@@ -53,6 +62,8 @@ export interface Replica {
   readonly restart: () => Promise<void>
   readonly log: () => string
   readonly session: () => Promise<ClientHttp2Session>
+  /** What is asked from now on is asked over a new connection, with a new SVID of Envoy. */
+  readonly reconnect: () => void
 }
 
 export interface Scene {
@@ -62,7 +73,7 @@ export interface Scene {
   /** One more, with the state of one that is there. */
   readonly add: (state: object) => Promise<Replica>
   /** @throws Error when no answer comes */
-  readonly ask: (replica: Replica, id: string, call: Call) => Promise<Answer>
+  readonly ask: (replica: Replica, id: string, call: Call) => Promise<Said>
   readonly calls: Calls
   readonly stop: () => Promise<void>
 }
@@ -83,7 +94,7 @@ export interface Calls {
   readonly pivot: () => Call
 }
 
-export async function openScene({ folder, states, policy, settings, nodeArgs = [] }: SceneOptions): Promise<Scene> {
+export async function openScene({ folder, states, policy, settings, nodeArgs = [], now = Date.now, begun }: SceneOptions): Promise<Scene> {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const stops: (() => Promise<unknown>)[] = []
@@ -91,7 +102,11 @@ export async function openScene({ folder, states, policy, settings, nodeArgs = [
     for (const one of stops.splice(0).reverse()) await one()
   }
   try {
-    const issuer = await issuerOf(folder, stops)
+    const issuer = await issuerOf(folder, stops, now)
+    if (begun !== undefined) {
+      begun()
+      issuer.rotateIntermediate(TRUST_DOMAIN)
+    }
     const chroma = await startChroma({ folder: join(folder, 'chroma') })
     stops.push(chroma.stop)
     const { acme: handbook = '' } = await seed(chroma.url)
@@ -113,7 +128,7 @@ export async function openScene({ folder, states, policy, settings, nodeArgs = [
       issuer,
       replicas,
       add: (state) => start(state, started++),
-      ask: asker(issuer),
+      ask: asker(issuer, now),
       calls: callsOf(handbook),
       stop
     }
@@ -125,7 +140,7 @@ export async function openScene({ folder, states, policy, settings, nodeArgs = [
   }
 }
 
-async function issuerOf(folder: string, stops: (() => Promise<unknown>)[]): Promise<DevIssuer> {
+async function issuerOf(folder: string, stops: (() => Promise<unknown>)[], now: () => number): Promise<DevIssuer> {
   // A socket's path is short, whatever folder the checkout lies in.
   const home = mkdtempSync(join(tmpdir(), 'vecauthz-'))
   symlinkSync(home, join(folder, 'issuer'))
@@ -136,6 +151,7 @@ async function issuerOf(folder: string, stops: (() => Promise<unknown>)[]): Prom
     entries: [GATEWAY_SERVER, GATEWAY_ENVOY, OPERATOR].map((id) => ({ id })),
     ttlMs: SVID_SECONDS * 1_000,
     environment: process.env,
+    now,
     say: () => undefined
   })
   stops.push(issuer.close)
@@ -188,8 +204,11 @@ async function startReplica(folder: string, settings: object, issuer: DevIssuer,
   // Paths that are relative to the settings are the replica's own.
   const audit = { file: join(folder, 'audit.jsonl') }
   writeFileSync(file, stringify({ ...settings, audit }))
-  const { chainPem: cert, keyPem: key } = issuer.issueX509(GATEWAY_ENVOY)
-  const tls = { ca: issuer.bundlePem(TRUST_DOMAIN), cert, key, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined }
+  const tls = () => {
+    const { chainPem: cert, keyPem: key } = issuer.issueX509(GATEWAY_ENVOY)
+    // The authority may live at another time than this process.
+    return { cert, key, ALPNProtocols: ['h2'], rejectUnauthorized: false }
+  }
   let its = await startServerProcess(folder, file, nodeArgs)
   let session: Promise<ClientHttp2Session> | undefined
   const readiness = async () => {
@@ -215,38 +234,45 @@ async function startReplica(folder: string, settings: object, issuer: DevIssuer,
     async restart() {
       its = await startServerProcess(folder, file, nodeArgs)
     },
+    reconnect() {
+      // What is under way on the old one is still answered.
+      void session?.then((old) => old.close()).catch(() => undefined)
+      session = undefined
+    },
     log: () => readFileSync(its.logFile, 'utf8'),
     session() {
-      const own = (session ??= connected(its.port, tls, () => {
+      if (session !== undefined) return session
+      const own = connected(its.port, tls(), () => {
         if (session === own) session = undefined
-      }))
+      })
+      session = own
       return own
     }
   }
 }
 
-async function connected(port: number, tls: object, onEnd: () => void): Promise<ClientHttp2Session> {
+function connected(port: number, tls: object, onEnd: () => void): Promise<ClientHttp2Session> {
   const session = connect(`https://127.0.0.1:${port}`, tls)
   session.once('close', onEnd)
-  try {
-    await once(session, 'connect')
-    // Whoever asks over it is told.
-    return session.on('error', () => undefined)
-  } catch (cause) {
-    onEnd()
-    throw cause
-  }
+  return new Promise((resolve, reject) => {
+    session.once('connect', () => resolve(session))
+    // Whoever asks over it later is told by its stream.
+    session.on('error', reject)
+    session.once('close', () => reject(new Error('the connection was not taken')))
+  })
 }
 
-function asker(issuer: DevIssuer): Scene['ask'] {
+const CHAIN_MS = SVID_SECONDS * 500
+
+function asker(issuer: DevIssuer, now: () => number): Scene['ask'] {
   let checks = 0
-  const chains = new Map<string, string>()
+  const chains = new Map<string, { readonly chain: string; readonly at: number }>()
   const chainOf = (id: string) => {
     const known = chains.get(id)
-    if (known !== undefined) return known
-    const chain = issuer.issueOdd({ kind: 'unknown-agent', id }).chainPem
+    if (known !== undefined && Math.abs(now() - known.at) < CHAIN_MS) return known.chain
+    const { chainPem: chain } = issuer.issueOdd({ kind: 'unknown-agent', id })
     // Of a hundred thousand, few come back.
-    if (chains.size < 2_000) chains.set(id, chain)
+    if (chains.size < 2_000) chains.set(id, { chain, at: now() })
     return chain
   }
   return async (replica, id, { method, target, body }) => {
@@ -254,9 +280,12 @@ function asker(issuer: DevIssuer): Scene['ask'] {
     const message = Buffer.from(CheckRequest.encode(check).finish())
     const session = await replica.session()
     const began = performance.now()
-    const answer = await ask(session, message)
+    const answer = await Promise.race([ask(session, message), sleep(ANSWER_MS_MAX, undefined, { ref: false })])
+    if (answer === undefined) throw new Error(`no answer within ${ANSWER_MS_MAX / 1_000} s`)
     if (answer.length === 0) throw new Error('an answer without a verdict')
-    return verdictOf(CheckResponse.decode(answer), performance.now() - began).answer
+    const response = CheckResponse.decode(answer)
+    const { standing } = (response.dynamicMetadata ?? {}) as { standing?: string }
+    return { ...verdictOf(response, performance.now() - began).answer, standing }
   }
 }
 
@@ -271,9 +300,9 @@ function callsOf(handbook: string): Calls {
   }
 }
 
-/** Three pivots: the last answer is a no, and the workload quarantined by then. @throws Error when one is anything else */
-export async function quarantine(scene: Scene, replica: Replica, id: string): Promise<void> {
-  for (let at = 0; at < 3; at++) {
+/** Pivots: the last answer is a no, and the workload quarantined by then. @throws Error when one is anything else */
+export async function quarantine(scene: Scene, replica: Replica, id: string, pivots = 3): Promise<void> {
+  for (let at = 0; at < pivots; at++) {
     const { reason } = await scene.ask(replica, id, scene.calls.pivot())
     if (reason !== 'tenant-not-allowed') throw new Error(`${id}: ${reason} instead of tenant-not-allowed`)
   }

@@ -11,6 +11,8 @@ import { standingFrom, standingText } from './standing-text.ts'
 export const SHARDS = 256
 /** Longer than any outage in which a process goes on; what is older comes with its shard. */
 const NEWS_MS = 600_000
+/** A host whose clock is ahead by less ends no news of others by looking at them. */
+const SKEW_MS = 3_600_000
 /** Standings end by themselves: the store must not forget them before. */
 const KEPT_MS = 10 * 365 * 86_400_000
 const TRIES = 5
@@ -67,7 +69,7 @@ async function put(store: Store, at: string, record: StandingRecord, until: numb
 
 /** @param known texts that were heard before, which are left out; it then holds those of now */
 export async function readNews(store: Store, known: Map<string, string>, now: number): Promise<Heard> {
-  const listed = await store.list(key(NEWS), now, STORE_LIST_MAX)
+  const listed = await store.list(key(NEWS), Math.max(0, now - SKEW_MS), STORE_LIST_MAX)
   if (listed.kind === 'unavailable') return { kind: 'failed', because: listed.because }
   const fresh = listed.entries.filter((one) => known.get(one.key) !== one.value)
   const records = read(fresh, newsKey)

@@ -15,6 +15,8 @@ const SELDOM = 10
 const TOLD_MS = 5_000
 /** And for so long all of it is looked at again and again, as what they tell is no news. */
 const EAGER_MS = 15_000
+/** Clocks that are kept drift by far less within a round. */
+const STEP_MS = 10_000
 /** Served time is written when a term is a sixty-fourth further on, and not more often than this. */
 const WRITE_SERVED_MS = 10_000
 
@@ -51,6 +53,8 @@ interface State {
   era: string | undefined
   /** When that era was first seen here. */
   eraAt: number
+  /** What the clock of the day is ahead of the one that never steps. */
+  ahead: number
   rounds: number
   loaded: boolean
   /** All of it was looked at once. */
@@ -63,7 +67,7 @@ interface State {
 
 export function createSync(parts: SyncParts): Sync {
   const nothing = { stamp: undefined, era: undefined, rounds: 0, loaded: false, wasThrough: false, behind: SHARDS, next: 0 }
-  const its: State = { parts, known: new Map(), freshAt: parts.tick(), eraAt: parts.tick(), ...nothing }
+  const its: State = { parts, known: new Map(), freshAt: parts.tick(), eraAt: parts.tick(), ahead: parts.now() - parts.tick(), ...nothing }
   const trouble = createTrouble(parts.onTrouble)
   return {
     async poll() {
@@ -135,7 +139,7 @@ async function hearAll(its: State): Promise<string | undefined> {
   const { parts } = its
   const asked = parts.tick()
   const stamp = await parts.store.stamp?.()
-  if (stamp !== undefined && stamp.era !== its.era) [its.era, its.eraAt, its.behind] = [stamp.era, asked, SHARDS]
+  if (stamp !== undefined && (stamp.era !== its.era || hasStepped(its))) [its.era, its.eraAt, its.behind] = [stamp.era, asked, SHARDS]
   const isQuiet = stamp !== undefined && stamp.turn === its.stamp?.turn && stamp.era === its.stamp.era
   const fault = isQuiet ? undefined : await hearNews(its, stamp)
   if (fault !== undefined) return fault
@@ -152,6 +156,14 @@ async function hearAll(its: State): Promise<string | undefined> {
   its.freshAt = asked
   if (stamp !== undefined && (age < EAGER_MS || asked - its.eraAt < EAGER_MS)) its.behind = SHARDS
   return undefined
+}
+
+/** The clock was set: news may have been over before they were heard. */
+function hasStepped(its: State): boolean {
+  const { now, tick } = its.parts
+  const before = its.ahead
+  its.ahead = now() - tick()
+  return Math.abs(its.ahead - before) > STEP_MS
 }
 
 async function hearNews(its: State, stamp: Stamp | undefined): Promise<string | undefined> {
