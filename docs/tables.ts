@@ -15,6 +15,7 @@ import { CHECKS } from '../src/doctor/checks.ts'
 import { FACTS } from '../src/policy/when.ts'
 import { coverage } from './coverage.ts'
 import { forShadow, forSpire } from './envoy-variants.ts'
+import { openapiDocument } from './openapi.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -40,6 +41,9 @@ const TABLES: readonly Table[] = [
 /** For editors: a policy's first line can be `# yaml-language-server: $schema=docs/policy.schema.json`. */
 const POLICY_SCHEMA = 'docs/policy.schema.json'
 
+/** For clients of the admin port; served there as /v1/openapi.json. */
+const OPENAPI = 'docs/openapi.json'
+
 /** Files of envoy/ that exist for a SPIRE agent as well. */
 const SPIRE_VARIANTS = ['gateway.yaml', 'agent-sidecar.yaml', 'egress.yaml', 'index.yaml'] as const
 
@@ -53,7 +57,8 @@ export function documents(): { file: string; is: string; shouldBe: string }[] {
   const schema = { title: 'vecauthz policy', ...z.toJSONSchema(policySchema, { io: 'input' }) }
   const forAgent = SPIRE_VARIANTS.map((name) => made(`envoy/spire/${name}`, forSpire(name, textOf(`envoy/${name}`))))
   const variants = [...forAgent, made('envoy/shadow.yaml', forShadow(textOf('envoy/gateway.yaml')))]
-  return [...withTables, ...variants, { file: POLICY_SCHEMA, is: textOf(POLICY_SCHEMA), shouldBe: `${JSON.stringify(schema, null, 2)}\n` }]
+  const json = (file: string, document: unknown) => ({ file, is: textOf(file), shouldBe: `${JSON.stringify(document, null, 2)}\n` })
+  return [...withTables, ...variants, json(POLICY_SCHEMA, schema), json(OPENAPI, openapiDocument())]
 }
 
 function made(file: string, shouldBe: string) {

@@ -20,6 +20,7 @@ export interface AnswerEdges {
   readonly trust: () => TrustBundles | undefined
   /** Undefined at egress. */
   readonly desk: Pick<RiskDesk, 'signal'> | undefined
+  readonly onUnchecked?: (envoy: string, database: string, workload: string, at: number) => void
 }
 
 /** Figures of a workload that a policy can watch (`monitoring` with `metric: signal`). */
@@ -54,7 +55,7 @@ export async function openAnswers(own: OwnPem, settings: Settings, edges: Answer
 
 export function answersTaker(
   settings: Pick<Settings, 'databases'>,
-  { page, sink, log, desk }: Omit<AnswerEdges, 'trust'>,
+  { page, sink, log, desk, onUnchecked }: Omit<AnswerEdges, 'trust'>,
   now: () => number
 ): (seen: SeenAnswer, envoy: string) => void {
   const metrics: AnswerMetrics = answerMetrics(page.registry)
@@ -71,6 +72,7 @@ export function answersTaker(
     if (workload !== '') desk?.signal(workload, ANSWER_SIGNALS.bytes, bytesOf(workload, seen.bytes, at), at)
     if (seen.verdict === 'allow' && seen.decisionId !== '') return
     metrics.unchecked(database)
+    onUnchecked?.(envoy, database, workload, at)
     sink.write(uncheckedLine(at, { envoy, database, ...seen }))
     if (workload !== '') desk?.signal(workload, ANSWER_SIGNALS.unchecked, uncheckedOf(workload, 1, at), at)
     if (at - saidAt < SAID_EVERY_MS) return

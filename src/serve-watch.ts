@@ -1,6 +1,7 @@
 /** What is looked at beside decisions: metrics of all that happens here. Nothing of it changes a verdict. */
 
 import type { Logger } from 'pino'
+import type { AdminRoute } from './admin/admin-route.ts'
 import { decisionMetrics } from './admin/decision-metrics.ts'
 import { createMetrics, type MetricsPage } from './admin/metrics.ts'
 import { type ServerFacts, serverMetrics } from './admin/server-metrics.ts'
@@ -12,7 +13,8 @@ import type { TrustBundles } from './core/trust.ts'
 import type { AccessLogServer } from './envoy/access-log-server.ts'
 import type { Decided, Decider, Edges } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
-import { openAnswers } from './serve-answers.ts'
+import { type AnswerEdges, openAnswers } from './serve-answers.ts'
+import { type ConsoleParts, openConsole, type ServedConsole } from './serve-console.ts'
 import type { ServedCredentials } from './serve-credentials.ts'
 import type { EvidenceSources } from './serve-evidence.ts'
 import type { PolicyWatch } from './serve-policy.ts'
@@ -35,6 +37,9 @@ export interface ServerWatch extends Required<Pick<Edges, 'watch' | 'onWatched'>
   readonly decided: (decided: Decided) => void
   readonly moved: (move: Move) => void
   readonly acted: (act: OperatorAct) => void
+  readonly found: ServedConsole['found']
+  /** Of the admin port. */
+  readonly routes: (parts: Omit<ConsoleParts, 'state'>) => readonly AdminRoute[]
   /** From now on there is something to tell of these; opens the port for access logs, where there is to be one. */
   readonly begin: (its: Watched) => Promise<void>
   readonly accessLogPort: () => number | undefined
@@ -55,24 +60,63 @@ export function openWatch(settings: Settings, sources: Sources): ServerWatch {
   let answers: AccessLogServer | undefined
   const server = serverMetrics(page.registry, () => serverFacts(sources, its))
   const decisions = decisionMetrics(page.registry)
+  const shown = openConsole(settings)
   return {
     page,
     decided(decided) {
       decisions.decided(decided)
       countCopies(decided, page)
+      shown?.decided(decided)
     },
-    moved: server.moved,
+    moved(move) {
+      server.moved(move)
+      shown?.moved(move)
+    },
+    found: (rule, value, workload, decisionId, at) => shown?.found(rule, value, workload, decisionId, at),
+    routes: (parts) => shown?.routes({ ...parts, state: () => stateOf(settings, sources, its) }) ?? [],
     acted: ({ act, stage }) => server.acted(act, stage),
     watch: decisions.isSampled,
     onWatched: (_, times) => decisions.timed(times),
     async begin(watched) {
       its = watched
       const { own, trust, log, risk } = watched
-      answers = await openAnswers(own, settings, { page, sink: sources.sink, log, trust, desk: risk?.desk })
+      answers = await openAnswers(own, settings, { page, sink: sources.sink, log, trust, desk: risk?.desk, ...unchecked(shown) })
     },
     accessLogPort: () => answers?.port,
     renew: (own) => answers?.renew(own),
     close: () => answers?.close()
+  }
+}
+
+function unchecked(shown: ServedConsole | undefined): Pick<AnswerEdges, 'onUnchecked'> {
+  return shown === undefined ? {} : { onUnchecked: shown.unchecked }
+}
+
+/** For the console: what a person asks first. */
+function stateOf(settings: Settings, sources: Sources, its: Watched | undefined): Readonly<Record<string, unknown>> {
+  const { evidence, credentials, policy } = sources
+  const own = evidence.svid.current()
+  const { policy: inForce } = policy.inForce()
+  const { loadedAt, faults } = policy.loads()
+  const { ready, standings, standingsStaleMs, audit, pending } = serverFacts(sources, its)
+  return {
+    now: new Date().toISOString(),
+    started: new Date(Date.now() - process.uptime() * 1000).toISOString(),
+    role: settings.role,
+    spiffe_id: own?.svid.id.text,
+    svid_ends: own && new Date(own.svid.notAfter).toISOString(),
+    trust_seconds: own && Math.round((Date.now() - own.receivedAt) / 1000),
+    ready,
+    not_ready_because: its?.readiness(),
+    policy: { revision: inForce.revision, since: new Date(loadedAt).toISOString(), shadow: inForce.shadow, faults },
+    standings,
+    standings_stale_seconds: standingsStaleMs === undefined ? undefined : Math.round(standingsStaleMs / 1000),
+    audit_refused: audit.refused,
+    pending,
+    credentials: credentials.counts(),
+    trust_domains: [...inForce.trustDomains],
+    tenants: [...inForce.tenants],
+    databases: settings.databases.map(({ id, kind, authorities }) => ({ id, kind, authorities }))
   }
 }
 

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
-import type { AdminPort } from './admin/admin-port.ts'
 import { type HealthPort, startHealth } from './admin/health.ts'
 import type { MetricsPage } from './admin/metrics.ts'
 import type { AuditSink } from './audit/sink.ts'
@@ -10,34 +9,33 @@ import { splitAddress } from './config/address.ts'
 import { archivePolicy } from './config/policy-archive.ts'
 import type { PolicyText } from './config/policy-files.ts'
 import type { Settings } from './config/settings-schema.ts'
-import type { Caller } from './core/caller.ts'
-import { CALLERS_CACHED_MAX, CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
+import { CHECK_REQUEST_EXTRA_BYTES, CHECKS_IN_FLIGHT_MAX } from './core/limits.ts'
 import { createDecider, type Decider, type Edges } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AuthzServer, startServer } from './envoy/server.ts'
-import { createCallerCaches } from './identity/identify-call.ts'
-import { createVerdictCache } from './identity/verdict-cache.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import type { Policy } from './policy/policy.ts'
-import { openAudit } from './serve-audit.ts'
+import { openAudit, type ServedAudit } from './serve-audit.ts'
 import { openCredentials, type ServedCredentials } from './serve-credentials.ts'
 import { serveDatabases } from './serve-databases.ts'
 import { riskRoutes } from './serve-desk.ts'
-import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys, tokenDoor } from './serve-evidence.ts'
+import { type EvidenceSources, evidenceFault, openEvidence, subjectKeys } from './serve-evidence.ts'
 import { openPaging, type ServedPaging } from './serve-paging.ts'
-import { type InForce, type PolicyWatch, watchPolicy } from './serve-policy.ts'
+import { type PolicyWatch, watchPolicy } from './serve-policy.ts'
+import { revocable } from './serve-revocations.ts'
 import { openRisk, type RiskEdges, type ServedRisk } from './serve-risk.ts'
 import { voucher } from './serve-role.ts'
-import { openState, type ServedState } from './serve-state.ts'
+import { openState, type ServedAdmin, type ServedState } from './serve-state.ts'
 import { openWatch, type ServerWatch } from './serve-watch.ts'
+import { SUBJECT_LEEWAY_MS, worldOf } from './serve-world.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
-import { createMemory } from './state/memory.ts'
-import type { World } from './world.ts'
 
 export interface Serving {
   readonly port: number
   readonly healthPort: number | undefined
   readonly adminPort: number | undefined
+  /** Of people on this host. */
+  readonly localPort: number | undefined
   readonly accessLogPort: number | undefined
   /** Readiness off, connections let go, what is under way answered, records written. */
   readonly drain: (reason: string) => Promise<void>
@@ -49,8 +47,6 @@ const DRAIN_GRACE_MS = 5_000
 const FIRST_SVID_MS = 30_000
 /** Envoy's first health check comes as soon as it is up: what is ready a little later than that waits for the second one. */
 const READINESS_MS = 100
-/** Issuers of end users' tokens are other people's machines. */
-const SUBJECT_LEEWAY_MS = 30_000
 /** grpc-js spreads connection ages by a tenth; 0.4 with that is still below half of the lifetime. */
 const CONNECTION_AGE_SHARE = 0.4
 
@@ -82,11 +78,12 @@ export async function serve(
   credentials.want(firstPolicy.tenants)
   const archive = archiveOf(settings, settingsFile, firstPolicy, policyTexts)
   const onNew = ({ tenants }: Policy) => credentials.want(tenants)
-  const policy = watchPolicy(firstPolicy, { path: policyFile, settings, archive, log, onNew })
+  const policy = revocable(watchPolicy(firstPolicy, { path: policyFile, settings, archive, log, onNew }), Date.now)
   const databases = serveDatabases(settings, credentials.headersFor)
   const watched = openWatch(settings, { evidence, credentials, policy, sink })
   const edges = { settingsFile, policy: () => policy.inForce().policy, sink, log }
   const state = openState(settings, { ...edges, onAct: watched.acted, isHeld: (id) => risk?.desk.isHeld(id) === true })
+  policy.obey(state.revocations)
   const from = first.svid.id.text
   const paging = await openPaging(settings, { ...edges, environment, store: state.store, registry: watched.page.registry, from })
   const risk = await openRisk(settings, { ...edges, store: state.store, ...calling(watched, paging) })
@@ -94,29 +91,26 @@ export async function serve(
     world: worldOf(settings, evidence, policy.inForce, databases, state, risk),
     vouch: voucher(settings, source.current),
     credentials: credentials.of,
-    record: (decided) => {
-      watched.decided(decided)
-      return sink.record(decided)
-    },
-    watch: watched.watch,
-    onWatched: watched.onWatched
+    sink,
+    watched
   })
   const server = await openPort(decider, evidence, first, settings, log)
   const routes = riskRoutes(settings, { risk, store: state.store, keys: subjectKeys(evidence), leewayMs: SUBJECT_LEEWAY_MS })
-  const admin = await state.openAdmin(pemOf(first), () => believed(source.current(), settings), routes)
+  const trust = () => believed(source.current(), settings)
+  const looks = watched.routes({ risk, memory: risk?.memory, revocations: state.revocations })
+  const admin = await state.openAdmin(pemOf(first), trust, [...routes, ...looks])
   source.onChange((snapshot) => {
     if (snapshot === undefined) return
     server.renew(pemOf(snapshot))
-    admin?.renew(pemOf(snapshot))
+    admin?.admin.renew(pemOf(snapshot))
     watched.renew(pemOf(snapshot))
   })
   const readiness = () => evidenceFault(evidence, settings) ?? credentials.fault() ?? state.fault() ?? risk?.fault() ?? sink.fault()
-  const trust = () => believed(source.current(), settings)
   await watched.begin({ risk, decider, readiness, own: pemOf(first), trust, log })
   paging?.begin({ standing: (scope) => (risk === undefined ? 'normal' : risk.standing(scope)), fault: () => readiness() ?? risk?.outage() })
   const stopReadiness = keepReadiness(server, readiness)
   const health = await openHealth(settings, readiness, watched.page, credentials)
-  const ports = { port: server.port, healthPort: health?.port, adminPort: admin?.port, accessLogPort: watched.accessLogPort() }
+  const ports = { port: server.port, healthPort: health?.port, ...portsOf(admin), accessLogPort: watched.accessLogPort() }
   sayServing(ports, settings, first, firstPolicy, log)
   return {
     ...ports,
@@ -131,19 +125,23 @@ function calling(watched: ServerWatch, paging: ServedPaging | undefined): Pick<R
       watched.moved(move)
       paging?.moved(move)
     },
-    onPaged: ({ rule, value }, { caller, decisionId, now }) =>
+    onPaged: ({ rule, value }, { caller, decisionId, now }) => {
       paging?.found({ ...rule, value, workload: caller.id.text, decisionId, at: now })
+      watched.found(rule, value, caller.id.text, decisionId, now)
+    }
   }
 }
 
+const portsOf = (admin: ServedAdmin | undefined) => ({ adminPort: admin?.admin.port, localPort: admin?.local?.port })
+
 function sayServing(
-  { port, healthPort, adminPort, accessLogPort }: Omit<Serving, 'drain'>,
+  { port, healthPort, adminPort, localPort, accessLogPort }: Omit<Serving, 'drain'>,
   { role }: Settings,
   { svid }: SvidSnapshot,
   { revision }: Policy,
   log: Logger
 ): void {
-  const ports = { port, health_port: healthPort, admin_port: adminPort, access_log_port: accessLogPort }
+  const ports = { port, health_port: healthPort, admin_port: adminPort, local_port: localPort, access_log_port: accessLogPort }
   log.info({ ...ports, role, spiffe_id: svid.id.text, policy_revision: revision.slice(0, 12) }, 'serving')
 }
 
@@ -159,11 +157,20 @@ function archiveOf({ policy_archive }: Settings, settingsFile: string, first: Po
   return archive
 }
 
-type DeciderParts = Pick<Edges, 'world' | 'vouch' | 'credentials' | 'record' | 'watch' | 'onWatched'>
+interface DeciderParts extends Pick<Edges, 'world' | 'vouch' | 'credentials'> {
+  readonly sink: ServedAudit
+  readonly watched: ServerWatch
+}
 
-function deciderOf(settings: Settings, log: Logger, parts: DeciderParts): Decider {
+function deciderOf(settings: Settings, log: Logger, { sink, watched, ...parts }: DeciderParts): Decider {
   return createDecider({
     ...parts,
+    record(decided) {
+      watched.decided(decided)
+      return sink.record(decided)
+    },
+    watch: watched.watch,
+    onWatched: watched.onWatched,
     onFault: (decisionId, cause) =>
       log.error({ decision_id: decisionId, fault: cause instanceof Error ? cause.stack : String(cause) }, 'a decision failed'),
     now: Date.now,
@@ -215,41 +222,6 @@ function pemOf({ svid }: SvidSnapshot): OwnPem {
   return { key: svid.key.export({ type: 'pkcs8', format: 'pem' }) as string, cert: cert.join('') }
 }
 
-function worldOf(
-  settings: Settings,
-  evidence: EvidenceSources,
-  policy: () => InForce,
-  served: World['served'],
-  { role, approvals }: ServedState,
-  risk: ServedRisk | undefined
-): () => World {
-  const fixed = {
-    trustAgeMsMax: settings.bundle_max_age_seconds * 1000,
-    subjectKeys: subjectKeys(evidence),
-    subjectLeewayMs: SUBJECT_LEEWAY_MS,
-    served,
-    callers: createCallerCaches(CALLERS_CACHED_MAX),
-    subjects: createVerdictCache<Caller>(CALLERS_CACHED_MAX),
-    memory: risk?.memory ?? createMemory(),
-    risk: risk?.risk,
-    role,
-    approvals
-  }
-  return () => {
-    const snapshot = evidence.svid.current()
-    const inForce = policy()
-    return {
-      ...fixed,
-      trust: snapshot?.bundles,
-      trustAgeMs: snapshot === undefined ? 0 : Date.now() - snapshot.receivedAt,
-      tokens: tokenDoor(evidence, settings),
-      policy: inForce.policy,
-      // A new policy can be a new standing for anybody.
-      changedAt: () => inForce.since
-    }
-  }
-}
-
 function keepReadiness(server: AuthzServer, readiness: () => string | undefined): () => void {
   server.setReady(readiness() === undefined)
   const timer = setInterval(() => server.setReady(readiness() === undefined), READINESS_MS)
@@ -266,7 +238,7 @@ interface Parts {
   readonly sink: AuditSink
   readonly server: AuthzServer
   readonly health: HealthPort | undefined
-  readonly admin: AdminPort | undefined
+  readonly admin: ServedAdmin | undefined
   readonly state: ServedState
   readonly risk: ServedRisk | undefined
   readonly paging: ServedPaging | undefined
@@ -282,7 +254,8 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   parts.health?.drain()
   await new Promise((resolve) => setTimeout(resolve, DRAIN_NOTICE_MS))
   await parts.server.drain(DRAIN_GRACE_MS)
-  await parts.admin?.close()
+  await parts.admin?.local?.close()
+  await parts.admin?.admin.close()
   parts.watched.close()
   await parts.risk?.close()
   await parts.paging?.close()

@@ -2,30 +2,21 @@
  * The admin port: HTTPS over mTLS on an address of its own. Whoever connects is judged by the SVID rulebook before a byte of HTTP is
  * read, and again at each request. Nothing is done that cannot be recorded first.
  */
-import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
-import type { OperatorAct } from '../core/operator-act.ts'
 import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
 import type { TrustBundles } from '../core/trust.ts'
-import { mayApprove } from '../policy/approval-need.ts'
 import { addId, findId, newIdIndex } from '../policy/id-index.ts'
-import type { Policy } from '../policy/policy.ts'
-import { BODY_REFUSED, readBody } from './admin-body.ts'
-import { type AdminRoute, match, problem, type Reply, type Visit } from './admin-route.ts'
+import { type Answering, answer, send } from './admin-answer.ts'
+import { problem } from './admin-route.ts'
 import { chainOf, type PeerVerdict, verifyPeer } from './peer-identity.ts'
 
-export interface AdminOptions {
+export interface AdminOptions extends Answering {
   readonly host: string
   readonly port: number
   /** SPIFFE IDs or patterns, as the settings have them. */
   readonly operators: readonly string[]
-  readonly routes: readonly AdminRoute[]
   readonly trust: () => TrustBundles | undefined
-  readonly policy: () => Policy
-  readonly now: () => number
-  /** Keeps one audit line; false when it cannot. */
-  readonly record: (act: OperatorAct) => boolean
   readonly onRefused: (address: string, because: string) => void
   /** A fault of ours; the caller is told that there was one and no more. */
   readonly onFault: (cause: unknown) => void
@@ -61,7 +52,7 @@ export async function startAdminPort(own: { readonly key: string; readonly cert:
   const inPace = createPace(options.now)
   const http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
     if (!inPace(open.get(request.socket as TLSSocket) ?? '')) return send(response, TOO_MANY)
-    answer(request, response, options, isOperator).catch((cause) => {
+    answered(request, response, options, isOperator).catch((cause) => {
       options.onFault(cause)
       send(response, problem(500, 'Internal', 'This server failed; its log says more.'))
     })
@@ -156,7 +147,7 @@ function createPace(now: () => number): (id: string) => boolean {
   }
 }
 
-async function answer(
+async function answered(
   request: IncomingMessage,
   response: ServerResponse,
   options: AdminOptions,
@@ -164,53 +155,7 @@ async function answer(
 ): Promise<void> {
   const peer = judge(request.socket as TLSSocket, options)
   if (!peer.ok) return void request.socket.destroy()
-  const found = match(options.routes, request.method ?? '', request.url ?? '')
-  if (found.kind === 'none') return send(response, problem(404, 'Not found', 'There is nothing at this path.'))
-  if (found.kind === 'method') return send(response, problem(405, 'Method not allowed', 'This path takes another method.'))
-  const { route, parts } = found
-  const policy = options.policy()
-  const visitor = { id: peer.id, isOperator: isOperator(peer), isApprover: mayApprove(peer.id, policy) }
-  const body = await readBody(request, route.body, route.bodyBytesMax)
-  if (BODY_REFUSED in body) return send(response, body[BODY_REFUSED])
-  const visit: Visit<unknown> = { ...visitor, parts, body: body.value, policy, now: options.now() }
-  send(response, await acted(route, visit, peer, options))
-}
-
-/** Two lines for whatever changes something: that it is tried, and what came of it. */
-async function acted(one: AdminRoute, visit: Visit<unknown>, peer: Peer, options: AdminOptions): Promise<Reply> {
-  const allowed = isAllowed(one, visit)
-  if (one.act === undefined) return allowed ? one.handle(visit) : FORBIDDEN
-  const reason = (visit.body as { readonly reason?: unknown } | undefined)?.reason
-  const common = {
-    actId: randomUUID(),
-    act: one.act,
-    by: peer.id.text,
-    serial: peer.serial,
-    about: visit.parts.join(' '),
-    reason: typeof reason === 'string' ? reason : undefined
-  }
-  const keep = (stage: OperatorAct['stage'], reply?: Reply) =>
-    options.record({ at: options.now(), stage, ...common, status: reply?.status, facts: reply?.facts })
-  if (!keep('begun')) return problem(503, 'Unavailable', 'This cannot be recorded right now, and so it is not done.')
-  try {
-    const reply = allowed ? await one.handle(visit) : FORBIDDEN
-    keep(reply.status < 300 ? 'done' : reply.status < 500 ? 'refused' : 'failed', reply)
-    return reply
-  } catch (cause) {
-    keep('failed')
-    throw cause
-  }
-}
-
-const FORBIDDEN = problem(403, 'Forbidden', 'You may not do this here.')
-
-function isAllowed({ who }: AdminRoute, { isOperator, isApprover }: Visit<unknown>): boolean {
-  if (who === 'anybody') return true
-  return (who !== 'approver' && isOperator) || (who !== 'operator' && isApprover)
-}
-
-function send(response: ServerResponse, { status, body }: Reply): void {
-  if (response.headersSent) return void response.destroy()
-  const type = status < 300 ? 'application/json' : 'application/problem+json'
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(`${JSON.stringify(body)}\n`)
+  // A browser shows the person's certificate to whoever sends it here.
+  const origin = `https://${request.headers.host ?? ''}`
+  await answer({ request, response, origin }, { id: peer.id, serial: peer.serial, isOperator: isOperator(peer) }, options)
 }

@@ -1,4 +1,5 @@
 /** The table of what the admin port does. A route is a line in it: who may, what the body is, what is done. */
+import type { ServerResponse } from 'node:http'
 import type { ZodType } from 'zod'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -29,6 +30,19 @@ export interface Reply {
   readonly facts?: Readonly<Record<string, unknown>>
 }
 
+/** What is not JSON: a page and what belongs to it. */
+interface TextAnswer {
+  readonly type: string
+  readonly text: string
+}
+
+/** Events, as long as the connection lasts. */
+interface StreamAnswer {
+  readonly stream: (response: ServerResponse) => void
+}
+
+export type Answer = Reply | TextAnswer | StreamAnswer
+
 export interface AdminRoute<B = unknown> {
   readonly method: 'GET' | 'POST'
   /** `{…}` is one segment: `/v1/approvals/{id}/approve`. */
@@ -40,7 +54,11 @@ export interface AdminRoute<B = unknown> {
   readonly bodyBytesMax?: number
   /** Name in the audit record; every POST has one, looking has none. */
   readonly act?: string
-  readonly handle: (visit: Visit<B>) => Promise<Reply>
+  /** In a sentence, for the OpenAPI document. */
+  readonly says?: string
+  /** Shows nothing of this server by itself: whoever reaches the port may have it. */
+  readonly isPage?: boolean
+  readonly handle: (visit: Visit<B>) => Promise<Answer>
 }
 
 /** Checks that a route and its body agree, and forgets which body it was: the port reads it by `body` before it hands it over. */

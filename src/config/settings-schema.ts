@@ -1,7 +1,7 @@
 /** The server's own settings file. The reference page is generated from the descriptions here. */
 import { z } from 'zod'
 import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
-import { compileIdPattern } from '../core/spiffe-id.ts'
+import { compileIdPattern, parseSpiffeId } from '../core/spiffe-id.ts'
 import { audit } from './audit-schema.ts'
 import { credential } from './credential-schema.ts'
 import { learning } from './learning-schema.ts'
@@ -35,6 +35,27 @@ const database = z.strictObject({
     .min(1)
     .describe('Version the calls are read for, checked against nothing else: Chroma 1.5.9, Milvus 2.6, Qdrant 1.19, Weaviate 1.35')
 })
+
+const actsAs = z
+  .string()
+  .refine((text) => parseSpiffeId(text).ok, 'must be a SPIFFE ID')
+  .describe('SPIFFE ID in whose name is acted by whoever can open it; an operator, and an approver if the policy lists it')
+const local = z.union([
+  z.strictObject({
+    socket: z.string().min(1).max(100).describe('Unix socket that only its owner may open, relative to this file'),
+    as: actsAs
+  }),
+  z.strictObject({
+    listen: address
+      .refine((text) => /^(127\.|\[::1\]:)/.test(text), 'must be a loopback address')
+      .describe('Loopback address of plain HTTP, for a browser'),
+    token_file: z
+      .string()
+      .min(1)
+      .describe('File, relative to this one, into which each start writes a new token that only its owner may read'),
+    as: actsAs
+  })
+])
 
 export const settingsSchema = z.strictObject({
   version: z.literal(1).describe('Version of this format'),
@@ -70,6 +91,7 @@ export const settingsSchema = z.strictObject({
   admin: z
     .strictObject({
       listen: address.describe('Address of the admin port (HTTPS over mTLS, whoever has an SVID that verifies)'),
+      local: local.optional().describe('For people on this host: the same API, and the console (docs/operate.md)'),
       operators: z
         .array(z.string().refine((text) => compileIdPattern(text).ok, 'must be a SPIFFE ID or pattern'))
         .min(1)
