@@ -35,11 +35,14 @@ const TARGETS: Readonly<Record<string, Targets>> = {
       unknown: { share: 1, within: 5 },
       drip: { share: 0.95 },
       probe: { share: 0.95 },
+      sweep: { share: 0.95, within: 80 },
+      crawl: { share: 0.95, within: 80 },
+      twins: { share: 0.95 },
       walk: { share: 0.95 },
       hide: { share: 0.95 }
     }
   },
-  // All seven manuals; shares are those of the study.
+  // All seven manuals; shares are those of the study, of sweep, crawl and twins those measured here.
   packages: {
     falseAlarms: 1,
     novelFalseAlarms: 1,
@@ -49,7 +52,9 @@ const TARGETS: Readonly<Record<string, Targets>> = {
       unknown: { share: 0.89, within: 17 },
       drip: { share: 0.05 },
       probe: { share: 0.99, within: 18 },
-      sweep: { share: 0.42 },
+      sweep: { share: 0.8 },
+      crawl: { share: 0.6 },
+      twins: { share: 0.95 },
       walk: { share: 0.94 },
       mimic: { share: 0.1 },
       hide: { share: 0.95 }
@@ -65,6 +70,8 @@ const TARGETS: Readonly<Record<string, Targets>> = {
       near: { share: 0.35 },
       unknown: { share: 0.95, within: 15 },
       probe: { share: 0.95, within: 20 },
+      sweep: { share: 0.7 },
+      twins: { share: 0.95 },
       walk: { share: 0.9 },
       hide: { share: 0.95 }
     }

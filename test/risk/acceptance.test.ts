@@ -68,13 +68,13 @@ const sceneOf = (department: string): Scene => ({
   unknown: []
 })
 const agentOf = (department: string) => world.agents.get(department) as Learnt
-const attackOn = (department: string, attack: 'far' | 'drip' | 'probe' | 'hide', run = 0) =>
+const attackOn = (department: string, attack: 'far' | 'drip' | 'probe' | 'sweep' | 'hide', run = 0) =>
   attackStream(sceneOf(department), attack, run) as Stream
 
 /** What a detector makes of normal streams and of attacks. @param part of the streams and runs */
 function measure(
   detectorOf: (agent: Learnt) => Detector,
-  attacks: readonly ('far' | 'probe' | 'hide')[] = [],
+  attacks: readonly ('far' | 'probe' | 'sweep' | 'hide')[] = [],
   rhythm = USUAL,
   part = 1
 ): Outcome {
@@ -93,13 +93,14 @@ function measure(
 }
 
 const whole = (agent: Learnt) => agent.whole
+const ATTACKED = ['far', 'probe', 'sweep', 'hide'] as const
 const untempered = (agent: Learnt) => agent.without['no burst correction']
 
 describe('quality', () => {
   let product: Outcome
   let rough: Outcome
   beforeAll(() => {
-    product = measure(whole, ['far', 'probe', 'hide'])
+    product = measure(whole, ATTACKED)
     rough = measure(untempered)
   })
   const short = (outcome: Outcome) =>
@@ -152,10 +153,11 @@ describe('quality', () => {
         ),
       'far: found'
     ],
+    ['that does not look at the query before', (agent: Learnt) => agent.without['no successive distances'], 'sweep: found'],
     ['that takes the residual energy for nothing', (agent: Learnt) => agent.without['no residual energy'], 'hide: found'],
     ['with the baseline of another agent type', anotherBaseline, 'by novelty alone']
   ])('a detector %s misses them', (_, detectorOf, says) => {
-    expect(short(measure(detectorOf, ['far', 'probe', 'hide'], USUAL, 1 / 3)).join('; ')).toContain(says)
+    expect(short(measure(detectorOf, ATTACKED, USUAL, 1 / 3)).join('; ')).toContain(says)
   })
 })
 
