@@ -49,6 +49,7 @@ const { warnings } = await build({
   logLevel: 'warning'
 })
 cpSync(join(HEALTH, 'proto'), join(out, 'proto'), { recursive: true })
+cpSync('src/admin/console', join(out, 'console'), { recursive: true })
 
 // A worker or a folder that is not found would show at the first policy, not here.
 if (told.length !== WORKERS.length + 1 || warnings.length > 0) {
