@@ -117,7 +117,9 @@ function held({ standings, learnt }: RiskParts, call: RiskCall, place: RiskPlace
       now
     )
   }
-  const own = heldRecord(standings, id, place === undefined ? NOWHERE : { agentType, ...place })
+  const own = standings.hasCohorts()
+    ? heldRecord(standings, id, place === undefined ? NOWHERE : { agentType, ...place })
+    : standings.ofWorkload(id)
   // Whoever is held does not go on with the token of somebody else.
   const carriers = caller.carrier === undefined ? undefined : standings.ofWorkload(caller.carrier.text)
   const record = rankOf(standingOf(carriers)) > rankOf(standingOf(own)) ? carriers : own
@@ -164,6 +166,7 @@ function stateOf({ parts: { standings }, workloads }: Stage, { caller: { id }, n
 const STEP_UP = rankOf('step-up')
 
 function recordNow(standings: Standings, { caller, agentType }: RiskCall, place: RiskPlace): StandingRecord | undefined {
+  if (!standings.hasCohorts()) return standings.ofWorkload(caller.id.text)
   return heldRecord(standings, caller.id.text, { agentType, ...place })
 }
 
@@ -176,7 +179,8 @@ function judge(its: Stage, grant: Grant, call: RiskCall, place: RiskPlace, body:
   const { standings, learnt, shared } = parts
   const { policy, now, shadow } = call
   const state = stateOf(its, call)
-  const before = standingNow(standings, call, place)
+  const held = recordNow(standings, call, place)
+  const before = standingOf(held)
   const seen: Seen = {
     score: 0,
     vectors: 'none',
@@ -194,8 +198,9 @@ function judge(its: Stage, grant: Grant, call: RiskCall, place: RiskPlace, body:
   const { score } = seen
   state.score = score
   const full = raiseAll(its, state, call, seen.alarms)
-  const record = recordNow(standings, call, place)
-  const after = standingOf(record)
+  // Without an alarm nothing was raised.
+  const record = seen.alarms.length === 0 ? held : recordNow(standings, call, place)
+  const after = record === held ? before : standingOf(record)
   teach(state, grant, call, seen, parts, before === 'normal' && after === 'normal')
   const refusal = full ?? staleness(parts, grant) ?? refusalOf(record, policy.risk, now) ?? (shadow ? refusalFor(seen.alarms) : undefined)
   const { vectors, learning, alarms } = seen

@@ -28,6 +28,7 @@ const DAY_MS = 86_400_000
 /** Where no budget is known, what is shown is counted all the same. */
 const UNBOUNDED = Number.MAX_SAFE_INTEGER
 const NO_CELLS = new Int16Array(0)
+const NO_VECTORS: readonly Float32Array[] = []
 /** Bytes at each end of a body in which a filter, limit or offset is looked for. */
 const REST_BYTES = 128
 
@@ -64,13 +65,12 @@ export function look(state: WorkloadState, its: Looking, seen: Seen): void {
   // Who reads by id or scrolls shows no vector, and may see something new with each call.
   const unseen = operation === 'search' ? Math.max(0, shape.queries - (rows?.length ?? vectors.length)) : 1
   const rest = restOf(its.body, shape.topK)
-  const query: DriftCall = {
-    vectors: isRead ? [] : vectors,
-    unseen,
-    rest,
-    at: its.call.now,
-    ...(isRead || rows === undefined ? {} : { rows })
-  }
+  const { now: at } = its.call
+  const query: DriftCall = isRead
+    ? { vectors: NO_VECTORS, unseen, rest, at }
+    : rows === undefined
+      ? { vectors, unseen, rest, at }
+      : { vectors, rows, unseen, rest, at }
   seen.vectors = unseen > 0 || query.vectors.length === 0 ? 'unseen' : 'seen'
   const { agentType } = its.call
   if (agentType === undefined) return
