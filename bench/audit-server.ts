@@ -27,12 +27,21 @@ export interface AuditServer {
   readonly kill: () => Promise<void>
 }
 
+export interface ServerMore {
+  /** In the place of those of the same name. */
+  readonly settings?: object
+  readonly policy?: string
+  readonly environment?: Readonly<Record<string, string>>
+  /** A module that is loaded before the server. */
+  readonly preload?: string
+}
+
 export interface AuditStage {
   readonly folder: string
   readonly issuer: DevIssuer
   readonly bundleFile: string
   /** @param audit of the settings */
-  readonly start: (audit: object) => Promise<AuditServer>
+  readonly start: (audit: object, more?: ServerMore) => Promise<AuditServer>
   readonly close: () => Promise<void>
 }
 
@@ -58,8 +67,8 @@ export async function openAuditStage(folder: string): Promise<AuditStage> {
     folder,
     issuer,
     bundleFile,
-    async start(audit) {
-      const server = await startServer(folder, issuer, audit, running.length)
+    async start(audit, more = {}) {
+      const server = await startServer(folder, issuer, audit, running.length, more)
       running.push(server)
       return server
     },
@@ -71,7 +80,7 @@ export async function openAuditStage(folder: string): Promise<AuditStage> {
   }
 }
 
-async function startServer(folder: string, issuer: DevIssuer, audit: object, number: number): Promise<AuditServer> {
+async function startServer(folder: string, issuer: DevIssuer, audit: object, number: number, more: ServerMore): Promise<AuditServer> {
   const at = (name: string) => join(folder, `${number}-${name}`)
   const [settingsFile, policyFile, logFile] = [at('vecauthz.yaml'), at('policy.yaml'), at('vecauthz.log')]
   const settings = {
@@ -85,13 +94,15 @@ async function startServer(folder: string, issuer: DevIssuer, audit: object, num
     audit,
     svid_ttl_seconds: 3600,
     bundle_max_age_seconds: 600,
-    deadline_ms: 400
+    deadline_ms: 400,
+    ...more.settings
   }
   writeFileSync(settingsFile, stringify(settings))
-  writeFileSync(policyFile, TWO[0].text)
+  writeFileSync(policyFile, more.policy ?? TWO[0].text)
   const log = openSync(logFile, 'a', 0o600)
   const main = join(import.meta.dirname, '../src/main.ts')
-  const child = spawn(process.execPath, [main, 'serve', '--config', settingsFile], { stdio: ['ignore', log, log] })
+  const args = [...(more.preload === undefined ? [] : ['--import', more.preload]), main, 'serve', '--config', settingsFile]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', log, log], env: { ...process.env, ...more.environment } })
   closeSync(log)
   endsWithUs(child)
   const port = await portOf(child, logFile)

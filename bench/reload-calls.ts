@@ -88,7 +88,7 @@ export function createCalls(chainOf: (id: string) => string) {
 }
 
 /** As the gateway's Envoy shows the certificate of its peer, and the chain behind it. */
-function shownBy(chainPem: string) {
+export function shownBy(chainPem: string) {
   const leaf = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/.exec(chainPem)?.[0] ?? ''
   const hash = createHash('sha256').update(new X509Certificate(leaf).raw).digest('hex')
   const xfcc = `By=${GATEWAY_ENVOY};Hash=${hash};Chain="${encodeURIComponent(chainPem)}"`

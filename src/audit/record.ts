@@ -8,6 +8,7 @@ import { type ApprovalAnswer, RUN_HEADER, RUN_PATTERN } from '../core/approval.t
 import type { Stream } from '../core/audit-anchor.ts'
 import type { Caller } from '../core/caller.ts'
 import type { Decision } from '../core/decision.ts'
+import { namesOnly } from '../core/quoted.ts'
 import type { RiskCause, RiskRecord } from '../core/risk.ts'
 import type { Screened } from '../core/screening.ts'
 import type { Bounds, ResolvedTarget, Shape, Target, VectorCall } from '../core/vector-call.ts'
@@ -154,12 +155,14 @@ function reasonOf(decision: Decision): string {
   if (decision.verdict === 'allow') {
     const { grant, judged } = decision
     const shadow =
-      judged === undefined ? '' : `,"judged":"deny"${text('judged_reason', judged.kind)}${text('judged_because', judged.because)}`
+      judged === undefined
+        ? ''
+        : `,"judged":"deny"${text('judged_reason', judged.kind)}${text('judged_because', namesOnly(judged.because))}`
     return `,"rule":${quoteKnown(grant.kind === 'tenant' ? grant.rule : grant.kind)}${shadow}`
   }
   const { kind, because } = decision.reason
   const retry = decision.retryAfterMs === undefined ? '' : `,"retry_after_ms":${decision.retryAfterMs}`
-  return text('reason', kind) + text('because', because) + retry
+  return text('reason', kind) + text('because', namesOnly(because)) + retry
 }
 
 function tokenOf({ issuer, tokenId, policy }: NonNullable<Recordable['account']['token']>): string {

@@ -1,6 +1,8 @@
 /** Where a JSON text is being read, and the few things that every reading function needs. */
+
 import { type DenyKind, type Refused, refuse } from '../core/deny-reason.ts'
 import { VECTORS_MAX } from '../core/limits.ts'
+import { namesOnly } from '../core/quoted.ts'
 
 export interface JsonReader {
   /** The body, and behind its end zeros, which are valid nowhere in JSON: no loop over it needs a bound. */
@@ -42,7 +44,7 @@ export function isRefused(cause: unknown): cause is Refused {
   return typeof cause === 'object' && cause !== null && 'ok' in cause && cause.ok === false
 }
 
-/** A name out of a body for a reason's text: bounded, and nothing in it can break a line. */
+/** A name out of a body for a reason's text, bounded; what could be no name is data, and is not said. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text)
+  return text.length > 64 ? `${namesOnly(JSON.stringify(text.slice(0, 64)))}…` : namesOnly(JSON.stringify(text))
 }

@@ -137,3 +137,19 @@ describe('what every line writes', () => {
     expect(inbound.strippedCredentials).toEqual(['x-taken'])
   })
 })
+
+describe('the facts of a denial', () => {
+  it.each([
+    ['tenant "globex" is not one of acme', 'tenant "globex" is not one of acme'],
+    [
+      'no rule allows drop on demo/rag/"handbook" for spiffe://a.test/x',
+      'no rule allows drop on demo/rag/"handbook" for spiffe://a.test/x'
+    ],
+    ['tenant "my password is" is not one of acme', 'tenant "?" is not one of acme'],
+    ['unknown key "a=b" in "the\\" body"', 'unknown key "?" in "?"'],
+    ['key "claſs" differs', 'key "claſs" differs']
+  ])('%s', (because, want) => {
+    const record = JSON.parse(auditLine({ ...recordableOf({}), decision: { verdict: 'deny', reason: { kind: 'internal', because } } }))
+    expect(record.because).toBe(want)
+  })
+})
