@@ -3,6 +3,7 @@
  * one small object is made and put aside; the rest is done when somebody asks, or some hundred are waiting. Kept in memory, in bounds.
  */
 import type { Decision } from '../core/decision.ts'
+import { namesOnly } from '../core/quoted.ts'
 
 /** What is looked at of a decision. */
 export interface Seeable {
@@ -140,7 +141,7 @@ function seenOf({ decisionId, at, latencyUs, account, decision }: Seeable, n: nu
     id: decisionId,
     verdict: decision.verdict,
     reason: denied ? decision.reason.kind : undefined,
-    because: denied ? decision.reason.because : undefined,
+    because: denied ? namesOnly(decision.reason.because) : undefined,
     judged: denied ? undefined : decision.judged?.kind,
     workload: caller?.id.text,
     serial: caller?.serial,
