@@ -8,7 +8,7 @@ import { accept, type Refused, type Result, refuse } from '../core/deny-reason.t
 import type { Inbound } from '../core/inbound.ts'
 import { BODY_BYTES_MAX, CERTIFICATE_BYTES_MAX, HEADERS_MAX, PATH_BYTES_MAX, XFCC_BYTES_MAX } from '../core/limits.ts'
 import { headerName, latin1Text, shortText } from './known-text.ts'
-import { next, type Walk, walk } from './wire.ts'
+import { next, rewalk, type Walk, walk } from './wire.ts'
 
 /** List-valued headers whose repetition changes nothing that is decided here or read by a database (RFC 9110 §5.3). */
 const MAY_REPEAT = new Set(['accept', 'accept-encoding', 'accept-language', 'cache-control', 'cookie', 'via', 'x-forwarded-for'])
@@ -172,7 +172,8 @@ function useForm(draft: Draft, form: 'map' | 'raw'): boolean {
 
 /** HeaderMap.headers = 1. */
 function readHeaderMap(from: Walk, draft: Draft): boolean {
-  return each(from, (field, bytes) => field.number !== 1 || readHeader(walk(bytes, field.start, field.end), draft))
+  const header = walk(from.bytes)
+  return each(from, (field) => field.number !== 1 || readHeader(rewalk(header, field.start, field.end), draft))
 }
 
 /** HeaderValue: key 1, value 2, raw_value 3; a map entry: key 1, value 2. Values are kept byte for byte (latin1). */

@@ -25,8 +25,15 @@ export function latin1Text(bytes: Buffer, start: number, end: number): string {
   if (found !== undefined && found.bytes.compare(bytes, start, end) === 0) return found.text
   const text = bytes.toString('latin1', start, end)
   if (known.size >= ENTRIES_MAX) known.clear()
-  known.set(place, { bytes: Buffer.from(bytes.subarray(start, end)), text })
+  known.set(place, { bytes: copyOf(bytes, start, end), text })
   return text
+}
+
+/** In memory of its own: a piece of the pool would keep all of that. */
+function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(end - start)
+  bytes.copy(copy, 0, start, end)
+  return copy
 }
 
 /** A number from the length and 32 bytes spread over the text; others with the same number only replace each other. */

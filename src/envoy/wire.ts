@@ -16,7 +16,7 @@ export interface Field {
 export interface Walk {
   readonly bytes: Buffer
   at: number
-  readonly end: number
+  end: number
   readonly field: Field
   /** True when the message is malformed; the walk is over. */
   broken: boolean
@@ -26,13 +26,21 @@ export function walk(bytes: Buffer, start = 0, end = bytes.length): Walk {
   return { bytes, at: start, end, field: { number: 0, wire: 0, start: 0, end: 0, value: 0 }, broken: false }
 }
 
+/** The same reader for another message within the same bytes. */
+export function rewalk(walk: Walk, start: number, end: number): Walk {
+  walk.at = start
+  walk.end = end
+  walk.broken = false
+  return walk
+}
+
 /** Steps to the next field; false at the end or when the message is broken (ask `broken`). */
 export function next(walk: Walk): boolean {
   if (walk.at >= walk.end) return false
   const { field } = walk
   const tag = varint(walk)
-  field.number = Math.floor(tag / 8)
-  field.wire = tag % 8
+  field.number = tag < 2 ** 31 ? tag >>> 3 : Math.floor(tag / 8)
+  field.wire = tag & 7
   if (walk.broken || field.number === 0) return stop(walk)
   switch (field.wire) {
     case 0:
@@ -66,6 +74,12 @@ function stop(walk: Walk): false {
 /** Values above 2^53 lose their low bits; nothing that is read here is that large, and lengths are bounded by the message. */
 function varint(walk: Walk): number {
   const { bytes } = walk
+  // Tags and lengths are mostly of one byte.
+  const only = walk.at < walk.end ? (bytes[walk.at] as number) : 0x80
+  if (only < 0x80) {
+    walk.at++
+    return only
+  }
   let value = 0
   let scale = 1
   for (let count = 0; count < 10; count++) {
