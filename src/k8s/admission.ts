@@ -64,7 +64,7 @@ function namespace({ object, before }: Review, { tenants }: Registry, { exempt }
   if (calledItself !== undefined && calledItself !== name)
     return deny(`the label kubernetes.io/metadata.name is ${calledItself}, and the namespace ${name}`)
   const found = guardedOf(labels)
-  const tenant = tenants.get(name)
+  const tenant = ownerOf(name, tenants, exempt)
   const fault = tenant === undefined ? ofNobody(`namespace ${name}`, found, exempt.has(name)) : labelFault(found, tenant)
   if (fault === undefined) return ALLOWED
   // What was let in once and is not made worse: a policy that moved on must not keep a namespace from being emptied and deleted.
@@ -79,7 +79,7 @@ function pod(review: Review, registry: Registry, rules: AdmissionRules, now: num
   if (object.namespace !== undefined && object.namespace !== place)
     return deny(`the request is for namespace ${place}, and the pod for ${object.namespace}`)
   const found = guardedOf(object.labels)
-  const tenant = registry.tenants.get(place)
+  const tenant = ownerOf(place, registry.tenants, rules.exempt)
   if (before !== undefined) return changed(review, found, before, tenant !== undefined)
   if (tenant === undefined) {
     const fault = ofNobody(`namespace ${place}`, found, rules.exempt.has(place))
@@ -102,6 +102,11 @@ function changed({ object, subresource }: Review, found: ReadonlyMap<string, str
 /** The labels of a binding become the pod's. */
 function binding(object: Thing): Admission {
   return guardedOf(object.labels).size === 0 ? ALLOWED : deny(`a binding carries no ${LABEL_PREFIX}* labels`)
+}
+
+/** What is exempt is nobody's, also where a policy says otherwise: it goes on without one. */
+function ownerOf(name: string, tenants: Registry['tenants'], exempt: AdmissionRules['exempt']): TenantDocument | undefined {
+  return exempt.has(name) ? undefined : tenants.get(name)
 }
 
 function ofNobody(what: string, found: ReadonlyMap<string, string>, exempt: boolean): string | undefined {

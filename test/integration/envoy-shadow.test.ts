@@ -102,6 +102,13 @@ describe('in shadow', () => {
     expect((await call(stack.door, undefined, { target: '/api/v2/heartbeat' })).status).toBe('tls')
   })
 
+  it('a host that is not listed is still not answered', async () => {
+    const { answer, arrived } = await seen(() =>
+      call(stack.door, scene.who.support, { target: '/api/v2/heartbeat', headers: { host: 'other.test' } })
+    )
+    expect([answer.status, arrived]).toEqual([404, []])
+  })
+
   it('and with vecauthz gone, calls go on', async () => {
     await stack.server.stop()
     const { answer, counts } = await seen(() => call(stack.door, scene.who.support, { target: '/api/v2/heartbeat' }))

@@ -37,7 +37,9 @@ const WORKLOADS = new Map([
 const REGISTRY: Registry = {
   tenants: new Map([
     ['rag-acme', ACME],
-    ['rag-globex', GLOBEX]
+    ['rag-globex', GLOBEX],
+    // By a mistake of the policy's: it is exempt.
+    ['vecauthz', GLOBEX]
   ]),
   workload: (id) => WORKLOADS.get(id)
 }
@@ -144,6 +146,12 @@ const NAMESPACES: readonly Row[] = [
     review: namespaceReview(namespaceOf('kube-system', GLOBEX_LABELS)),
     want: 'namespace kube-system is exempt, so it carries no vecauthz.dev/tenant'
   },
+  {
+    name: 'an exempt namespace that the policy gives to a tenant',
+    review: namespaceReview(namespaceOf('vecauthz', GLOBEX_LABELS)),
+    want: 'namespace vecauthz is exempt, so it carries no vecauthz.dev/tenant'
+  },
+  { name: 'the same without a label', review: namespaceReview(namespaceOf('vecauthz')), want: 'allowed' },
   { name: 'an exempt namespace', review: namespaceReview(namespaceOf('kube-system')), want: 'allowed' },
   ...['status', 'finalize', undefined].flatMap((part) => {
     const asked = part === undefined ? {} : { subResource: part }
@@ -243,6 +251,11 @@ const PODS: readonly Row[] = [
     name: 'a pod of an exempt namespace with labels',
     review: podReview('kube-system', podOf('kube-system', ACME_LABELS)),
     want: /is exempt/
+  },
+  {
+    name: 'a pod of an exempt namespace that the policy gives to a tenant',
+    review: podReview('vecauthz', podOf('vecauthz', GLOBEX_LABELS)),
+    want: /namespace vecauthz is exempt/
   },
   ...['status', 'resize', undefined].flatMap((part) => {
     const asked = part === undefined ? {} : { subResource: part }
