@@ -25,11 +25,9 @@ const GONE = 'No step-up of that id is open; it may have been answered, or have 
 
 /** Whom an open step-up is about. */
 export function challenged({ standings }: AnswerParts, id: string, now: number): Open | undefined {
-  const [row, ...others] = standings.list(now).filter((one) => one.id === id && one.standing === 'step-up')
-  // Whoever vouches means one of them.
-  if (row === undefined || others.length > 0 || row.scope.kind !== 'workload') return undefined
-  const workload = parseSpiffeId(row.scope.id)
-  return workload.ok ? { scope: row.scope, workload: workload.id } : undefined
+  const scope = standings.challenged(id, now)
+  const workload = scope?.kind === 'workload' ? parseSpiffeId(scope.id) : undefined
+  return scope !== undefined && workload?.ok ? { scope, workload: workload.id } : undefined
 }
 
 export function answerByPerson(
@@ -41,7 +39,7 @@ export function answerByPerson(
   by: By
 ): RiskActed {
   const { standings, rules } = parts
-  // Anybody may ask, and a list of all standings is not made for just anybody.
+  // Anybody may ask, and nobody is looked for on just anybody's word.
   if (!isOperator && !rules().supervisors.some((pattern) => matchesId(pattern, who))) return not('Not one of risk.step_up.supervisors.')
   const open = challenged(parts, id, by.now)
   if (open === undefined) return { kind: 'not', status: 404, says: GONE }

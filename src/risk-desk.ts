@@ -38,7 +38,8 @@ export function createRiskDesk(parts: DeskParts): RiskDesk {
     answer: (id, verdict, who, isOperator, by) => answerByPerson(parts, id, verdict, who, isOperator, by),
     challenged: (id, now) => challenged(parts, id, now)?.workload.text,
     answerByUser: (id, subject, by) => answerByUser(parts, id, subject, by),
-    isHeld: (id) => rankOf(standingOf(standings.ofWorkload(id.text))) >= rankOf('step-up'),
+    // Nobody is trusted with others before it is known how he stands.
+    isHeld: (id) => !standings.isLoaded() || rankOf(standingOf(standings.ofWorkload(id.text))) >= rankOf('step-up'),
     raised: (signal) => raised(parts, signal),
     signal(workload, name, value, now) {
       if (!parseSpiffeId(workload).ok) return { kind: 'not', status: 409, says: 'A workload is a SPIFFE ID.' }

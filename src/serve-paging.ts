@@ -46,6 +46,8 @@ export interface PagingEdges {
   /** SPIFFE ID of this server. */
   readonly from: string
   readonly log: Logger
+  /** Between tries, where it is not `PAUSE`. */
+  readonly pause?: { readonly firstMs: number; readonly mostMs: number }
 }
 
 /** Open pages at a time: more is one that says that there are more. */
@@ -66,7 +68,7 @@ const CLOSE_MS = 3_000
 export async function openPaging(settings: Settings, edges: PagingEdges): Promise<ServedPaging | undefined> {
   const { paging } = settings
   if (paging === undefined) return undefined
-  const { settingsFile, store, registry, from, log } = edges
+  const { settingsFile, store, registry, from, log, pause = PAUSE } = edges
   const folder = absolute(paging.folder, settingsFile)
   // Processes of one host may share the folder: each has its own place in it.
   const owner = `pages-${createHash('sha256').update(resolve(settingsFile), 'utf16le').digest('hex').slice(0, 16)}`
@@ -78,7 +80,7 @@ export async function openPaging(settings: Settings, edges: PagingEdges): Promis
     spool: spoolOf(files),
     bury: (line) => appendFile(join(folder, owner, DEAD_LETTERS), `${line}\n`, { mode: 0o600 }),
     now: Date.now,
-    pauseMs: (failures) => backoffMs(failures, PAUSE.firstMs, PAUSE.mostMs, Math.random()),
+    pauseMs: (failures) => backoffMs(failures, pause.firstMs, pause.mostMs, Math.random()),
     giveUpMs: paging.give_up_seconds * 1000,
     most: OPEN_MAX,
     onEvent: (event) => {

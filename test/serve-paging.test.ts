@@ -61,15 +61,24 @@ function settingsOf(receivers: readonly object[], change: object = {}) {
   }
 }
 
-async function open(receivers: readonly object[], change: object = {}, environment: Record<string, string> = { HOOK: KEY }) {
+/** @param giveUp seconds, fewer than the schema has */
+async function open(
+  receivers: readonly object[],
+  change: object = {},
+  environment: Record<string, string> = { HOOK: KEY },
+  giveUp?: number
+) {
   const settingsFile = join(folder, 'vecauthz.yaml')
   const registry = new Registry()
-  const served = (await openPaging(settingsSchema.parse(settingsOf(receivers, change)), {
+  const settings = settingsSchema.parse(settingsOf(receivers, change))
+  if (giveUp !== undefined) Object.assign(settings.paging ?? {}, { give_up_seconds: giveUp })
+  const served = (await openPaging(settings, {
     settingsFile,
     environment: (name) => environment[name],
     store: createMemoryStore(),
     registry,
     from: 'spiffe://demo.vecauthz.test/vecauthz',
+    pause: { firstMs: 10, mostMs: 20 },
     log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) })
   })) as ServedPaging
   closing.push(served.close)
@@ -101,8 +110,8 @@ describe('a quarantine', () => {
   })
 
   it('that nobody takes is a dead letter in the end, counted and said', async () => {
-    const to = await receiver(400)
-    const { served, metrics } = await open([hookAt(to.url)])
+    const to = await receiver(...Array<number>(100).fill(400))
+    const { served, metrics } = await open([hookAt(to.url)], {}, { HOOK: KEY }, 0.2)
     served.moved(moveTo('quarantine'))
     await vi.waitFor(() => expect(said('paging: given up; it is a dead letter')).toHaveLength(1), soon)
     const file =

@@ -5,7 +5,11 @@ import { type AdminRoute, problem } from './admin-route.ts'
 /** About what is the visitor's own; who answers a step-up is judged where it is answered. */
 const OWN: ReadonlySet<string> = new Set(['grant.request', 'grant.release', 'run.end', 'step-up.answer'])
 
-const HELD = problem(403, 'Forbidden', 'Whoever has to step up, or is quarantined, decides about nobody else.')
+const HELD = problem(
+  403,
+  'Forbidden',
+  'Whoever has to step up, or is quarantined, decides about nobody else; nor does anybody before it is known who is.'
+)
 
 /** The routes, without those that change something for others to whoever is held. Looking is free. */
 export function heldBack(routes: readonly AdminRoute[], isHeld: (id: SpiffeId) => boolean): readonly AdminRoute[] {

@@ -8,6 +8,7 @@ import type { Store } from '../core/store.ts'
 import { type Policy, type Workload, workloadOf } from '../policy/policy.ts'
 import { type AdminRoute, problem, route, type Visit } from './admin-route.ts'
 import { reason } from './approval-routes.ts'
+import { createPace } from './pace.ts'
 import { replyOf } from './standing-routes.ts'
 
 /** As CAEP names them, and what they lead to: `medium` slows, `high` asks for a step-up, `session_revoked` quarantines. */
@@ -32,9 +33,11 @@ const figure = z.strictObject({ workload, name: z.string().min(1).max(64), value
 const SKEW_MS = 300_000
 /** Longer than it could be taken at all. */
 const HEARD_MS = 3 * SKEW_MS
-/** Of one identity: a system that was taken over must not quarantine everybody before somebody sees it. */
-const SIGNALS_MAX = 60
-const WINDOW_MS = 60_000
+/** Of one identity: a system that was taken over must not quarantine everybody before somebody sees it, nor fill the room for standings. */
+const SIGNALS = [
+  { windowMs: 60_000, most: 60 },
+  { windowMs: 3_600_000, most: 1_000 }
+]
 
 export interface SignalEdges {
   /** Of those that the settings name, beside operators. */
@@ -44,7 +47,7 @@ export interface SignalEdges {
 }
 
 export function signalRoutes({ desk, store, isSignaler }: SignalEdges): readonly AdminRoute[] {
-  const inPace = createPace()
+  const inPace = createPace(SIGNALS)
   const mayTell = ({ id, isOperator }: Pick<Visit<unknown>, 'id' | 'isOperator'>) => isOperator || isSignaler(id)
   return [
     route({
@@ -56,7 +59,7 @@ export function signalRoutes({ desk, store, isSignaler }: SignalEdges): readonly
       async handle(visit) {
         const { id: by, body, policy, now } = visit
         if (!mayTell(visit)) return FORBIDDEN
-        if (!inPace(by.text, now)) return problem(429, 'Too many requests', `One identity may tell ${SIGNALS_MAX} signals a minute.`)
+        if (!inPace(by.text, now)) return TOO_MANY
         const known = knownIn(policy, body.workload)
         if (known === undefined) return UNKNOWN
         if (known.shadow) return problem(409, 'Not possible', 'Whatever that workload calls is in shadow: nothing is raised.')
@@ -95,24 +98,11 @@ function eventOf(body: z.infer<typeof signal>): RiskSignal['event'] {
 }
 
 const FORBIDDEN = problem(403, 'Forbidden', 'Neither one of admin.operators nor of admin.signalers.')
+const TOO_MANY = problem(429, 'Too many requests', 'One identity may tell 60 signals a minute, and 1000 an hour.')
 const UNKNOWN = problem(404, 'Not found', 'The policy knows no such workload.')
 
 /** Names that nobody knows would fill what is kept of those that somebody does. */
 function knownIn(policy: Policy, text: string): Workload | undefined {
   const id = parseSpiffeId(text)
   return id.ok ? workloadOf(policy, id.id) : undefined
-}
-
-/** In windows, so that nothing of one outlives it. */
-function createPace(): (by: string, now: number) => boolean {
-  const told = new Map<string, number>()
-  let window = Number.NaN
-  return (by, now) => {
-    const current = Math.floor(now / WINDOW_MS)
-    if (current !== window) told.clear()
-    window = current
-    const count = (told.get(by) ?? 0) + 1
-    told.set(by, count)
-    return count <= SIGNALS_MAX
-  }
 }

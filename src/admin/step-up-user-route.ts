@@ -5,7 +5,9 @@ import type { SubjectKeys } from '../identity/identify-subject.ts'
 import { verifySubjectToken } from '../identity/subject-token.ts'
 import { type AdminRoute, problem, type Reply, route } from './admin-route.ts'
 import { reason } from './approval-routes.ts'
+import { createPace } from './pace.ts'
 import { replyOf } from './standing-routes.ts'
+import { STEP_UP_ID } from './step-up-client.ts'
 
 export interface UserAnswerEdges {
   readonly desk: Pick<RiskDesk, 'challenged' | 'answerByUser'>
@@ -15,11 +17,15 @@ export interface UserAnswerEdges {
 
 /** A token with many groups in it; Envoy takes no longer headers either. */
 const TOKEN_CHARACTERS_MAX = 32 * 1024
+/** Of one identity: each costs a look through all standings and a signature. */
+const TRIES_MAX = 20
+const WINDOW_MS = 60_000
 const answer = z.strictObject({ token: z.string().min(1).max(TOKEN_CHARACTERS_MAX), reason })
 
 const GONE = problem(404, 'Not found', 'No step-up of that id is open; it may have been answered, or have become a quarantine.')
 
 export function userAnswerRoute({ desk, keys, leewayMs }: UserAnswerEdges): AdminRoute {
+  const inPace = createPace([{ windowMs: WINDOW_MS, most: TRIES_MAX }])
   return route({
     method: 'POST',
     path: '/v1/step-ups/{id}/end-user',
@@ -29,7 +35,8 @@ export function userAnswerRoute({ desk, keys, leewayMs }: UserAnswerEdges): Admi
     bodyBytesMax: TOKEN_CHARACTERS_MAX + 4_096,
     act: 'step-up.answer',
     async handle({ id, parts: [challenge = ''], body, policy, now }) {
-      const workload = desk.challenged(challenge, now)
+      if (!inPace(id.text, now)) return TOO_MANY
+      const workload = STEP_UP_ID.test(challenge) ? desk.challenged(challenge, now) : undefined
       if (workload === undefined) return GONE
       // As if the challenged workload had sent it: a token that names another one who may use it is not for this.
       const judged = verifySubjectToken(body.token, { issuers: policy.subjects, keysOf: keys.keysOf, caller: workload, now, leewayMs })
@@ -43,6 +50,7 @@ export function userAnswerRoute({ desk, keys, leewayMs }: UserAnswerEdges): Admi
   })
 }
 
+const TOO_MANY = problem(429, 'Too many requests', `One identity may bring ${TRIES_MAX} tokens a minute.`)
 const INVALID = problem(403, 'Forbidden', "The end user's token is not valid here.")
 const EXPIRED = problem(403, 'Forbidden', "The end user's token has expired.")
 const LATER = problem(503, 'Unavailable', 'The keys of its issuer are not known right now; they are being asked for.')

@@ -101,7 +101,7 @@ export interface RiskDesk {
   readonly challenged: (id: string, now: number) => string | undefined
   /** The end user behind the challenged call has signed in again. @param subject proven for that workload */
   readonly answerByUser: (id: string, subject: Subject, by: By) => Promise<RiskActed>
-  /** Has to step up, or is quarantined: whoever is decides about nobody else. */
+  /** Has to step up, or is quarantined, or it is not known yet: whoever is decides about nobody else. */
   readonly isHeld: (id: SpiffeId) => boolean
   /** Another system says that a workload is not what it should be: its standing rises at once. */
   readonly raised: (signal: RiskSignal) => RiskActed

@@ -176,13 +176,18 @@ function dueOf({ entries, parts }: Its, { id }: Receiver): Entry | undefined {
   let [first, at] = [undefined as Entry | undefined, Number.POSITIVE_INFINITY]
   for (const entry of entries.values()) {
     const next = entry.told.get(id)?.next ?? Number.POSITIVE_INFINITY
-    if (next <= now && next < at) [first, at] = [entry, next]
+    const isDue = next <= now || (next - now > WAIT_MS_MAX && next !== Number.POSITIVE_INFINITY)
+    if (isDue && next < at) [first, at] = [entry, next]
   }
   return first
 }
 
-/** A clock that was set back must not keep anybody waiting. */
+/** Looked at so often at least: timers do not see that a clock was set. */
 const SLEEP_MS_MAX = 30_000
+/** Nothing waits for longer, but what a clock that was set back seems to wait for. */
+const WAIT_MS_MAX = 330_000
+/** Before anything is given up. */
+const TRIES_MIN = 8
 
 function wakeUp(its: Its): void {
   clearTimeout(its.timer)
@@ -211,8 +216,9 @@ async function tell(its: Its, receiver: Receiver, entry: Entry): Promise<void> {
     return advance(its, entry, receiver, told, state)
   }
   const tries = ++told.failures
-  const { because, retryAfterMs = 0, hopeless = false } = sent
-  if (!isRepeat && (hopeless || now - told.since >= parts.giveUpMs)) {
+  const { because, retryAfterMs = 0 } = sent
+  // A clock that leaps gives nothing up: it must have been tried.
+  if (!isRepeat && tries >= TRIES_MIN && now - told.since >= parts.giveUpMs) {
     const line = JSON.stringify({ ts: new Date(now).toISOString(), receiver: receiver.id, state, because, tries, page })
     await parts
       .bury(line)

@@ -100,13 +100,13 @@ export function serverPage(server: string, cause: string, says: string, severity
 
 function subjectOf(scope: Scope): string {
   if (scope.kind === 'workload') return scope.id
-  return `agent type ${scope.agentType} of ${scope.tenant} in ${scope.database}/${scope.collection}`
+  return bounded(`agent type ${scope.agentType} of ${scope.tenant} in ${scope.database}/${scope.collection}`)
 }
 
 function placeOf(place: Place | undefined): Readonly<Record<string, string>> {
   if (place === undefined) return {}
   const { tenant, agentType, database, collection } = place
-  return { tenant, agent_type: agentType, database, collection }
+  return { tenant: bounded(tenant), agent_type: bounded(agentType), database: bounded(database), collection: bounded(collection) }
 }
 
 function digest(text: string): string {

@@ -3,10 +3,7 @@ import { type IncomingMessage, Agent as PlainAgent, request as plain } from 'nod
 import { Agent as SecureAgent, request as secure } from 'node:https'
 import type { Message } from './message.ts'
 
-export type Sent =
-  | { readonly ok: true }
-  /** `hopeless`: the same message will never be taken. */
-  | { readonly ok: false; readonly because: string; readonly retryAfterMs?: number; readonly hopeless?: boolean }
+export type Sent = { readonly ok: true } | { readonly ok: false; readonly because: string; readonly retryAfterMs?: number }
 
 export interface Sender {
   /** Never rejects. */
@@ -19,8 +16,6 @@ const ANSWER_BYTES_MAX = 64 * 1024
 const SOCKETS_MAX = 2
 /** Who asks for more patience than this is asked again before. */
 const RETRY_AFTER_MS_MAX = 300_000
-/** Statuses that are about the message itself. Everything else, a wrong password included, somebody may mend. */
-const HOPELESS: ReadonlySet<number> = new Set([400, 413, 422])
 
 /** @param ca PEM of the authorities to believe instead of the public ones. @param answerMs how long an answer may take */
 export function createSender(ca: string | undefined, answerMs = ANSWER_MS_MAX): Sender {
@@ -56,7 +51,6 @@ function noAnswer(cause: NodeJS.ErrnoException): Sent {
 function judge({ statusCode = 0, headers }: IncomingMessage): Sent {
   if (statusCode >= 200 && statusCode < 300) return { ok: true }
   const because = statusCode >= 300 && statusCode < 400 ? `answered ${statusCode}, and nothing is followed` : `answered ${statusCode}`
-  if (HOPELESS.has(statusCode)) return { ok: false, because, hopeless: true }
   const seconds = /^\d{1,6}$/.test(headers['retry-after'] ?? '') ? Number(headers['retry-after']) : 0
   return { ok: false, because, retryAfterMs: Math.min(seconds * 1000, RETRY_AFTER_MS_MAX) }
 }

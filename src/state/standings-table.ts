@@ -4,6 +4,7 @@
  */
 import {
   type CohortScope,
+  heldBy,
   isActive,
   merged,
   newRecord,
@@ -133,7 +134,7 @@ function put(its: State, entry: Entry, next: StandingRecord, heard: boolean, now
   mapOf(its, next.scope).set(nameOf(next.scope), entry)
   its.shards[entry.shard]?.add(entry)
   noteMembers(its.members, before, next)
-  const term = next.terms.find((one) => isActive(one) && one.level === to)
+  const term = heldBy(next)
   if (from !== to) its.parts.onMove({ scope: next.scope, from, to, term, heard, at: now })
 }
 

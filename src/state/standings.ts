@@ -3,7 +3,7 @@
  * written at once, those of others looked for every `POLL_MS`. Without an answer the process goes on with what it knows, and says for
  * how long.
  */
-import { isActive, rankOf, type Scope, standingOf, termId, untilOf, withEnd } from '../core/standing.ts'
+import { heldBy, isActive, rankOf, type Scope, standingOf, termId, untilOf, withEnd } from '../core/standing.ts'
 import type { Move, ReleaseResult, StandingCounts, StandingRow, Standings } from '../core/standings.ts'
 import type { Store } from '../core/store.ts'
 import { createRounds } from './rounds.ts'
@@ -42,6 +42,8 @@ export interface SharedStandings extends Standings {
   readonly start: () => void
   /** Writes what is still to be written, and ends the rounds. */
   readonly stop: () => Promise<void>
+  /** Whose open step-up has this id, as `termId` makes it; undefined also where it could be two. */
+  readonly challenged: (id: string, now: number) => Scope | undefined
 }
 
 export function createStandings(parts: StandingsParts): SharedStandings {
@@ -97,8 +99,7 @@ export function createStandings(parts: StandingsParts): SharedStandings {
     },
     change: table.change,
     quarantinedIn: table.quarantinedIn,
-    list: (now) => rowsOf(table, now),
-    counts: (now) => countsOf(table, now),
+    ...looksOf(table),
     release: (scope, by, reason, now) => release(table, sync, scope, { how: 'hand', at: now, by, reason }),
     isLoaded: () => sync?.isLoaded() ?? true,
     staleMs: () => sync?.staleMs() ?? 0,
@@ -106,17 +107,25 @@ export function createStandings(parts: StandingsParts): SharedStandings {
   }
 }
 
+function looksOf(table: Table): Pick<SharedStandings, 'list' | 'counts' | 'challenged'> {
+  return {
+    list: (now) => rowsOf(table, now),
+    counts: (now) => countsOf(table, now),
+    challenged: (id, now) => challengedBy(table, id, now)
+  }
+}
+
 function rowsOf(table: Table, now: number): StandingRow[] {
   const rows: StandingRow[] = []
   for (const entry of table.all()) {
     table.settle(entry, now)
-    const standing = standingOf(entry.record)
-    const term = entry.record.terms.find((one) => isActive(one) && one.level === standing)
+    // The one that a challenge names, where two replicas have raised one each.
+    const term = heldBy(entry.record)
     if (term === undefined) continue
     const { cause, evidence, since, dot } = term
     rows.push({
       scope: entry.record.scope,
-      standing,
+      standing: term.level,
       cause,
       evidence,
       since,
@@ -125,6 +134,21 @@ function rowsOf(table: Table, now: number): StandingRow[] {
     })
   }
   return rows.sort((a, b) => rankOf(b.standing) - rankOf(a.standing) || a.since - b.since)
+}
+
+/** Anybody may ask this one: nothing is made for records that cannot be meant. */
+function challengedBy(table: Table, id: string, now: number): Scope | undefined {
+  let found: Scope | undefined
+  for (const entry of table.all()) {
+    const held = heldBy(entry.record)
+    if (held?.level !== 'step-up' || !id.startsWith(held.dot.run) || termId(entry.record.scope, held.dot) !== id) continue
+    table.settle(entry, now)
+    if (heldBy(entry.record)?.level !== 'step-up') continue
+    // Whoever vouches means one of them.
+    if (found !== undefined) return undefined
+    found = entry.record.scope
+  }
+  return found
 }
 
 function countsOf(table: Table, now: number): StandingCounts {

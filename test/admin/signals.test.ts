@@ -8,6 +8,7 @@ import { type AdminPort, startAdminPort } from '../../src/admin/admin-port.ts'
 import { approvalRoutes } from '../../src/admin/approval-routes.ts'
 import { approvalsCommand } from '../../src/admin/approvals-command.ts'
 import { heldBack } from '../../src/admin/held-routes.ts'
+import { createPace } from '../../src/admin/pace.ts'
 import { riskCommand } from '../../src/admin/risk-command.ts'
 import { operatorActLine } from '../../src/audit/act-record.ts'
 import type { ApprovalNeed } from '../../src/core/approval.ts'
@@ -49,6 +50,8 @@ const PEOPLE = {
   nobody: 'nobody'
 }
 
+const BRINGERS = 12
+
 const folder = mkdtempSync(join(tmpdir(), 'vecauthz-signals-'))
 const policy = policyOf(TEXT)
 const lines: Record<string, unknown>[] = []
@@ -78,7 +81,8 @@ beforeAll(async () => {
   const own = await issueSvid(root, { id: `${DOMAIN}/vecauthz` })
   ca = root.pem
   writeFileSync(join(folder, 'ca.pem'), ca)
-  for (const [name, path] of Object.entries(PEOPLE)) svids[name] = await issueSvid(root, { id: `${DOMAIN}/${path}` })
+  const bringers = Array.from({ length: BRINGERS }, (_, at): [string, string] => [`bringer-${at}`, `bringer/${at}`])
+  for (const [name, path] of [...Object.entries(PEOPLE), ...bringers]) svids[name] = await issueSvid(root, { id: `${DOMAIN}/${path}` })
   svids['forged'] = await issueSvid(stranger, { id: `${DOMAIN}/tools/siem` })
   for (const [name, { pem, keyPem }] of Object.entries(svids)) {
     writeFileSync(join(folder, `${name}.pem`), pem)
@@ -303,6 +307,16 @@ describe('a signal', () => {
     expect(standing()).toBe('quarantine')
   })
 
+  it('of one system comes a thousand times an hour at most: it cannot fill the room that standings have', () => {
+    const inPace = createPace([
+      { windowMs: 60_000, most: 60 },
+      { windowMs: 3_600_000, most: 1_000 }
+    ])
+    let told = 0
+    for (let at = 0; at < 3_600_000; at += 500) if (inPace('siem', at)) told++
+    expect([told, inPace('siem', 3_600_000), inPace('other', 3_599_999)]).toEqual([1_000, true, true])
+  })
+
   it('of one system comes sixty times a minute at most, and another one is still heard', async () => {
     // From the beginning of a minute on, so that none of it falls into the next; the port's own pace counts in ten seconds.
     skewMs = 60_000 - (Date.now() % 60_000)
@@ -400,7 +414,8 @@ describe('whoever is held himself', () => {
 })
 
 describe('an end user who has signed in again', () => {
-  const answer = (id: string, text: string, who = 'nobody') => {
+  /** Each brings a few only: how many one may bring is bounded. */
+  const answer = (id: string, text: string, who = `bringer-${ids % BRINGERS}`) => {
     writeFileSync(join(folder, 'token'), `${text}\n`)
     return run(who, 'step-up', 'answer', id, '--user-token', join(folder, 'token'), '--reason', 'it was me')
   }
@@ -408,7 +423,7 @@ describe('an end user who has signed in again', () => {
   it('answers, whoever brings the token; who brought it and who signed in is on record, and the token is not', async () => {
     const id = raised('step-up')
     const text = token()
-    expect(await answer(id, text)).toMatchObject({ code: 0, out: `${AGENT} now stands: slowed\n` })
+    expect(await answer(id, text, 'nobody')).toMatchObject({ code: 0, out: `${AGENT} now stands: slowed\n` })
     expect(standing()).toBe('slowed')
     expect(lines).toMatchObject([
       { stage: 'begun', act: 'step-up.answer', by: `${DOMAIN}/nobody`, about: id, reason: 'it was me' },
@@ -476,6 +491,16 @@ describe('an end user who has signed in again', () => {
     expect(await answer(id, token())).toMatchObject({ code: 2, err: expect.stringContaining('are being asked for') })
     keys = before
     expect(standing()).toBe('step-up')
+  })
+
+  it('brings twenty tokens a minute at most: each is looked at', async () => {
+    const id = raised('step-up')
+    skewMs = 60_000 - (Date.now() % 60_000)
+    const statuses: number[] = []
+    for (let at = 0; at < 22; at++)
+      statuses.push((await post('nobody', `/v1/step-ups/${id}/end-user`, { token: 'a.b.c', reason: 'x' })).status)
+    expect([new Set(statuses.slice(0, 20)), statuses.slice(20)]).toEqual([new Set([403]), [429, 429]])
+    expect((await post('lead', `/v1/step-ups/${id}/end-user`, { token: 'a.b.c', reason: 'x' })).status).toBe(403)
   })
 
   it('cannot refuse with a token, nor be asked without an identity', async () => {

@@ -124,6 +124,17 @@ describe('a standing', () => {
     expect(one.pages[1]?.ended).toEqual({ at: T0 + 60_000, says: 'stands normal now, after quarantine' })
   })
 
+  it('of a collection with a name that tricks whoever reads it is told in one plain line', async () => {
+    const one = replicaOf()
+    const move = moveTo('quarantine')
+    const place = { tenant: 'acme', agentType: 'dba', database: 'demo', collection: 'a\nb\u202e\u0007c' }
+    const term = { ...(move.term as NonNullable<typeof move.term>) }
+    one.episodes.moved({ ...move, term: { ...term, evidence: { ...term.evidence, says: 'x\r\nSubject: y', place } } })
+    await settled()
+    expect(one.pages[0]?.place['collection']).toBe('a b c')
+    expect(one.pages[0]?.summary).toBe(`${AGENT} is quarantined: drift: x Subject: y`)
+  })
+
   it('nothing of it is done in the decision that raised it', () => {
     const one = replicaOf()
     one.episodes.moved(moveTo('quarantine'))

@@ -201,15 +201,7 @@ describe('what cannot be told', () => {
     await vi.waitFor(() => expect(ids(to.taken)).toEqual(['vecauthz-run-1.1.resolved']), soon)
   })
 
-  it.each([400, 413, 422])('is one at once when the answer is %s: the same will never be taken', async (status) => {
-    const to = await receiver(status)
-    const pager = pagerOf([hook(to.url)])
-    pager.open(pageOf())
-    await vi.waitFor(() => expect(of('dead')).toHaveLength(1), soon)
-    expect([to.got.length, of('failed').length]).toEqual([1, 0])
-  })
-
-  it.each([401, 403, 404, 408, 429, 500, 301, 307])('is tried again when the answer is %s: somebody may mend it', async (status) => {
+  it.each([400, 401, 403, 404, 413, 429, 500, 301, 307])('is tried again when the answer is %s: somebody may mend it', async (status) => {
     const to = await receiver(status)
     const pager = pagerOf([hook(to.url)])
     pager.open(pageOf())
@@ -237,6 +229,22 @@ describe('what cannot be told', () => {
     clock += 300_000
     nudge()
     await vi.waitFor(() => expect(to.taken).toHaveLength(4), soon)
+  })
+
+  it('is given up for no leap of the clock, and waits for no hour that will not pass', async () => {
+    const to = await receiver(503, 503, 503)
+    const pager = pagerOf([hook(to.url)], { frozen: true, giveUpMs: 86_400_000 })
+    pager.open(pageOf())
+    await vi.waitFor(() => expect(of('failed')).toHaveLength(1), soon)
+    const nudge = () => pager.end('none', ended)
+    clock += 2 * 86_400_000
+    pager.open(pageOf({ key: 'another', about: 'another' }))
+    await vi.waitFor(() => expect(of('failed')).toHaveLength(3), soon)
+    expect(of('dead')).toEqual([])
+    clock -= 3 * 86_400_000
+    nudge()
+    pager.open(pageOf({ key: 'third', about: 'third' }))
+    await vi.waitFor(() => expect(to.taken).toHaveLength(3), soon)
   })
 
   it('beyond so many open pages is refused, and that there are too many is still said', async () => {
