@@ -1,6 +1,7 @@
 /** Checks about what stands between the verdict and the database: the guard, and nothing that changes what was judged. */
 import { cannotTell, type Finding, fail, remove, todo } from './finding.ts'
-import { type Check, DECIDING, type Given, ways, waysOf } from './look.ts'
+import { type Check, DECIDING, each, type Given, ways, waysOf } from './look.ts'
+import { CONTROL_PLANE } from './manifests.ts'
 import { type Route, upstreamHttp, type Way } from './survey.ts'
 import { at, flag, has, listOf, type Place, text, textsOf, typed } from './values.ts'
 
@@ -80,6 +81,8 @@ function after(way: Way): readonly Finding[] {
         ? [fail(filter.place, 'a cache answers before anybody is asked', { kind: 'remove', at: [...list, index] })]
         : []
     if (index === way.authzAt || HARMLESS.has(kind)) return []
+    if (filter.type === CONTROL_PLANE)
+      return [cannotTell(way.http.path, 'which filters the control plane adds is not said here; ask the running Envoy (/config_dump)')]
     const fix = { kind: 'remove', at: [...list, index] } as const
     return CHANGING.has(kind)
       ? [fail(filter.place, `${kind} stands after ext_authz`, fix)]
@@ -92,7 +95,9 @@ export function scopesOf(way: Way): readonly Place[] {
 }
 
 function edits(way: Way): readonly Finding[] {
-  return [...scopesOf(way), ...way.forwards.map(({ action }) => action)].flatMap((scope) => {
+  const scopes = [...scopesOf(way), ...way.forwards.map(({ action }) => action)]
+  if (scopes.length === 0) return []
+  return each(scopes, 'route', (scope) => {
     const added = listOf(scope, 'request_headers_to_add').length > 0
     const removed = textsOf(scope, 'request_headers_to_remove').filter((name) => !OURS.has(name.toLowerCase()))
     const forwardedHost = flag(scope, 'append_x_forwarded_host')
@@ -120,14 +125,15 @@ function readsOnly({ route }: Route): boolean {
 }
 
 function repeats(way: Way): readonly Finding[] {
-  return way.forwards.flatMap((forward) => {
-    if (readsOnly(forward)) return []
-    return [forward.host, forward.action].flatMap((place) =>
-      ['retry_policy', 'hedge_policy']
-        .filter((key) => has(place, key))
-        .map((key) => fail(place, `${key}: a write runs twice for one verdict`, remove(place, key)))
-    )
-  })
+  const places = way.forwards.filter((forward) => !readsOnly(forward)).flatMap(({ host, action }) => [host, action])
+  return without(places, ['retry_policy', 'hedge_policy'], (key) => `${key}: a write runs twice for one verdict`)
+}
+
+/** None of these fields anywhere. Each is looked at by itself: one that is not known hides none that is there. */
+function without(places: readonly Place[], keys: readonly string[], says: (key: string) => string): readonly Finding[] {
+  const pairs = places.flatMap((place) => keys.map((key) => ({ place, key })))
+  if (pairs.length === 0) return []
+  return each(pairs, 'route', ({ place, key }) => (has(place, key) ? [fail(place, says(key), remove(place, key))] : []))
 }
 
 function upstreamFilters({ survey, ...rest }: Given, hops: Check['hops']): readonly Finding[] {
@@ -169,8 +175,10 @@ export const AFTER: readonly Check[] = [
     why: 'The database gets another path than was judged, and a policy token is for the path that it was made for.',
     hops: DECIDING,
     look: ways((way) =>
-      way.forwards.flatMap(({ action }) =>
-        REWRITES.filter((key) => has(action, key)).map((key) => fail(action, `${key} runs after the verdict`, remove(action, key)))
+      without(
+        way.forwards.map(({ action }) => action),
+        REWRITES,
+        (key) => `${key} runs after the verdict`
       )
     )
   },
@@ -187,9 +195,7 @@ export const AFTER: readonly Check[] = [
     why: 'A copy of the request, with its credential, goes to somebody whom nobody asked about.',
     hops: DECIDING,
     look: ways((way) =>
-      [...scopesOf(way), ...way.forwards.map(({ action }) => action)]
-        .filter((place) => has(place, 'request_mirror_policies'))
-        .map((place) => fail(place, 'requests are mirrored', remove(place, 'request_mirror_policies')))
+      without([...scopesOf(way), ...way.forwards.map(({ action }) => action)], ['request_mirror_policies'], () => 'requests are mirrored')
     )
   },
   {

@@ -2,8 +2,8 @@
 import { AUTHZ_FILTER, overrides } from './authz-filter.ts'
 import { cannotTell, type Finding, fail, put, remove } from './finding.ts'
 import { type Check, DECIDING, filters, GATEWAY, must } from './look.ts'
-import type { Filter } from './survey.ts'
-import { at, count, flag, has, text, textsOf } from './values.ts'
+import type { Filter, Way } from './survey.ts'
+import { at, count, flag, has, isMessage, text, textsOf } from './values.ts'
 
 /** Headers that an answer must not touch: with them, another request is made than was judged. */
 const NOBODYS = ['content-length', ':method', ':authority', 'host', 'transfer-encoding', 'content-type', 'content-encoding', 'x-tenant-id2']
@@ -32,7 +32,23 @@ function readable(regex: string): RegExp | undefined {
   }
 }
 
-function share(filter: Filter): readonly Finding[] {
+/** As Istio does it: RBAC in front notes which rule would match, and the question is asked where one does. One that is true of all is. */
+function marksAll(way: Way): boolean {
+  const any = (value: unknown): boolean => {
+    if (!isMessage(value)) return false
+    const inner = value['and_rules'] ?? value['and_ids']
+    if (isMessage(inner)) return [inner['rules'] ?? inner['ids']].flat().every(any)
+    return value['any'] === true
+  }
+  return way.filters.slice(0, way.authzAt).some(({ type, config }) => {
+    const policies = type.endsWith('.rbac.v3.RBAC') ? at(config, 'shadow_rules', 'policies') : undefined
+    return Object.values(policies?.value ?? {}).some(
+      (one) => isMessage(one) && [one['permissions']].flat().some(any) && [one['principals']].flat().some(any)
+    )
+  })
+}
+
+function share(filter: Filter, way: Way): readonly Finding[] {
   const { config } = filter
   const enabled = at(config, 'filter_enabled', 'default_value')
   const whole = { HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1_000_000 }
@@ -42,7 +58,7 @@ function share(filter: Filter): readonly Finding[] {
   const found: Finding[] = []
   if (has(config, 'filter_enabled') && !all && !(denied !== undefined && flag(denied, 'value')))
     found.push(fail(config, 'only a share of the requests is asked about', remove(config, 'filter_enabled')))
-  if (has(config, 'filter_enabled_metadata'))
+  if (has(config, 'filter_enabled_metadata') && !marksAll(way))
     found.push(fail(config, 'metadata says whether a request is asked about', remove(config, 'filter_enabled_metadata')))
   if (flag(config, 'shadow_mode'))
     found.push(fail(config, 'shadow_mode: whatever the answer is, the call goes on', remove(config, 'shadow_mode')))
@@ -105,7 +121,7 @@ export const ANSWER: readonly Check[] = [
     line: 'Every request is asked about, and every answer counts',
     why: 'A share below 100 %, a metadata condition or shadow mode lets calls go on that nobody allowed.',
     hops: DECIDING,
-    look: filters(share)
+    look: filters((filter, way) => share(filter, way))
   },
   {
     id: 'no-route-skips',

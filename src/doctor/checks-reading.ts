@@ -1,6 +1,6 @@
 /** Checks about one reading of a request for Envoy, vecauthz and the database, and about requests that never end. */
 import { type Finding, fail, put, remove } from './finding.ts'
-import { ALL, type Check, DECIDING, must, ways } from './look.ts'
+import { ALL, type Check, DECIDING, each, must, ways } from './look.ts'
 import type { Way } from './survey.ts'
 import { at, count, flag, has, listOf, type Place, seconds, text, textsOf } from './values.ts'
 
@@ -27,6 +27,17 @@ function options(way: Way, key: string): Place {
 /** `host` and `host:*` are names; anything else with a star takes names that nobody listed. */
 function isListed(domain: string): boolean {
   return !domain.replace(/:\*$/, '').includes('*')
+}
+
+/** Before the question: RBAC that refuses whatever has the header. */
+function deniesUpgrades(way: Way): boolean {
+  return way.filters.slice(0, way.authzAt === -1 ? undefined : way.authzAt).some(({ type, config }) => {
+    const rules = type.endsWith('.rbac.v3.RBAC') ? at(config, 'rules') : undefined
+    const policies = rules === undefined || text(rules, 'action') !== 'DENY' ? undefined : at(rules, 'policies')
+    return Object.values(policies?.value ?? {}).some(
+      (one) => JSON.stringify(one) === '{"permissions":[{"header":{"name":"upgrade","present_match":true}}],"principals":[{"any":true}]}'
+    )
+  })
 }
 
 export const READING: readonly Check[] = [
@@ -118,10 +129,11 @@ export const READING: readonly Check[] = [
     why: 'A request with `Upgrade: websocket` is checked without its body, and what follows is not checked at all.',
     hops: ALL,
     look: ways((way) => {
+      if (deniesUpgrades(way)) return []
       const places = [way.http, ...way.forwards.map(({ action }) => action)]
-      return places
-        .filter((one) => listOf(one, 'upgrade_configs').length > 0)
-        .map((one) => fail(one, 'there are upgrade_configs', remove(one, 'upgrade_configs')))
+      return each(places, 'route', (one) =>
+        listOf(one, 'upgrade_configs').length > 0 ? [fail(one, 'there are upgrade_configs', remove(one, 'upgrade_configs'))] : []
+      )
     })
   },
   {

@@ -15,7 +15,8 @@ Usage: vecauthz doctor WHAT [--config FILE]... [options]
        vecauthz doctor --attack URL ... : what gets through a live listener, by trying it (below)
 
   WHAT             an Envoy bootstrap (YAML or JSON), a saved answer of /config_dump, or the URL of a running Envoy's
-                   admin interface: http://127.0.0.1:9903. More than one: each is judged.
+                   admin interface: http://127.0.0.1:9903. Or manifests of Istio or Envoy Gateway, a file or a folder of
+                   them: what they leave open cannot be told. More than one: each is judged.
 
   --config FILE    settings of the server that is asked; once for each lane. Without them, what depends on them
                    (limits, deadlines, lifetimes) cannot be told

@@ -6,6 +6,10 @@ export interface EnvoyDocument {
   readonly root: Place
   /** Sentences about what is part of this Envoy's configuration and is not shown here. */
   readonly missing: readonly string[]
+  /** What this is, where that is plain from its kind. */
+  readonly hop?: 'gateway'
+  /** For whoever reads the report: what was looked at. */
+  readonly note?: string
 }
 
 export type ReadDocument = { readonly ok: true; readonly document: EnvoyDocument } | { readonly ok: false; readonly says: string }

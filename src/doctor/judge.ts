@@ -25,7 +25,7 @@ export interface Report {
 
 /** @param forced the hop that this must be; without it, that of the server's role, else what its clusters show */
 export function judge(document: EnvoyDocument, servers: readonly Server[], forced?: Hop): Report {
-  const found = survey(document, forced ?? roleOf(servers))
+  const found = survey(document, forced ?? document.hop ?? roleOf(servers))
   const hops = [...new Set(found.ways.map(({ hop }) => hop))]
   const here = hops.length === 0 ? [forced ?? roleOf(servers) ?? 'gateway'] : hops
   const about = (check: Check) => check.hops.some((hop) => here.includes(hop))

@@ -25,6 +25,7 @@ export function reportLines(source: string, report: Report, brief: boolean): rea
   const others = elsewhere.length === 0 ? '' : `; ${elsewhere.length} lines are about other hops`
   return [
     `${source}: ${hops.map((hop) => HOPS[hop]).join('; ')}`,
+    ...(document.note === undefined ? [] : [document.note]),
     '',
     ...shown.flatMap((one) => judgedLines(one, document)),
     ...(shown.length > 0 ? [''] : []),

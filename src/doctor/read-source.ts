@@ -1,19 +1,36 @@
 /** What the doctor is pointed at: a file, or the admin interface of a running Envoy. */
 
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { oneLine } from '../admin/approvals-lines.ts'
 import { readBytes } from '../admin/check-terminal.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
-import { type EnvoyDocument, readDocument } from './document.ts'
+import { type EnvoyDocument, type ReadDocument, readDocument } from './document.ts'
+import { readGatewayApi } from './gateway-api.ts'
+import { readIstio } from './istio.ts'
+import { manifestsIn } from './manifests.ts'
 
 const ANSWER_MS = 10_000
 /** A dump with some hundred listeners stays below this. */
 const DUMP_BYTES_MAX = 64 * 1024 * 1024
 
-/** Throws `Unreadable`. @param source a path, or an http:// URL such as http://127.0.0.1:9903 */
+/** Throws `Unreadable`. @param source a path, or an http:// URL such as http://127.0.0.1:9903; a folder is one of manifests */
 export async function readSource(source: string): Promise<EnvoyDocument> {
-  const text = /^https?:\/\//.test(source) ? await dumpOf(source) : readBytes(source).toString('utf8')
-  const read = readDocument(text)
+  const text = /^https?:\/\//.test(source) ? await dumpOf(source) : fileOrFolder(source)
+  const read = readText(text)
   return read.ok ? read.document : unreadable(`${oneLine(source)} cannot be judged: ${oneLine(read.says)}.`)
+}
+
+/** An Envoy bootstrap, a dump, or manifests. */
+function readText(text: string): ReadDocument {
+  const manifests = manifestsIn(text)
+  return (manifests === undefined ? undefined : (readIstio(manifests) ?? readGatewayApi(manifests))) ?? readDocument(text)
+}
+
+function fileOrFolder(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return readBytes(path).toString('utf8')
+  const files = readdirSync(path).filter((name) => /\.ya?ml$/.test(name))
+  return files.map((name) => readBytes(join(path, name)).toString('utf8')).join('\n---\n')
 }
 
 async function dumpOf(source: string): Promise<string> {

@@ -32,9 +32,10 @@ export function isMessage(value: unknown): value is Readonly<Record<string, unkn
 
 /** A field; undefined where it has its default. Throws `Unclear` where nobody knows. */
 function field({ value, path }: Place, key: string): unknown {
-  const found = Object.hasOwn(value, key) ? value[key] : undefined
+  const own = Object.hasOwn(value, key)
+  const found = own ? value[key] : undefined
   if (found !== undefined && found !== null) return found
-  return value[UNSAID] === true ? unclear(path, `${key} is not said here; ask the running Envoy (/config_dump)`) : undefined
+  return !own && value[UNSAID] === true ? unclear(path, `${key} is not said here; ask the running Envoy (/config_dump)`) : undefined
 }
 
 export function has(place: Place, key: string): boolean {

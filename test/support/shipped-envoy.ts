@@ -41,8 +41,12 @@ export function shippedText(file: string): string {
   return readFileSync(join(ROOT, 'envoy', file), 'utf8')
 }
 
+const parsed = new Map<string, unknown>()
+
 export function shippedValue(file: string): Loose {
-  return structuredClone(documentIn(readDocument(shippedText(file))).root.value) as Loose
+  const value = parsed.get(file) ?? documentIn(readDocument(shippedText(file))).root.value
+  parsed.set(file, value)
+  return structuredClone(value) as Loose
 }
 
 export function documentOf(value: Loose): EnvoyDocument {

@@ -1,0 +1,176 @@
+/** Istio: the provider of meshConfig, the AuthorizationPolicy that uses it, and the EnvoyFilters that say the rest. */
+import { parse } from 'yaml'
+import type { ReadDocument } from './document.ts'
+import { AUTHZ, AUTHZ_NAME, type Draft, documentOf, type Manifest, mergedMessage, partly, ROUTER_NAME } from './manifests.ts'
+import { isMessage } from './values.ts'
+
+const NOTE =
+  'Istio manifests: what istiod makes of them is in the /config_dump of a sidecar, and a patch that finds no place is left out without a word.'
+const UPSTREAM = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
+const FILTER = { name: 'envoy.filters.network.http_connection_manager' }
+
+export function readIstio(all: readonly Manifest[]): ReadDocument | undefined {
+  const mesh = meshOf(all)
+  const ofKind = (kind: string) => all.filter((one) => one['kind'] === kind && String(one['apiVersion']).includes('istio.io'))
+  if (mesh === undefined && ofKind('AuthorizationPolicy').length + ofKind('EnvoyFilter').length === 0) return undefined
+  const missing: string[] = []
+  if (mesh === undefined) missing.push('there is no meshConfig with the extension provider; give its file as well')
+  const custom = ofKind('AuthorizationPolicy').filter(({ spec }) => spec?.action === 'CUSTOM')
+  const workloads = custom.length > 0 ? custom : [unaskedOf(ofKind('EnvoyFilter')[0])]
+  const drafts = workloads.map((policy) => draftOf(policy, custom.includes(policy), mesh ?? {}, ofKind, missing))
+  return documentOf(drafts, missing, NOTE)
+}
+
+/** Where nobody is asked: the workload that is patched all the same, if there is one. */
+function unaskedOf(patch: Manifest | undefined): Manifest {
+  const name = 'no AuthorizationPolicy of action CUSTOM'
+  return { metadata: { ...patch?.['metadata'], name }, spec: { selector: { matchLabels: patch?.['spec']?.workloadSelector?.labels } } }
+}
+
+function meshOf(all: readonly Manifest[]): Manifest | undefined {
+  const inMap = all.find((one) => one['kind'] === 'ConfigMap' && typeof one['data']?.mesh === 'string')
+  const values =
+    all.find((one) => isMessage(one['meshConfig']))?.['meshConfig'] ??
+    all.find((one) => isMessage(one['spec']?.meshConfig))?.['spec'].meshConfig
+  return values ?? (inMap === undefined ? undefined : parse(inMap['data'].mesh))
+}
+
+type OfKind = (kind: string) => readonly Manifest[]
+
+function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, ofKind: OfKind, missing: string[]): Draft {
+  const { namespace, name } = policy['metadata'] ?? {}
+  const about = (one: Manifest) =>
+    one['metadata']?.namespace === namespace && selects(one['spec']?.selector?.matchLabels ?? one['spec']?.workloadSelector?.labels, policy)
+  const providers: readonly Manifest[] = mesh['extensionProviders'] ?? []
+  const provider = providers.find((one) => one['name'] === policy['spec']?.provider?.name)
+  if (isPolicy && provider === undefined && mesh['extensionProviders'] !== undefined)
+    missing.push(`there is no extension provider ${policy['spec']?.provider?.name}`)
+  const asked: Manifest = provider?.['envoyExtAuthzGrpc'] ?? {}
+  const strict = ofKind('PeerAuthentication').some(
+    (one) => (about(one) || one['spec']?.selector === undefined) && one['spec']?.mtls?.mode === 'STRICT'
+  )
+  let draft: Draft = {
+    name: `${namespace ?? ''}/${name}`,
+    tls: {
+      require_client_certificate: strict,
+      ...(mesh['meshMTLS']?.minProtocolVersion === 'TLSV1_3'
+        ? { common_tls_context: partly({ tls_params: { tls_minimum_protocol_version: 'TLSv1_3' } }) }
+        : {})
+    },
+    http: httpOf(mesh),
+    filters: [],
+    authz: isPolicy ? authzOf(policy, provider, asked) : undefined,
+    after: [],
+    domains: undefined,
+    cluster: clusterOf(asked, ofKind('DestinationRule'))
+  }
+  const filters = ofKind('EnvoyFilter')
+    .filter(about)
+    .toSorted((a, b) => Number(a['spec']?.priority ?? 0) - Number(b['spec']?.priority ?? 0))
+  for (const patch of filters.flatMap((one): readonly Manifest[] => one['spec']?.configPatches ?? []))
+    draft = patched(draft, patch, asked, missing)
+  return draft
+}
+
+/** Without labels it is about everybody of the namespace. */
+function selects(labels: Manifest | undefined, policy: Manifest): boolean {
+  const own: Manifest = policy['spec']?.selector?.matchLabels ?? {}
+  return Object.entries(labels ?? {}).every(([key, value]) => own[key] === value)
+}
+
+function httpOf(mesh: Manifest): Manifest {
+  const paths = mesh['pathNormalization']?.normalization ?? 'BASE'
+  const xfcc = mesh['defaultConfig']?.proxyHeaders?.forwardedClientCert ?? 'APPEND_FORWARD'
+  return {
+    normalize_path: paths !== 'NONE',
+    merge_slashes: paths === 'MERGE_SLASHES' || paths === 'DECODE_AND_MERGE_SLASHES',
+    forward_client_cert_details: xfcc,
+    // On every listener, whatever the manifests say.
+    upgrade_configs: [{ upgrade_type: 'websocket' }]
+  }
+}
+
+/** All of it is made of the provider; what that does not say has Envoy's default. */
+function authzOf(policy: Manifest, provider: Manifest | undefined, asked: Manifest): Manifest {
+  const all = (policy['spec']?.rules ?? []).some((rule: Manifest) => Object.keys(rule ?? {}).length === 0)
+  if (provider?.['envoyExtAuthzHttp'] !== undefined) return { '@type': AUTHZ, http_service: {} }
+  const body = asked['includeRequestBodyInCheck']
+  const part = {
+    max_request_bytes: body?.maxRequestBytes,
+    allow_partial_message: body?.allowPartialMessage,
+    pack_as_bytes: body?.packAsBytes
+  }
+  return {
+    '@type': AUTHZ,
+    transport_api_version: 'V3',
+    failure_mode_allow: asked['failOpen'],
+    ...(asked['statusOnError'] === undefined ? {} : { status_on_error: { code: Number(asked['statusOnError']) } }),
+    clear_route_cache: asked['clearRouteCache'],
+    grpc_service: { envoy_grpc: { cluster_name: 'vecauthz' }, timeout: asked['timeout'] ?? '600s' },
+    ...(body === undefined ? {} : { with_request_body: part }),
+    ...(all ? {} : { filter_enabled_metadata: { path: 'rules that are not true of everything' } })
+  }
+}
+
+function clusterOf(asked: Manifest, rules: readonly Manifest[]): Manifest {
+  const rule = rules.find((one) => one['spec']?.host === asked['service'])?.['spec']?.trafficPolicy
+  const sds = [{ name: 'default' }]
+  const names = (rule?.tls?.subjectAltNames ?? []).map((exact: string) => ({ san_type: 'URI', matcher: { exact } }))
+  const context = {
+    default_validation_context: { match_typed_subject_alt_names: names },
+    validation_context_sds_secret_config: { name: 'ROOTCA' }
+  }
+  const common = partly({
+    tls_certificate_sds_secret_configs: sds,
+    validation_context: undefined,
+    validation_context_sds_secret_config: undefined,
+    combined_validation_context: context,
+    alpn_protocols: ['h2']
+  })
+  const tls = { name: 'envoy.transport_sockets.tls', typed_config: partly({ '@type': UPSTREAM, common_tls_context: common }) }
+  const age = rule?.connectionPool?.tcp?.maxConnectionDuration
+  const options = partly({
+    common_http_protocol_options: partly(age === undefined ? {} : { max_connection_duration: age }),
+    explicit_http_config: { http2_protocol_options: {} }
+  })
+  const socket_address = { address: asked['service'], port_value: asked['port'] }
+  return partly({
+    name: 'vecauthz',
+    type: 'EDS',
+    load_assignment: { endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address } } }] }] },
+    ...(rule?.tls?.mode === 'DISABLE'
+      ? { transport_socket: undefined }
+      : rule?.tls?.mode === 'ISTIO_MUTUAL'
+        ? { transport_socket: tls }
+        : {}),
+    typed_extension_protocol_options: { [HTTP_OPTIONS]: options },
+    http2_protocol_options: undefined
+  })
+}
+
+/** One patch of an EnvoyFilter. What is not understood leaves everything open. */
+function patched(draft: Draft, { applyTo, match, patch }: Manifest, asked: Manifest, missing: string[]): Draft {
+  const value: Manifest = patch?.value ?? {}
+  const sub = match?.listener?.filterChain?.filter?.subFilter?.name
+  const operation = patch?.operation
+  if (match?.context !== undefined && !['SIDECAR_INBOUND', 'ANY', 'SIDECAR_OUTBOUND', 'GATEWAY'].includes(match.context))
+    missing.push(`a patch for context ${match.context}`)
+  if (applyTo === 'HTTP_FILTER' && match?.context !== 'SIDECAR_OUTBOUND') {
+    if (operation === 'INSERT_FIRST') return { ...draft, filters: [value, ...draft.filters] }
+    if (operation === 'INSERT_BEFORE' && sub === ROUTER_NAME) return { ...draft, after: [...draft.after, value] }
+    if (operation === 'INSERT_BEFORE' && sub === AUTHZ_NAME) return { ...draft, filters: [...draft.filters, value] }
+    if (operation === 'INSERT_AFTER' && sub === AUTHZ_NAME) return { ...draft, after: [value, ...draft.after] }
+    if (operation === 'MERGE' && sub === AUTHZ_NAME && draft.authz !== undefined)
+      return { ...draft, authz: mergedMessage(draft.authz, value['typed_config'] ?? {}) }
+    if (operation === 'REMOVE' && sub === AUTHZ_NAME) return { ...draft, authz: undefined }
+  }
+  if (applyTo === 'NETWORK_FILTER' && operation === 'MERGE' && match?.listener?.filterChain?.filter?.name === FILTER.name)
+    return { ...draft, http: mergedMessage(draft.http, value['typed_config'] ?? {}) }
+  if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE')
+    return { ...draft, tls: mergedMessage(draft.tls, value['transport_socket']?.typed_config ?? {}) }
+  if (applyTo === 'CLUSTER' && operation === 'MERGE')
+    return match?.cluster?.service === asked['service'] ? { ...draft, cluster: mergedMessage(draft.cluster, value) } : draft
+  missing.push(`a patch that is not read here: ${operation} of ${applyTo}${sub === undefined ? '' : ` at ${sub}`}`)
+  return draft
+}

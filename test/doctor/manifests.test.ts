@@ -1,0 +1,180 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { readGatewayApi } from '../../src/doctor/gateway-api.ts'
+import { readIstio } from '../../src/doctor/istio.ts'
+import { judge } from '../../src/doctor/judge.ts'
+import { type Manifest, manifestsIn } from '../../src/doctor/manifests.ts'
+import { SHIPPED } from '../support/shipped-envoy.ts'
+
+/** The shipped manifests, and each with one thing wrong: what they say fails, and what they leave open is no pass. */
+
+const { servers } = SHIPPED['gateway.yaml']
+
+function manifestsOf(folder: string): Manifest[] {
+  const path = join(import.meta.dirname, '../../envoy', folder)
+  const files = readdirSync(path).filter((name) => name.endsWith('.yaml'))
+  return files.flatMap((name) => manifestsIn(readFileSync(join(path, name), 'utf8')) ?? [])
+}
+
+const READERS = { istio: readIstio, 'gateway-api': readGatewayApi } as const
+type Kind = keyof typeof READERS
+
+function judged(kind: Kind, change: (all: Manifest[]) => unknown = () => undefined) {
+  const all = manifestsOf(kind)
+  change(all)
+  const read = READERS[kind](all)
+  if (read?.ok !== true) throw new Error('no manifests')
+  const report = judge(read.document, servers)
+  const of = (verdict: string) => report.judged.filter((one) => one.verdict === verdict).map(({ check }) => check.id)
+  return { pass: of('pass'), fail: of('fail'), unknown: of('cannot-tell') }
+}
+
+const one = (all: readonly Manifest[], kind: string, at = 0): Manifest =>
+  all.filter((manifest) => manifest['kind'] === kind)[at] ?? expect.fail(kind)
+const provider = (all: readonly Manifest[]): Manifest =>
+  all.find((manifest) => manifest['meshConfig'])?.['meshConfig'].extensionProviders[0].envoyExtAuthzGrpc
+const without = (all: Manifest[], kind: string, at = 0) => all.splice(all.indexOf(one(all, kind, at)), 1)
+const dropPatch = (all: readonly Manifest[], kind: string, list: string, text: string) => {
+  for (const manifest of all.filter((candidate) => candidate['kind'] === kind)) {
+    const patches: Manifest[] = manifest['spec'][list]
+    const index = patches.findIndex((patch) => JSON.stringify(patch).includes(text))
+    if (index >= 0) return patches.splice(index, 1)
+  }
+  return expect.fail(`no patch has ${text}`)
+}
+
+/** What manifests never show: the control plane writes it, or nobody. */
+const LEFT_OPEN = ['nothing-after', 'no-upstream-filters', 'admin-private', 'admin-reads-only', 'database-private', 'access-log']
+
+describe.each(Object.keys(READERS) as Kind[])('%s as shipped', (kind) => {
+  it('fails no line, and leaves open what it does not say', () => {
+    const { pass, fail, unknown } = judged(kind)
+    expect(fail).toEqual([])
+    expect(unknown).toEqual(expect.arrayContaining(LEFT_OPEN))
+    for (const id of [
+      'client-certificate',
+      'fail-closed',
+      'body-bytes',
+      'raw-headers',
+      'changes-listed',
+      'guard',
+      'strip-credentials',
+      'no-upgrades'
+    ])
+      expect(pass).toContain(id)
+  })
+})
+
+const ISTIO: readonly { name: string; lines: readonly string[]; change: (all: Manifest[]) => unknown }[] = [
+  { name: 'fail-open', lines: ['fail-closed'], change: (all) => Object.assign(provider(all), { failOpen: true }) },
+  {
+    name: 'the default timeout of ten minutes',
+    lines: ['checks-repeated', 'answer-in-time'],
+    change: (all) => delete provider(all)['timeout']
+  },
+  { name: 'an outage that looks like a denial', lines: ['outage-seen'], change: (all) => delete provider(all)['statusOnError'] },
+  { name: 'no body', lines: ['body-shown'], change: (all) => delete provider(all)['includeRequestBodyInCheck'] },
+  { name: 'a body as text', lines: ['body-bytes'], change: (all) => delete provider(all)['includeRequestBodyInCheck'].packAsBytes },
+  {
+    name: 'a body that is cut',
+    lines: ['body-whole'],
+    change: (all) => Object.assign(provider(all)['includeRequestBodyInCheck'], { allowPartialMessage: true })
+  },
+  { name: 'no policy that asks', lines: ['every-way-asks'], change: (all) => without(all, 'AuthorizationPolicy') },
+  {
+    name: 'a policy that leaves a path out',
+    lines: ['every-request-asked'],
+    change: (all) =>
+      Object.assign(one(all, 'AuthorizationPolicy')['spec'], { rules: [{ to: [{ operation: { paths: ['/collections/*'] } }] }] })
+  },
+  {
+    name: 'connections without a certificate',
+    lines: ['client-certificate'],
+    change: (all) => Object.assign(one(all, 'PeerAuthentication')['spec'].mtls, { mode: 'PERMISSIVE' })
+  },
+  { name: 'no guard', lines: ['guard'], change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'vecauthz.guard') },
+  { name: 'upgrades', lines: ['no-upgrades'], change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'vecauthz.no-upgrade') },
+  {
+    name: 'nothing is stripped',
+    lines: ['strip-tenant', 'strip-decision', 'strip-envoy', 'strip-overrides', 'strip-forwarded', 'strip-credentials'],
+    change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'vecauthz.strip')
+  },
+  {
+    name: 'only what the provider can say is said of the filter',
+    lines: [
+      'checks-repeated',
+      'peer-certificate',
+      'raw-headers',
+      'changes-validated',
+      'changes-listed',
+      'denials-bounded',
+      'answers-counted'
+    ],
+    change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'include_peer_certificate')
+  },
+  {
+    name: 'any workload may give verdicts',
+    lines: ['authz-proven'],
+    change: (all) => delete one(all, 'DestinationRule')['spec'].trafficPolicy.tls.subjectAltNames
+  }
+]
+
+const GATEWAY: readonly { name: string; lines: readonly string[]; change: (all: Manifest[]) => unknown }[] = [
+  {
+    name: 'fail-open',
+    lines: ['fail-closed'],
+    change: (all) => Object.assign(one(all, 'SecurityPolicy')['spec'].extAuth, { failOpen: true })
+  },
+  { name: 'no policy that asks', lines: ['every-way-asks'], change: (all) => without(all, 'SecurityPolicy') },
+  { name: 'a body as text', lines: ['body-bytes'], change: (all) => dropPatch(all, 'EnvoyPatchPolicy', 'jsonPatches', 'pack_as_bytes') },
+  { name: 'no guard', lines: ['guard'], change: (all) => dropPatch(all, 'EnvoyPatchPolicy', 'jsonPatches', 'vecauthz.guard') },
+  {
+    name: 'a certificate that nobody has to show',
+    lines: ['client-certificate'],
+    change: (all) => Object.assign(one(all, 'ClientTrafficPolicy')['spec'].tls.clientValidation, { optional: true })
+  },
+  { name: 'TLS 1.2', lines: ['tls-1.3'], change: (all) => delete one(all, 'ClientTrafficPolicy')['spec'].tls.minVersion },
+  {
+    name: 'escaped slashes, unescaped',
+    lines: ['escaped-slashes'],
+    change: (all) => delete one(all, 'ClientTrafficPolicy')['spec'].path.escapedSlashesAction
+  },
+  {
+    name: 'connections of any age',
+    lines: ['connection-age'],
+    change: (all) => delete one(all, 'ClientTrafficPolicy')['spec'].connection.connectionLimit.maxConnectionDuration
+  },
+  {
+    name: 'a route that rewrites',
+    lines: ['no-rewrites'],
+    change: (all) => Object.assign(one(all, 'HTTPRoute')['spec'].rules[0], { filters: [{ type: 'URLRewrite' }] })
+  },
+  {
+    name: 'a route that mirrors',
+    lines: ['no-mirror'],
+    change: (all) => Object.assign(one(all, 'HTTPRoute')['spec'].rules[0], { filters: [{ type: 'RequestMirror' }] })
+  },
+  {
+    name: 'a listener for any host',
+    lines: ['hosts-listed'],
+    change: (all) => delete one(all, 'Gateway')['spec'].listeners[0].hostname
+  },
+  { name: 'vecauthz spoken to in the clear', lines: ['authz-proven'], change: (all) => without(all, 'BackendTLSPolicy') }
+]
+
+describe.each([
+  ['istio', ISTIO],
+  ['gateway-api', GATEWAY]
+] as const)('%s fails', (kind, rows) => {
+  it.each(rows)('$name', ({ lines, change }) => {
+    expect(judged(kind, change).fail.sort()).toEqual([...lines].sort())
+  })
+})
+
+it('a patch that is not understood leaves every line open that it could change', () => {
+  const { pass, fail } = judged('istio', (all) =>
+    one(all, 'EnvoyFilter')['spec'].configPatches.push({ applyTo: 'HTTP_ROUTE', patch: { operation: 'MERGE' } })
+  )
+  expect([pass, fail]).toEqual([[], []])
+})
