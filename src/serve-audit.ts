@@ -1,7 +1,9 @@
 /** Records as the server keeps them: the sinks of the settings, the SVID that signs the heads of the chains, and what happens when there is no room. */
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { createPromptIds, type PromptIds } from './audit/prompt-id.ts'
 import { auditLine, type Recordable, streamOf } from './audit/record.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
 import type { SinkPlan } from './audit/worker.ts'
@@ -9,15 +11,20 @@ import { openWorkerSink } from './audit/worker-sink.ts'
 import type { AuditSettings } from './config/audit-schema.ts'
 import type { Settings } from './config/settings-schema.ts'
 import { AUDIT_ANCHOR_TYPE, anchorMembers, type Head, type Stream } from './core/audit-anchor.ts'
+import type { Inbound } from './core/inbound.ts'
+import { textsOf } from './databases/call-text.ts'
 import type { SvidSnapshot } from './spire/workload-api.ts'
 import { type PolicyTokenSigner, policyTokenSigner, signCompact } from './verdict/policy-token.ts'
 
 export interface ServedAudit extends AuditSink {
   /** False when the record cannot be kept, and the call must not pass for it. */
-  readonly record: (decided: Recordable) => boolean
+  readonly record: (decided: Decided) => boolean
   /** Why nothing may be sent here: records are not kept any more. */
   readonly fault: () => string | undefined
 }
+
+/** As `envoy/decide.ts` hands it over. */
+type Decided = Recordable & { readonly inbound: Inbound | undefined }
 
 export interface AuditEdges {
   readonly settingsFile: string
@@ -37,7 +44,7 @@ export async function openAudit({ audit }: Settings, edges: AuditEdges): Promise
     edges.log.fatal({ fault: cause.stack }, 'audit: the worker failed; every call is refused until a restart')
   }
   const sink = isPlain(audit) ? await plainSink(audit.file ?? 'stdout', edges) : await workerSink(audit, edges, onFault)
-  return { ...sink, record: recorder(audit, sink, edges), fault: () => broken }
+  return { ...sink, record: recorder(audit, sink, promptIdsOf(audit, edges), edges), fault: () => broken }
 }
 
 /** One file and nothing else needs no worker: lines are written as they are. */
@@ -153,11 +160,32 @@ function signerOfHeads(run: string, own: () => SvidSnapshot | undefined, log: Lo
   }
 }
 
-function recorder({ when_full }: AuditSettings, sink: AuditSink, { log }: AuditEdges): ServedAudit['record'] {
+/** @throws Error with a sentence */
+function promptIdsOf({ prompt_id_key_file: file }: AuditSettings, { settingsFile }: AuditEdges): PromptIds | undefined {
+  if (file === undefined) return undefined
+  const ids = createPromptIds(readFileSync(resolve(dirname(settingsFile), file)))
+  if (typeof ids === 'string') throw new Error(`audit.prompt_id_key_file cannot be used: ${ids}.`)
+  return ids
+}
+
+/** Only a search asks something. */
+function withPrompt(decided: Decided, ids: PromptIds): Decided {
+  const { account, inbound } = decided
+  const { call } = account
+  if (call?.operation !== 'search') return decided
+  return { ...decided, promptId: ids.of(call.shape.vectors, () => (inbound === undefined ? [] : textsOf(inbound))) }
+}
+
+function recorder(
+  { when_full }: AuditSettings,
+  sink: AuditSink,
+  prompts: PromptIds | undefined,
+  { log }: AuditEdges
+): ServedAudit['record'] {
   let said = Number.NEGATIVE_INFINITY
   let passed = 0
   return (decided) => {
-    if (sink.write(auditLine(decided), streamOf(decided))) return true
+    if (sink.write(auditLine(prompts === undefined ? decided : withPrompt(decided, prompts)), streamOf(decided))) return true
     const now = performance.now()
     const loud = now - said >= SAID_EVERY_MS
     if (loud) said = now

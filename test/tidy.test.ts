@@ -37,7 +37,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   admin: ['audit', 'core', 'world.ts', 'identity', 'policy', 'config'],
   // Admission judges what becomes an identity, by the policy that will judge that identity.
   k8s: ['core', 'identity', 'policy', 'config', 'admin'],
-  'serve-audit.ts': ['audit', 'config', 'core', 'spire', 'verdict'],
+  'serve-audit.ts': ['audit', 'config', 'core', 'databases', 'spire', 'verdict'],
   'serve-policy.ts': ['core', 'config', 'load-policy.ts', 'policy'],
   'serve-state.ts': ['core', 'admin', 'audit', 'config', 'policy', 'serve-role.ts', 'state', 'world.ts'],
   'serve-risk.ts': ['core', 'audit', 'config', 'learning', 'policy', 'risk', 'risk-desk.ts', 'risk-stage.ts', 'state'],

@@ -49,6 +49,8 @@ export interface Recordable {
     readonly dialect?: { readonly credentialHeaders: readonly string[] }
   }
   readonly decision: Decision
+  /** Where the settings have a key for it. */
+  readonly promptId?: string | undefined
 }
 
 const REQUEST_ID_CHARACTERS_MAX = 128
@@ -79,6 +81,7 @@ export function auditLine(one: Recordable): string {
   line += purposeOf(inbound?.headers.get('x-vecauthz-purpose'))
   if (call !== undefined)
     line += `,"endpoint":${quoteKnown(call.endpoint)},"operation":"${call.operation}"${scopeOf(call, one)}${shapeOf(call.shape)}`
+  line += text('prompt_id', one.promptId)
   if (account.token !== undefined) line += tokenOf(account.token)
   if (account.approval !== undefined) line += approvalOf(account.approval)
   if (account.risk !== undefined) line += riskOf(account.risk)
