@@ -10,7 +10,10 @@ const PROGRAMS: Readonly<Record<string, (word: string) => Promise<number | undef
   'spire-entries': async (socket) => (await import('./spire-entries.ts')).registerEntries(socket, say),
   witness: async () => (await import('./witness.ts')).runWitness(say),
   agent: async (name) => (await import('./agent.ts')).runAgent(name, say),
-  scenario: async () => (await import('./scenario.ts')).runScenario(say)
+  scenario: async () => (await import('./scenario.ts')).runScenario(say),
+  endurance: async () => (await import('./endurance.ts')).runEndurance(say),
+  approve: async () => (await import('./endurance.ts')).runApprove(say),
+  'use-approval': async () => (await import('./endurance.ts')).runUseApproval(say)
 }
 
 const [name = '', word = ''] = process.argv.slice(2)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Credentials, Door } from '../demo/client.ts'
 import { TRUST_DOMAIN } from '../demo/identities.ts'
 import { idpWith } from '../demo/idp.ts'
-import { makeScratch, type Pair, type PairAgent, takesWrites } from '../demo/pair.ts'
+import { makeScratch, type Pair, type PairAgent, type PairScene, takesWrites } from '../demo/pair.ts'
 import { clearCollections, seed } from '../demo/seed.ts'
 import type { ServerProcess, Stack } from '../demo/stack.ts'
 import { sceneOf } from '../demo/step.ts'
@@ -30,11 +30,7 @@ type Say = (line: string) => void
 /** Gives 0 when every step is as expected, 1 when one differs. */
 export async function runScenario(say: Say): Promise<number> {
   const began = performance.now()
-  const { identity } = profilesOf(process.env['COMPOSE_PROFILES'])
-  say(identity === 'spire' ? 'Identities: SPIRE.' : 'Identities: the DEV ISSUER, which attests nobody. This is not the run with SPIRE.')
-  const issuer = await ownIssuer(identity === 'dev' ? say : () => undefined)
-  const stack = await stackOf(issuer, identity)
-  const pair = await pairOf(stack)
+  const { stack, pair } = await connectScene(say)
   try {
     const differing = await steps(say, stack, pair, began)
     const all = STEPS.length + APPROVAL_STEPS.length + PAIR_STEPS.length
@@ -44,6 +40,15 @@ export async function runScenario(say: Say): Promise<number> {
   } finally {
     await stack.stop()
   }
+}
+
+/** The running containers as the scene of the demo's steps. With `keep` the collections stay as they are. */
+export async function connectScene(say: Say, { keep = false } = {}): Promise<PairScene> {
+  const { identity } = profilesOf(process.env['COMPOSE_PROFILES'])
+  say(identity === 'spire' ? 'Identities: SPIRE.' : 'Identities: the DEV ISSUER, which attests nobody. This is not the run with SPIRE.')
+  const issuer = await ownIssuer(identity === 'dev' ? say : () => undefined)
+  const stack = await stackOf(issuer, identity, keep)
+  return { ...sceneOf(stack), pair: await pairOf(stack, keep) }
 }
 
 async function steps(say: Say, stack: Stack, pair: Pair, began: number): Promise<number> {
@@ -71,11 +76,11 @@ function ownIssuer(say: Say): Promise<DevIssuer> {
   })
 }
 
-async function stackOf(issuer: DevIssuer, identity: 'spire' | 'dev'): Promise<Stack> {
+async function stackOf(issuer: DevIssuer, identity: 'spire' | 'dev', keep: boolean): Promise<Stack> {
   // Agents and people with SVIDs of SPIRE, where it runs: from its Workload API, as any workload of this user.
   const fetched: ReadonlyMap<string, Credentials> = identity === 'spire' ? await svidsFor(PLAYED, join(SOCKETS, 'api.sock')) : new Map()
-  await clearCollections(CHROMA)
-  const collections = await seed(CHROMA)
+  if (!keep) await clearCollections(CHROMA)
+  const collections = keep ? {} : await seed(CHROMA)
   const recorder = await watchWitness('witness')
   const idp = idpWith({ kid: IDP_KEY_ID, keyPem: readFileSync(join(CONFIG, 'scenario/idp.key'), 'utf8') })
   const server = await serverAt('vecauthz-gateway')
@@ -106,15 +111,15 @@ async function stackOf(issuer: DevIssuer, identity: 'spire' | 'dev'): Promise<St
   return known as Stack
 }
 
-async function pairOf(stack: Stack): Promise<Pair> {
-  const scratch = await makeScratch(stack)
+async function pairOf(stack: Stack, keep: boolean): Promise<Pair> {
+  const scratch = keep ? '' : await makeScratch(stack)
   const doorTo = async (host: string): Promise<Door> => ({ port: await portTo({ host, port: PORTS.indexIn }), ca: stack.door.ca })
   const agent = async (name: PairAgent) => {
     const port = await portTo({ path: join(AGENTS, `${name}.sock`) })
     return { port: () => port }
   }
   const agents = { indexer: await agent('indexer'), trials: await agent('trials') }
-  await takesWrites(agents.indexer, scratch)
+  if (!keep) await takesWrites(agents.indexer, scratch)
   const known = {
     egress: await serverAt('vecauthz-egress'),
     indexes: [await serverAt('vecauthz-index'), await serverAt('vecauthz-index-2')] as const,
