@@ -4,7 +4,7 @@ import { RUN_HEADER } from './core/approval.ts'
 import { type AnyGrant, type Decision, deny, tenantOfGrant } from './core/decision.ts'
 import { type DenyReason, isShadowed, type Refused, type Result } from './core/deny-reason.ts'
 import { requestDigest } from './core/request-digest.ts'
-import type { Held, Judgement } from './core/risk.ts'
+import type { Held, Judgement, RiskCall } from './core/risk.ts'
 import { spendPolicyToken } from './identity/policy-token-use.ts'
 import { approvalNeed, approvalRefusal, runOf } from './policy/approval-need.ts'
 import { isInShadow, type Workload } from './policy/policy.ts'
@@ -27,12 +27,13 @@ export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload,
   const shadow = isInShadow(its.policy, tenantOfGrant(grant))
   const passes = (reason: DenyReason) => shadow && isShadowed(reason.kind)
   const { memory } = its.world
-  const held = heldFor(its, grant, shadow)
+  const calls = its.calls === undefined ? undefined : { ...its.calls, caller: grant.caller, shadow }
+  const held = heldFor(its, grant, calls)
   if (held?.refusal !== undefined && !passes(held.refusal)) return deny(held.refusal)
   const { budget, share } = held ?? { budget: workload.budget, share: 1 }
   const paid = charge(grant, budget, its.check, its.now, memory, termsOf(its, share))
   if (!paid.ok && !passes(paid.reason)) return deny(paid.reason, paid.retryAfterMs, rateLeft(grant.caller, budget, its.now, memory, share))
-  const risk = riskOf(its, grant, shadow)
+  const risk = riskOf(its, grant, calls)
   if (risk?.refusal !== undefined && !passes(risk.refusal)) return deny(risk.refusal, risk.retryAfterMs)
   const judged = seen ?? held?.refusal ?? (paid.ok ? undefined : paid.reason) ?? risk?.refusal
   const used = useToken(its, grant)
@@ -50,10 +51,10 @@ function screenedOf({ policy, inbound, account }: Case, grant: AnyGrant): DenyRe
 }
 
 /** How it stands there: an agent type may be quarantined in one of the collections. */
-function heldFor({ world, calls, account }: Case, grant: AnyGrant, shadow: boolean): Held | undefined {
+function heldFor({ world, account }: Case, grant: AnyGrant, calls: RiskCall | undefined): Held | undefined {
   if (world.risk === undefined || calls === undefined) return undefined
   const place = grant.kind === 'tenant' ? { tenant: grant.tenant, database: account.database ?? '', targets: grant.targets } : undefined
-  return world.risk.held({ ...calls, caller: grant.caller, shadow }, place)
+  return world.risk.held(calls, place)
 }
 
 function termsOf({ world, policy, account, inbound }: Case, share: number): Terms {
@@ -63,9 +64,9 @@ function termsOf({ world, policy, account, inbound }: Case, share: number): Term
 }
 
 /** What a paid call adds to what is known of its workload: only what could have been done counts. */
-function riskOf({ world, calls, account, inbound }: Case, grant: AnyGrant, shadow: boolean): Judgement | undefined {
+function riskOf({ world, account, inbound }: Case, grant: AnyGrant, calls: RiskCall | undefined): Judgement | undefined {
   if (world.risk === undefined || calls === undefined || grant.kind !== 'tenant') return undefined
-  const judgement = world.risk.observe(grant, { ...calls, caller: grant.caller, shadow }, account.database ?? '', inbound.body)
+  const judgement = world.risk.observe(grant, calls, account.database ?? '', inbound.body)
   account.risk = judgement
   return judgement
 }
