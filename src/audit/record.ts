@@ -217,14 +217,17 @@ function isoOf(ms: number): string {
 }
 
 /** The collections by the names they were resolved to, or as the call named them when it did not come to that. */
-function scopeOf(call: VectorCall, { account, tenants }: Recordable): string {
+function scopeOf(call: VectorCall, { account, tenants, decision }: Recordable): string {
+  const tags = decision.verdict === 'allow' && decision.grant.kind === 'tenant' ? decision.grant.tags : undefined
   let scope = ''
+  let at = 0
   for (const target of account.targets ?? call.targets) {
     const { namespace, collection, bounds } = target
     const name = 'name' in collection ? text('name', collection.name) : ''
     const id = 'id' in collection ? text('id', collection.id) : ''
     const proof = claimOf(target, account.tenant) + (bounds === undefined ? '' : boundsOf(bounds, tenants))
-    scope += `${scope === '' ? '' : ','}{"kind":"${collection.kind}"${text('namespace', namespace)}${name}${id}${proof}}`
+    const tagged = tags === undefined ? '' : `,"tags":[${tags[at++]?.map(quoteKnown).join(',') ?? ''}]`
+    scope += `${scope === '' ? '' : ','}{"kind":"${collection.kind}"${text('namespace', namespace)}${name}${id}${tagged}${proof}}`
   }
   return `,"dataset_scope":[${scope}]`
 }

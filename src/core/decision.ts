@@ -23,6 +23,8 @@ export interface Grant {
   readonly rule: string
   /** Of the data of each target, by its tags; left out where all of them weigh 1. */
   readonly weights?: readonly number[]
+  /** Tags of the data of each target; left out where there are none. */
+  readonly tags?: readonly (readonly string[])[]
   /** What its rules ask for beside themselves. */
   readonly needs: Needs | undefined
   /** What its rule would have refused the call for, were that not in shadow. */

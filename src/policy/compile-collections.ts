@@ -6,7 +6,7 @@ import { clashesOf, type Described } from './name-overlaps.ts'
 import { mixedUp, type NamePattern, patternFault, readPattern, tenantIn } from './names.ts'
 import type { Data, DatabaseRules, NamedRules, NamespaceTemplate, Rule, TenancyRule } from './policy.ts'
 
-type CompileRule = (allow: AllowDocument, weight: number, path: DocumentPath) => Rule
+type CompileRule = (allow: AllowDocument, data: Data, path: DocumentPath) => Rule
 
 /** The names of one namespace, as far as they are known. */
 interface Draft {
@@ -72,7 +72,7 @@ function compileEntry(
   }
   const tenancy = compileTenancy(work, entry, known, path)
   const data = compileData(work, entry, path)
-  const everyRule = entry.allow.map((allow, index) => compileRule(allow, data.weight, [...path, 'allow', index]))
+  const everyRule = entry.allow.map((allow, index) => compileRule(allow, data, [...path, 'allow', index]))
   checkResidency(work, entry, path)
   const rules = byTenant(everyRule, (one) => one.tenants)
   const common = { tenancy, data, rules, everyRule, source: work.place(path) }

@@ -10,7 +10,7 @@ import { compileRisk } from './compile-risk.ts'
 import { checkTenants, compilePattern, fault, type Work } from './compile-work.ts'
 import { compileWorkloads } from './compile-workloads.ts'
 import { addId, type IdIndex, newIdIndex } from './id-index.ts'
-import type { Limits, Policy, Revoked, Rule } from './policy.ts'
+import type { Data, Limits, Policy, Revoked, Rule } from './policy.ts'
 import { compileWhen, type When } from './when.ts'
 
 export type Compiled = { readonly ok: true; readonly policy: Policy } | { readonly ok: false; readonly faults: readonly DocumentFault[] }
@@ -38,7 +38,7 @@ export function* compileSteps(
   const work = workOf(document, known, place)
   yield* checkRepeats(work)
   const workloads = yield* compileWorkloads(work)
-  const databases = yield* compileCollections(work, (allow, weight, path) => compileRule(work, allow, weight, path))
+  const databases = yield* compileCollections(work, (allow, data, path) => compileRule(work, allow, data, path))
   const revoked = compileRevoked(work)
   const subjects = compileSubjects(work)
   const issuers = compileIssuers(work)
@@ -134,7 +134,7 @@ function compileRevoked(work: Work): Revoked {
   return { ids, serials: new Set(serials), tokenIds: new Set(token_ids) }
 }
 
-function compileRule(work: Work, allow: AllowDocument, weight: number, path: DocumentPath): Rule {
+function compileRule(work: Work, allow: AllowDocument, { weight, tags }: Data, path: DocumentPath): Rule {
   checkTenants(work, allow.tenants, [...path, 'tenants'])
   return {
     tenants: new Set(allow.tenants),
@@ -146,6 +146,7 @@ function compileRule(work: Work, allow: AllowDocument, weight: number, path: Doc
     limits: mergeLimits(allow.limits, work.document.limits),
     needs: needsOf(work, allow, path),
     weight,
+    tags,
     source: work.place(path)
   }
 }

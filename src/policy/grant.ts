@@ -162,6 +162,7 @@ export function grantFor(
   const asked: Asked = { caller, workload, policy, action: operation, tenant, purpose: purpose.value, shape, database, now }
   const [sources, weights]: [string[], number[]] = [[], []]
   let judged: DenyReason | undefined
+  let tags: (readonly string[])[] | undefined
   let needs: Needs | undefined
   for (const target of targets) {
     if (target.tenant !== tenant) return refuse('tenant-not-allowed', 'a resolved target belongs to another tenant')
@@ -169,13 +170,17 @@ export function grantFor(
     if (!rule.ok) return rule
     sources.push(rule.value.rule.source)
     weights.push(rule.value.rule.weight)
+    // Most data has none.
+    if (rule.value.rule.tags.length > 0) tags ??= targets.map(() => [])
+    if (tags !== undefined) tags[sources.length - 1] = rule.value.rule.tags
     judged ??= rule.value.judged
     needs = together(needs, rule.value.rule.needs)
   }
   const [source] = sources
   if (source === undefined) return refuse('tenant-not-named', `${call.endpoint} touches nothing that a rule could allow`)
   const grant = { kind: 'tenant', caller, call, tenant, targets, purpose: purpose.value, rule: source, needs, judged } as Grant
-  return accept(weights.every((weight) => weight === 1) ? grant : { ...grant, weights })
+  const tagged = tags === undefined ? grant : { ...grant, tags }
+  return accept(weights.every((weight) => weight === 1) ? tagged : { ...tagged, weights })
 }
 
 /** What two rules ask for, of two targets of one call. */

@@ -53,6 +53,8 @@ export interface Rule {
   readonly needs: Needs | undefined
   /** Of the data of its entry. */
   readonly weight: number
+  /** Of the data that it is for. */
+  readonly tags: readonly string[]
   readonly source: string
 }
 
