@@ -255,6 +255,37 @@ describe('a listener as shipped', () => {
   })
 })
 
+it('an egress as shipped lets nothing through either', async () => {
+  const door = {
+    host: '127.0.0.1',
+    port: pair.agents.indexer.port('egress_in'),
+    tls: false,
+    name: HOST,
+    cert: undefined,
+    key: undefined,
+    ca: undefined
+  }
+  let count = 0
+  const { control, steps } = await attack(
+    {
+      door,
+      read: namedPath('acme'),
+      forbidden: namedPath('globex'),
+      witness: undefined,
+      forged: undefined,
+      bodyBytes: 1_048_576,
+      database: undefined,
+      authz: undefined,
+      admin: pair.agents.indexer.adminUrl.slice('http://'.length),
+      stallMs: undefined
+    },
+    () => `egress-${count++}`
+  )
+  expect(control).toEqual({ passed: true, says: 'it passes' })
+  expect(steps.filter(({ outcome }) => outcome !== 'held')).toEqual([])
+  expect(steps.length).toBeGreaterThan(20)
+})
+
 describe.each(HOLES)('$name', ({ name, lines, through }) => {
   const findings = async () => {
     const document = await dumpOf(stack.envoy.adminUrl)
