@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { TenantDocument } from '../../src/core/policy-document.ts'
 import { type AdmissionRules, admit, type Registered, type Registry } from '../../src/k8s/admission.ts'
@@ -346,6 +347,39 @@ describe('pods', () => {
     expect(said(pod('other'), { unregistered: 'allow' })).toBe('allowed')
     expect(said(pod('revoked'), { unregistered: 'allow' })).toMatch(/is revoked/)
     expect(said(pod('default'), { unregistered: 'allow' })).toMatch(/service account of its own/)
+  })
+})
+
+describe('whatever it is called and labelled', () => {
+  const names = fc.constantFrom('rag-acme', 'rag-globex', 'vecauthz', 'kube-system', 'mine')
+  const label = fc.constantFrom(...Object.keys(ACME_LABELS), 'vecauthz.dev/other', 'app')
+  const value = fc.constantFrom('acme', 'globex', 'eu', 'us', '30d', '')
+  const labels = fc.dictionary(label, value)
+  const guarded = (of: Part) => Object.entries(of).filter(([name]) => name.startsWith('vecauthz.dev/'))
+  const owner: Record<string, string> = { 'rag-acme': 'acme', 'rag-globex': 'globex' }
+  const tenantOf = (of: Part) => of['vecauthz.dev/tenant']
+
+  it("a new namespace is a tenant's exactly when the policy says so", () => {
+    const rule = fc.property(names, labels, (name, of) => {
+      if (said(namespaceReview(namespaceOf(name, of))) === 'allowed') expect(tenantOf(of)).toBe(owner[name])
+    })
+    fc.assert(rule, { numRuns: 500 })
+  })
+
+  it('a new pod has the tenant of its namespace, and none where there is none', () => {
+    const rule = fc.property(names, labels, (name, of) => {
+      if (said(podReview(name, podOf(name, of))) === 'allowed') expect(tenantOf(of)).toBe(owner[name])
+    })
+    fc.assert(rule, { numRuns: 500 })
+  })
+
+  it('a change leaves the guarded labels of a pod as they were, through whatever it comes', () => {
+    const part = fc.constantFrom(undefined, 'status', 'resize', 'ephemeralcontainers')
+    const rule = fc.property(names, labels, labels, part, (name, before, after, subResource) => {
+      const asked = { operation: 'UPDATE', oldObject: podOf(name, before), ...(subResource === undefined ? {} : { subResource }) }
+      if (said(podReview(name, podOf(name, after), asked)) === 'allowed') expect(guarded(after).sort()).toEqual(guarded(before).sort())
+    })
+    fc.assert(rule, { numRuns: 500 })
   })
 })
 
