@@ -5,14 +5,9 @@
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { clock } from './faults/clock.ts'
-import { diskFull } from './faults/disk.ts'
+import { FAULTS, folderOf } from './faults/campaign.ts'
 import type { Fault } from './faults/finding.ts'
-import { kill } from './faults/kill.ts'
-import { partition, redisAway } from './faults/redis.ts'
-import { swarm } from './faults/swarm.ts'
 
-const FAULTS: readonly Fault[] = [kill, redisAway, partition, diskFull, clock, swarm]
 const HELP = `npm run faults: faults, one after the other, on loopback. A quarter of an hour.
 
   npm run faults -- --only NAME   one of: ${FAULTS.map(({ name }) => `"${name}"`).join(', ')}
@@ -33,7 +28,7 @@ async function main(args: string[]): Promise<number> {
   for (const fault of asked.faults) {
     const began = performance.now()
     say(`${fault.name}: ${fault.what}`)
-    const folder = join(import.meta.dirname, '../.run/faults', fault.name.replaceAll(/[^a-z0-9]+/g, '-'))
+    const folder = join(import.meta.dirname, '../.run/faults', folderOf(fault))
     const found = await fault.run({ folder, short: asked.short, say: (line) => say(`  … ${line}`) }).catch((cause: Error) => {
       wrong++
       return `FAILED: ${cause.stack}`

@@ -5,7 +5,7 @@ import { reasonsOf, startLoad } from './load.ts'
 import { agent, heldOf, openScene, quarantine, type Replica, saidTo, until } from './scene.ts'
 
 const KILLS = 50
-const KILLS_SHORT = 4
+const KILLS_SHORT = 3
 /** The other replica looks at journals once a second. */
 const HEARD_MS_MAX = 10_000
 

@@ -1,6 +1,6 @@
 /** Calm agents that go on calling while something fails, and what they were told. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { agent, type Replica, type Scene } from './scene.ts'
+import { agent, type Call, type Replica, type Scene } from './scene.ts'
 
 const AGENTS = 8
 const TICK_MS = 5
@@ -21,13 +21,18 @@ export interface Told {
   readonly took: readonly number[]
 }
 
-/** @param rate calls a second at each of the replicas, in turn looks and searches */
-export function startLoad(scene: Scene, replicas: () => readonly Replica[], rate: number): Load {
+/** @param rate calls a second at each of the replicas, in turn of each kind */
+export function startLoad(
+  scene: Scene,
+  replicas: () => readonly Replica[],
+  rate: number,
+  calls: readonly Call[] = [scene.calls.look, scene.calls.search]
+): Load {
   let [by, unanswered, took] = [new Map<string, number>(), 0, [] as number[]]
   const under = new Set<Promise<void>>()
   const one = async (replica: Replica, at: number) => {
-    const call = at % 2 === 0 ? scene.calls.look : scene.calls.search
-    const answer = await scene.ask(replica, agent(`calm-${at % AGENTS}`), call).catch(() => undefined)
+    const call = calls[at % calls.length] as Call
+    const answer = await scene.ask(replica, agent(`calm-${(at >> 1) % AGENTS}`), call).catch(() => undefined)
     if (answer === undefined) {
       unanswered++
       return

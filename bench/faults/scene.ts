@@ -24,7 +24,7 @@ const READY_MS_MAX = 60_000
 const POLL_MS = 5
 const ANSWER_MS_MAX = 10_000
 /** `risk.standings_max_age_seconds` of all of them. */
-export const STALE_SECONDS = 3
+export const STALE_SECONDS = 2
 
 /** Each is one workload of the same entry. */
 export const agent = (name: string | number) => `spiffe://${TRUST_DOMAIN}/acme/agent/fault/${name}`
