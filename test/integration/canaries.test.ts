@@ -41,7 +41,7 @@ const leaks = (text: string, words: readonly string[] = canaries) =>
 let stage: AuditStage
 let server: AuditServer
 const surfaces: Record<string, string> = {}
-const [keyFile, tokenFile] = [join(root, 'key'), join(root, 'authorization')]
+const [keyFile, tokenFile, preload] = [join(root, 'key'), join(root, 'authorization'), join(root, 'crash.mjs')]
 const [databaseKey, sinkToken, environmentWord] = [canary(), canary(), canary()]
 const collectorOf = startCollector(0)
 
@@ -64,6 +64,8 @@ beforeAll(async () => {
   stage = await openAuditStage(join(root, 's'))
   writeFileSync(keyFile, `${databaseKey}-0123456789abcdef0123456789abcdef`)
   writeFileSync(tokenFile, `Bearer ${sinkToken}`)
+  // A fault that nobody thought of, on demand.
+  writeFileSync(preload, `process.on('SIGUSR2', () => setImmediate(() => { throw new Error('a fault nobody thought of') }))`)
   const credential = { mode: 'rbac_jwt', secret: { file: keyFile } }
   server = await stage.start(
     {
@@ -79,7 +81,7 @@ beforeAll(async () => {
       },
       policy: POLICY,
       environment: { SOME_PASSWORD: environmentWord },
-      preload: join(import.meta.dirname, 'support/crash-on-signal.ts')
+      preload
     }
   )
 })
