@@ -31,6 +31,7 @@ export function offboardRoute(desk: ApprovalDesk, reason: z.ZodType<string>): Ad
     who: 'operator',
     body: z.strictObject({ workload, reason }),
     act: 'workload.end',
+    says: 'Ends every grant and approval of a workload.',
     handle
   })
 }

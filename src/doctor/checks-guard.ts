@@ -50,7 +50,18 @@ function demandsVerdict(principal: Place): boolean {
   return path.length === 1 && path[0]?.value['key'] === 'verdict' && value?.value['exact'] === 'allow'
 }
 
+/** Filters that write what the guard reads: with them a client's header is a verdict. */
+function forging(way: Way): readonly Finding[] {
+  const list = [...way.http.path, 'http_filters']
+  return way.filters.flatMap(({ config, place }, index) => {
+    if (index === way.authzAt || !JSON.stringify(config.value).includes(`"metadata_namespace":"${AUTHZ_NAMESPACE}"`)) return []
+    return [fail(place, 'another filter writes what the guard reads', { kind: 'remove', at: [...list, index] })]
+  })
+}
+
 function guarded(filter: Filter, way: Way): readonly Finding[] {
+  const forged = forging(way)
+  if (forged.length > 0) return forged
   const rbacs = way.filters.slice(way.authzAt + 1).filter(({ type, place }) => type === RBAC && !flag(place, 'disabled'))
   const good = rbacs.some(({ config }) => {
     const rules = at(config, 'rules')

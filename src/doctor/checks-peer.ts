@@ -104,7 +104,7 @@ export const PEER: readonly Check[] = [
     hops: GATEWAY,
     look: tls((context, common) => {
       const believes = validations(common).some((one) =>
-        ['trusted_ca', 'custom_validator_config', 'watched_directory'].some((key) => has(one, key))
+        ['trusted_ca', 'custom_validator_config', 'verify_certificate_spki', 'verify_certificate_hash'].some((key) => has(one, key))
       )
       if (believes || bundleSecret(common) !== undefined) return []
       const fix = put(context, { common_tls_context: { validation_context_sds_secret_config: BUNDLES_BY_SDS } })

@@ -1,7 +1,7 @@
 /** Checks about one reading of a request for Envoy, vecauthz and the database, and about requests that never end. */
-import { type Finding, fail, put, remove } from './finding.ts'
-import { ALL, type Check, DECIDING, each, must, ways } from './look.ts'
-import type { Way } from './survey.ts'
+import { cannotTell, type Finding, fail, put, remove } from './finding.ts'
+import { ALL, type Check, DECIDING, each, type Given, must, ways } from './look.ts'
+import type { Hop, Way } from './survey.ts'
 import { at, count, flag, has, listOf, type Place, seconds, text, textsOf } from './values.ts'
 
 const REQUEST_SECONDS_MAX = 60
@@ -156,12 +156,31 @@ export const READING: readonly Check[] = [
     line: 'No header chooses where a call goes on to',
     why: 'A cluster that a header names is one that the caller names: any port that this Envoy knows of.',
     hops: ALL,
-    look: ways((way) =>
-      way.forwards.flatMap(({ action }) =>
-        ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin']
-          .filter((key) => has(action, key))
-          .map((key) => fail(action, `${key}: who asks chooses the cluster`, remove(action, key)))
-      )
-    )
+    look: (given, hops) => [
+      ...ways((way) =>
+        way.forwards.flatMap(({ action }) =>
+          ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin']
+            .filter((key) => has(action, key))
+            .map((key) => fail(action, `${key}: who asks chooses the cluster`, remove(action, key)))
+        )
+      )(given, hops),
+      ...choosingClusters(given, hops)
+    ]
   }
 ]
+
+/** Clusters whose endpoints are what the request says. */
+function choosingClusters({ survey }: Given, hops: readonly Hop[]): readonly Finding[] {
+  const names = new Set(survey.ways.filter(({ hop }) => hops.includes(hop)).flatMap((way) => way.forwards.flatMap((one) => one.clusters)))
+  const clusters = [...names].flatMap((name) => survey.clusters.get(name) ?? [])
+  if (clusters.length === 0) return []
+  return each(clusters, 'cluster', (cluster) => {
+    const original = at(cluster, 'original_dst_lb_config')
+    if (original !== undefined && flag(original, 'use_http_header'))
+      return [fail(original, 'a header chooses the endpoint', remove(original, 'use_http_header'))]
+    const type = at(cluster, 'cluster_type')
+    return type === undefined
+      ? []
+      : [cannotTell(type.path, `how a cluster of type ${text(type, 'name')} chooses endpoints is not known here`)]
+  })
+}

@@ -66,7 +66,7 @@ function listenerOf({ name, tls, http, filters, authz, after, domains, action = 
     '@type': HCM,
     early_header_mutation_extensions: http['early_header_mutation_extensions'],
     http_filters: [...filters, ...asking, OTHERS, ...after, router],
-    route_config: partly({ virtual_hosts: [host], typed_per_filter_config: {} })
+    route_config: partly({ virtual_hosts: [host], typed_per_filter_config: {}, vhds: undefined })
   })
   const transport_socket = {
     name: 'envoy.transport_sockets.tls',

@@ -109,6 +109,7 @@ function chainOf(
   })
   const authzAt = filters.findIndex(({ type }) => type === EXT_AUTHZ)
   const routes = at(http, 'route_config') ?? unclear(http.path, 'the routes come from a control plane (rds or scoped_routes)')
+  if (has(routes, 'vhds')) unclear(routes.path, 'virtual hosts come from a control plane (vhds)')
   const hosts = listOf(routes, 'virtual_hosts')
   const forwards = hosts.flatMap((host) => forwardsOf(routes, host))
   const hop = forced ?? (leadsToAHop(forwards, clusters) ? (authzAt === -1 ? 'sidecar' : 'egress') : 'gateway')
@@ -160,24 +161,19 @@ export function authzOf(way: Way): Filter | undefined {
   return way.filters[way.authzAt]
 }
 
-/** What a scope says of a filter for its requests. */
+/** What a scope says of a filter for its requests: directly, and within the wrapper that can switch it off. */
 export function perFilter(scope: Place, type: string): readonly { readonly type: string; readonly config: Place }[] {
   const all = at(scope, 'typed_per_filter_config')
-  if (all === undefined) return []
-  return Object.keys(all.value).flatMap((key) => {
-    const read = typed(all, key)
-    return read !== undefined && (read.type.startsWith(type) || read.type.endsWith('.FilterConfig')) && mentions(key, read, type)
-      ? [{ type: read.type, config: read.config }]
-      : []
+  return Object.keys(all?.value ?? {}).flatMap((key) => {
+    const read = all === undefined ? undefined : typed(all, key)
+    if (read === undefined) return []
+    if (!read.type.endsWith('.FilterConfig')) return read.type.startsWith(type) ? [read] : []
+    const inner = typed(read.config, 'config')
+    const family = type.split('.').at(-3) ?? type
+    // Names are free: of a wrapper without content, only the name says what it is for.
+    if (inner?.type.startsWith(type) === true) return [read, inner]
+    return inner === undefined && key.includes(family) ? [read] : []
   })
-}
-
-/** A FilterConfig wraps what is for the filter whose name is the key; names are free, so each counts that holds the filter's own. */
-function mentions(key: string, read: { readonly type: string; readonly config: Place }, type: string): boolean {
-  if (!read.type.endsWith('.FilterConfig')) return true
-  const family = type.split('.').at(-3) ?? type
-  const inner = typed(read.config, 'config')
-  return key.includes(family) || inner?.type.startsWith(type) === true
 }
 
 function askingsOf(way: Way): readonly Asking[] {

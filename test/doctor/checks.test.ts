@@ -200,6 +200,13 @@ const ROWS: readonly Row[] = [
       host['routes'].unshift({ match: { prefix: '/x' }, route: { cluster_header: 'x-to' } })
     }
   },
+  {
+    name: 'a header that names the endpoint',
+    check: 'destination-fixed',
+    change: ({ cluster }) => {
+      cluster('chroma')['original_dst_lb_config'] = { use_http_header: true }
+    }
+  },
   { name: "a client's tenant header", check: 'strip-tenant', change: ({ filter }) => dropRule(filter, '"x-tenant"') },
   { name: "a client's decision headers", check: 'strip-decision', change: ({ filter }) => dropRule(filter, 'x-vecauthz') },
   {
@@ -371,6 +378,22 @@ const ROWS: readonly Row[] = [
   },
   { name: 'a host without a question', check: 'no-route-skips', change: ({ host }) => Object.assign(host, perRoute({ disabled: true })) },
   {
+    name: 'a route where the filter is disabled by its wrapper',
+    check: 'no-route-skips',
+    change: ({ host }) => {
+      const off = { '@type': 'type.googleapis.com/envoy.config.route.v3.FilterConfig', disabled: true }
+      host['routes'].unshift({ match: { prefix: '/x' }, route: { cluster: 'chroma' }, typed_per_filter_config: { [AUTHZ]: off } })
+    }
+  },
+  {
+    name: 'a host that skips the question within a wrapper, under a name of its own',
+    check: 'no-route-skips',
+    change: ({ host }) => {
+      const off = { '@type': 'type.googleapis.com/envoy.config.route.v3.FilterConfig', config: { '@type': PER_ROUTE, disabled: true } }
+      host['typed_per_filter_config'] = { mine: off }
+    }
+  },
+  {
     name: 'a host that tells the server its role',
     check: 'role-by-port',
     change: ({ host }) => Object.assign(host, perRoute({ check_settings: { context_extensions: { role: 'egress' } } }))
@@ -395,6 +418,16 @@ const ROWS: readonly Row[] = [
     change: ({ filter }) => {
       filter('rbac')['shadow_rules'] = filter('rbac')['rules']
       delete filter('rbac')['rules']
+    }
+  },
+  {
+    name: 'a guard that reads what a header of the client says',
+    check: 'guard',
+    change: ({ http }) => {
+      const on_header_present = { metadata_namespace: AUTHZ, key: 'verdict' }
+      const typed = filterOf('header_to_metadata.v3.Config')
+      Object.assign(typed.typed_config, { request_rules: [{ header: 'x-verdict', on_header_present }] })
+      http['http_filters'].unshift(typed)
     }
   },
   {

@@ -136,6 +136,20 @@ describe('what cannot be made out is no pass', () => {
       unknown: 'all'
     },
     {
+      name: 'virtual hosts that come from elsewhere',
+      change: ({ http }) => {
+        http['route_config'].vhds = { config_source: { ads: {} } }
+      },
+      unknown: 'all'
+    },
+    {
+      name: 'a cluster of a kind that nobody knows',
+      change: ({ cluster }) => {
+        cluster('chroma')['cluster_type'] = { name: 'envoy.clusters.dynamic_forward_proxy' }
+      },
+      unknown: ['destination-fixed']
+    },
+    {
       name: 'listeners that come from elsewhere',
       change: ({ value }) => {
         value['dynamic_resources'] = { lds_config: { ads: {} } }
