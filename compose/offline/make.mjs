@@ -4,7 +4,7 @@
 //   node setup/setup.mjs compose && node compose/offline/make.mjs
 //
 // SPIRE and Qdrant are in no package registry: they go in when SPIRE_SERVER_BIN and SPIRE_AGENT_BIN, and QDRANT_BIN, name programs.
-// Its last line says with which COMPOSE_PROFILES to go on.
+// Its last lines say with which variables to go on.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
@@ -48,6 +48,8 @@ function main() {
     say('*** attests nobody. It shows everything else, and is not the demo with SPIRE.')
   }
   if (qdrant === undefined) say('*** Without Qdrant: QDRANT_BIN names no program.')
+  say('These have no digests of a registry: set VECAUTHZ_DIGESTS to nothing. Go on with:')
+  say('VECAUTHZ_DIGESTS=')
   say(`COMPOSE_PROFILES=${profiles}`)
 }
 
@@ -65,7 +67,7 @@ function loadBase() {
 function imageNames() {
   const written = text(join(ROOT, 'compose/compose.yaml'))
   const named = (repository) => {
-    const found = new RegExp(`image: (${repository}:[^\\s@]+)`).exec(written)?.[1]
+    const found = new RegExp(`image: (${repository}:[^\\s@$]+)`).exec(written)?.[1]
     if (found === undefined) throw new Error(`compose.yaml names no image of ${repository}`)
     return found
   }
