@@ -11,6 +11,8 @@ export interface WorkerSinkParts {
   /** Signs the heads of the chains: one line for the anchors; undefined where nothing can sign right now. `ended`: no more records follow. */
   readonly sign: ((heads: Readonly<Record<Stream, Head>>, ended: boolean) => string | undefined) | undefined
   readonly anchorMs: number
+  /** How long the end waits for sinks that do not take what is left; 5 s unless told. */
+  readonly closeMs?: number
   /** `because` undefined: that sink works again. */
   readonly onTrouble: (sink: string, because: string | undefined) => void
   /** The worker has ended by a fault of ours: from now on every line is refused. */
@@ -73,7 +75,7 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
       clearInterval(timer)
       flush()
       await Promise.race([anchors?.end(), closed.promise])
-      post({ kind: 'close', msMax: CLOSE_MS })
+      post({ kind: 'close', msMax: parts.closeMs ?? CLOSE_MS })
       const lost = await closed.promise
       if (lost > 0) parts.onTrouble('audit', `${lost} bytes of records could be neither delivered nor put on the disk`)
     }
