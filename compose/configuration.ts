@@ -58,6 +58,8 @@ export function serverFiles(role: 'gateway' | 'egress' | 'index', wanted: Wanted
   if (role === 'egress') return { ...files, 'vecauthz.yaml': stringify(settings) }
   settings.databases[0].url = 'http://chroma:8000'
   settings.admin.listen = `0.0.0.0:${PORTS.admin}`
+  // What is for people on the host itself has none in a container.
+  delete settings.admin.local
   if (role === 'gateway') {
     settings.state = { kind: 'sqlite', file: join(STATE, 'state.sqlite') }
     return { ...files, 'vecauthz.yaml': stringify(settings) }

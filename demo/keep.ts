@@ -55,6 +55,9 @@ The official client, unchanged (acme/job/indexer may write in collections named 
 The same through the pair, as acme/job/indexer, by the database's own name, which leads to its Envoy (docs/pair.md):
   curl --resolve ${HOST}:${own}:127.0.0.1 http://${HOST}:${own}${count}
 
+The console, in a browser on this host; it asks for the token in ${stack.folder}/console.token (docs/operate.md):
+  http://127.0.0.1:${stack.server.localPort}
+
 Dropping it waits for somebody else (docs/approvals.md); then say await client.deleteCollection({ name: 'scratch-1' }) once more:
   node src/main.ts approvals ${desk}
   node src/main.ts approve ID --reason "it is a demo" ${desk}

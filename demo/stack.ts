@@ -101,6 +101,8 @@ export interface ServerProcess {
   readonly healthPort: number
   /** Where approvals are given; 0 where the settings have no admin port. */
   readonly adminPort: number
+  /** The console; 0 where the settings have none. */
+  readonly localPort: number
   readonly logFile: string
   /** SIGTERM, and the exit code. */
   readonly stop: () => Promise<number | null>
@@ -283,6 +285,7 @@ function writeConfig(
   const own = { listen: '127.0.0.1:0', health: '127.0.0.1:0', workload_api: issuer.socketOf(GATEWAY_SERVER), svid_ttl_seconds: seconds }
   Object.assign(settings, own, { audit: { file: files.audit }, state: { kind: 'sqlite', file: at('state.sqlite') } })
   settings.admin.listen = '127.0.0.1:0'
+  settings.admin.local.listen = '127.0.0.1:0'
   settings.databases[0].url = chromaUrl
   settings.subject_issuers = [{ issuer: IDP_ISSUER, jwks_url: jwksUrl }]
   const policy = parse(readFileSync(join(ROOT, 'demo/config/policy.yaml'), 'utf8'))
@@ -313,8 +316,13 @@ export async function startServerProcess(folder: string, settingsFile: string, n
   while (performance.now() < until && child.exitCode === null) {
     const line = linesOf(logFile).find((one) => one.includes('"msg":"serving"') && one.includes(`"pid":${child.pid},`))
     if (line !== undefined) {
-      const { port, health_port, admin_port = 0 } = JSON.parse(line) as { port: number; health_port: number; admin_port?: number }
-      return { pid: child.pid ?? 0, port, healthPort: health_port, adminPort: admin_port, logFile, stop }
+      const {
+        port,
+        health_port: healthPort,
+        admin_port: adminPort = 0,
+        local_port: localPort = 0
+      } = JSON.parse(line) as Record<string, number>
+      return { pid: child.pid ?? 0, port: port ?? 0, healthPort: healthPort ?? 0, adminPort, localPort, logFile, stop }
     }
     await new Promise((resolve) => setTimeout(resolve, 25))
   }

@@ -161,12 +161,16 @@ interface Used {
 }
 
 function usedOf(all: Iterable<SeenWorkload>): readonly Used[] {
-  const counts = new Map<string, number>()
-  for (const { used } of all) for (const [what, count] of used) counts.set(what, (counts.get(what) ?? 0) + count)
-  return [...counts].map(([what, count]) => {
-    const [tenant = '', collection = '', action = ''] = JSON.parse(what) as string[]
-    return { tenant, collection, action, count }
-  })
+  const counts = new Map<string, { tenant: string; collection: string; action: string; count: number }>()
+  for (const { used } of all) {
+    for (const { tenant, database, collection, action, count } of used) {
+      const id = JSON.stringify([tenant, database, collection, action])
+      const known = counts.get(id)
+      if (known === undefined) counts.set(id, { tenant, collection: `${database}/${collection}`, action, count })
+      else known.count += count
+    }
+  }
+  return [...counts.values()]
 }
 
 function matrix({ seen }: ConsoleDesk, { policy }: Visit<unknown>): Reply {

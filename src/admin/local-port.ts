@@ -3,7 +3,7 @@
  * only its owner may read. Whoever has the one or the other acts as one identity of the settings, and is recorded under it.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { dirname } from 'node:path'
 import type { SpiffeId } from '../core/spiffe-id.ts'
@@ -31,6 +31,7 @@ export interface LocalPort {
 }
 
 const TOKEN_BYTES = 32
+const TOKEN = /^[\w-]{43}$/
 const CONNECTIONS_MAX = 64
 const HEADERS_MS = 5_000
 const HEADER_BYTES_MAX = 16 * 1024
@@ -38,7 +39,7 @@ const HEADER_BYTES_MAX = 16 * 1024
 /** @throws Error when the socket or the token file cannot be made */
 export async function startLocalPort(options: LocalOptions): Promise<LocalPort> {
   const { listen } = options
-  const token = listen.kind === 'loopback' ? writeToken(listen.tokenFile) : undefined
+  const token = listen.kind === 'loopback' ? tokenOf(listen.tokenFile) : undefined
   let port = 0
   const { headersMs = HEADERS_MS } = options
   const limits = {
@@ -93,17 +94,27 @@ function opened(server: Server, listen: LocalListen): Promise<void> {
   })
 }
 
-/** A new one with each start: what was copied yesterday opens nothing today. */
-function writeToken(file: string): Buffer {
-  const token = randomBytes(TOKEN_BYTES).toString('base64url')
+/** One for all processes that share the file; whoever removes it has the next start make another. @throws Error for one that others may read */
+function tokenOf(file: string): Buffer {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  rmSync(file, { force: true })
-  writeFileSync(file, `${token}\n`, { mode: 0o600, flag: 'wx' })
+  // Linked whole: another process that starts at the same time finds all of it or nothing.
+  const own = `${file}.${process.pid}`
+  writeFileSync(own, `${randomBytes(TOKEN_BYTES).toString('base64url')}\n`, { mode: 0o600 })
+  try {
+    linkSync(own, file)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
+  } finally {
+    rmSync(own, { force: true })
+  }
+  if ((statSync(file).mode & 0o077) !== 0) throw new Error(`the token file ${file} may be read by others: chmod 600, or remove it`)
+  const token = readFileSync(file, 'utf8').trim()
+  if (!TOKEN.test(token)) throw new Error(`the token file ${file} has no token in it: remove it`)
   return digest(token)
 }
 
 function isToken(header: string | undefined, expected: Buffer): boolean {
-  const [, said = ''] = /^Bearer ([\w-]{20,128})$/.exec(header ?? '') ?? []
+  const said = header?.startsWith('Bearer ') === true ? header.slice('Bearer '.length) : ''
   return timingSafeEqual(digest(said), expected)
 }
 

@@ -49,6 +49,15 @@ export interface SeenDecision {
   readonly latencyUs: number
 }
 
+export interface UsedCount {
+  readonly tenant: string
+  readonly database: string
+  /** With its namespace. */
+  readonly collection: string
+  readonly action: string
+  count: number
+}
+
 export interface SeenWorkload {
   readonly id: string
   firstAt: number
@@ -57,8 +66,8 @@ export interface SeenWorkload {
   readonly denied: Map<string, number>
   /** Certificates by which it was proven, and when each was last seen. */
   readonly serials: Map<string, number>
-  /** `tenant`, `database/namespace/collection`, action, as JSON of the three, to how often. */
-  readonly used: Map<string, number>
+  /** Tenant, `database/namespace/collection`, action; and how often. */
+  readonly used: UsedCount[]
   /** Its scores over time, the newest last. */
   readonly scores: { readonly at: number; readonly score: number; readonly standing: string; readonly causes: readonly string[] }[]
 }
@@ -173,11 +182,11 @@ function note(workloads: Map<string, SeenWorkload>, one: SeenDecision): void {
     allowed: 0,
     denied: new Map(),
     serials: new Map(),
-    used: new Map(),
+    used: [],
     scores: []
   }
   // Who calls is put last: when there is no room, whoever was quiet for longest leaves.
-  workloads.delete(id)
+  if (workloads.size >= WORKLOADS_MAX / 2) workloads.delete(id)
   if (workloads.size >= WORKLOADS_MAX) workloads.delete(workloads.keys().next().value as string)
   workloads.set(id, its)
   its.lastAt = at
@@ -187,12 +196,15 @@ function note(workloads: Map<string, SeenWorkload>, one: SeenDecision): void {
   noteScore(its, one)
 }
 
-function noteAllowed(its: SeenWorkload, { tenant, database, operation, collections }: SeenDecision): void {
+function noteAllowed(its: SeenWorkload, { tenant, database = '', operation, collections }: SeenDecision): void {
   its.allowed++
   if (tenant === undefined || operation === undefined) return
   for (const name of collections) {
-    const used = JSON.stringify([tenant, `${database}/${name}`, operation])
-    if (its.used.has(used) || its.used.size < USED_MAX) its.used.set(used, (its.used.get(used) ?? 0) + 1)
+    const known = its.used.find(
+      (one) => one.collection === name && one.action === operation && one.tenant === tenant && one.database === database
+    )
+    if (known !== undefined) known.count++
+    else if (its.used.length < USED_MAX) its.used.push({ tenant, database, collection: name, action: operation, count: 1 })
   }
 }
 

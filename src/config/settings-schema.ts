@@ -52,7 +52,7 @@ const local = z.union([
     token_file: z
       .string()
       .min(1)
-      .describe('File, relative to this one, into which each start writes a new token that only its owner may read'),
+      .describe('File, relative to this one, with the token; made where there is none, and only its owner may read it'),
     as: actsAs
   })
 ])

@@ -1,5 +1,5 @@
 /** The admin API for people on the host, attacked: nothing changes, and every answer is clear. */
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -155,13 +155,17 @@ describe('the admin API on loopback', () => {
     await closed
   })
 
-  it('a second start writes another token, and the first opens nothing any more', async () => {
+  it('the token stays, until its file is removed; one that others may read is none', async () => {
     const before = token()
     const other = await startLocalPort({ ...answering, listen: loopback })
-    expect(token()).not.toBe(before)
+    expect(token()).toBe(before)
     await other.close()
+    chmodSync(tokenFile, 0o644)
+    await expect(startLocalPort({ ...answering, listen: loopback })).rejects.toThrow('may be read by others')
     await port.close()
+    rmSync(tokenFile)
     port = await startLocalPort({ ...answering, listen: loopback })
+    expect(token()).not.toBe(before)
     expect((await ask({ proven: false, headers: { authorization: `Bearer ${before}` } })).status).toBe(401)
     expect((await ask({})).status).toBe(200)
     expect(faults).toEqual([])

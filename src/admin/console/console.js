@@ -51,7 +51,7 @@ function askToken() {
   }
   main.replaceChildren(
     h('h1', {}, 'Who is there?'),
-    h('p', {}, 'Paste the token of the token file (admin.local.token_file in the settings). Each start of the server writes a new one.'),
+    h('p', {}, 'Paste the token of the token file (admin.local.token_file in the settings).'),
     h('form', { onsubmit: use }, h('label', { for: 'token' }, 'Token'), input, h('button', { type: 'submit', class: 'strong' }, 'Go on'))
   )
   input.focus()

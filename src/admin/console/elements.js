@@ -37,12 +37,19 @@ export function chip(text, kind = text) {
 export function time(text) {
   if (text === undefined) return ''
   const date = new Date(text)
-  return h('time', { datetime: text, title: text }, Number.isNaN(date.getTime()) ? text : date.toLocaleTimeString())
+  if (Number.isNaN(date.getTime())) return text
+  const isToday = date.toDateString() === new Date().toDateString()
+  return h('time', { datetime: text, title: text }, isToday ? date.toLocaleTimeString() : date.toLocaleString())
 }
 
 /** A link to a page of the console. */
 export function link(page, text, ...parts) {
   return h('a', { href: `#${[page, ...parts.map(encodeURIComponent)].join('/')}` }, text)
+}
+
+/** A number as people read it. */
+export function number(value) {
+  return typeof value === 'number' ? Math.round(value * 100) / 100 : value
 }
 
 export function facts(pairs) {

@@ -1,5 +1,5 @@
 /** The pages. Each is a function from what the server says to elements; `act` posts and shows the page again. */
-import { ask, chart, chip, facts, h, link, table, time } from './elements.js'
+import { ask, chart, chip, facts, h, link, number, table, time } from './elements.js'
 
 const FILTERS = [
   ['verdict', (one) => one.verdict],
@@ -153,7 +153,7 @@ export function workload(one, act) {
         'Why',
         one.why &&
           `${one.why.cause}: ${Object.entries(one.why.figures)
-            .map(([name, value]) => `${name} ${value}`)
+            .map(([name, value]) => `${name} ${number(value)}`)
             .join(', ')}`
       ],
       ['Decisions', one.why?.decision_ids.join(', ')],
@@ -172,7 +172,7 @@ export function workload(one, act) {
             'tr',
             {},
             h('td', {}, time(at)),
-            h('td', {}, score),
+            h('td', {}, number(score)),
             h('td', {}, chip(standing)),
             h(
               'td',
@@ -255,7 +255,7 @@ export function inbox({ alerts }, { approvals }, { standings }, act) {
       open.map((one) => alertRow(one, act)),
       'None.'
     ),
-    h('h2', {}, `Approvals (${approvals.filter(({ state }) => state === 'asked').length})`),
+    h('h2', {}, `Approvals (${approvals.filter(({ state }) => state === 'waiting').length})`),
     table(
       ['Asked', 'Who', 'What', 'State', ''],
       approvals.map((one) => approvalRow(one, act)),
@@ -321,7 +321,7 @@ function approvalRow(one, act) {
       },
       (reason) => act(`/v1/approvals/${encodeURIComponent(one.id)}/${verb}`, { reason })
     )
-  const waits = one.state === 'asked'
+  const waits = one.state === 'waiting'
   return h(
     'tr',
     { tabindex: 0 },
