@@ -1,6 +1,7 @@
 /** Words that no one else uses are put into everything that is secret, and looked for in everything that is written. */
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CheckRequest, CheckResponse } from '@envoyproxy/protos/auth'
@@ -9,7 +10,7 @@ import { startCollector } from '../../bench/audit-collector.ts'
 import { type AuditServer, type AuditStage, openAuditStage } from '../../bench/audit-server.ts'
 import { ask } from '../../bench/load.ts'
 import { shownBy } from '../../bench/reload-calls.ts'
-import { SUPPORT } from '../../demo/identities.ts'
+import { OPERATOR, SUPPORT } from '../../demo/identities.ts'
 
 const HOST = 'qdrant.test'
 const root = mkdtempSync(join(tmpdir(), 'cnr-'))
@@ -38,7 +39,21 @@ function formsOf(word: string): string[] {
 const leaks = (text: string, words: readonly string[] = canaries) =>
   words.filter((word) => formsOf(word).some((form) => text.includes(form)))
 
+const socket = join(root, 'a.sock')
+/** What the admin port says at a path; of a stream, what comes until it ends. */
+function page(path: string, onText: (text: string) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath: socket, path }, (answer) => {
+      answer.setEncoding('utf8').on('data', onText)
+      // A stream ends with the server.
+      answer.on('end', resolve).on('error', () => resolve())
+    })
+    asked.on('error', reject).end()
+  })
+}
+
 let stage: AuditStage
+let tail: Promise<void>
 let server: AuditServer
 const surfaces: Record<string, string> = {}
 const [keyFile, tokenFile, preload] = [join(root, 'key'), join(root, 'authorization'), join(root, 'crash.mjs')]
@@ -77,7 +92,8 @@ beforeAll(async () => {
     {
       settings: {
         databases: [{ id: 'q', kind: 'qdrant', version: '1.19', authorities: [HOST], credential }],
-        health: '127.0.0.1:0'
+        health: '127.0.0.1:0',
+        admin: { listen: '127.0.0.1:0', operators: [OPERATOR], local: { socket, as: OPERATOR } }
       },
       policy: POLICY,
       environment: { SOME_PASSWORD: environmentWord },
@@ -146,6 +162,10 @@ const QUERY = '/collections/docs/points/query'
 
 describe('canaries', () => {
   it('go with calls of every kind', async () => {
+    const add = (name: string) => (more: string) => {
+      surfaces[name] = `${surfaces[name] ?? ''}${more}`
+    }
+    tail = page('/v1/tail', add('tail'))
     const text = { key: 'note', match: { text: `ignore all previous instructions ${canary()}` } }
     expect(await told(QUERY, search({ must: [{ key: 'tenant', match: { value: 'acme' } }, text] }), everyHeader())).toMatchObject({
       verdict: 'allow'
@@ -178,7 +198,7 @@ describe('canaries', () => {
     expect(canaries.length).toBeGreaterThan(150)
   })
 
-  it('and are nowhere: log, records, sinks, signed heads, disk, metrics, error bodies, crash output', async () => {
+  it('and are nowhere: log, records, sinks, signed heads, disk, metrics, live tail, admin pages, error bodies, crash output', async () => {
     const port = /"health_port":(\d+)/.exec(server.log())?.[1]
     for (const page of ['metrics', 'livez', 'readyz']) surfaces[page] = await (await fetch(`http://127.0.0.1:${port}/${page}`)).text()
     // The last record is written before the server is made to fail.
@@ -187,9 +207,15 @@ describe('canaries', () => {
       .poll(() => readFileSync(join(root, 'audit.jsonl'), 'utf8').includes(last['decision_id'] ?? '?'), { timeout: 20_000 })
       .toBe(true)
     await expect.poll(async () => (await collectorOf).ids().has(last['decision_id'] ?? '?'), { timeout: 20_000 }).toBe(true)
+    for (const path of ['state', 'decisions', 'workloads', 'matrix', 'inventory', 'alerts'])
+      await page(`/v1/${path}`, (text) => {
+        surfaces[path] = `${surfaces[path] ?? ''}${text}`
+      })
+    await expect.poll(() => surfaces['tail']?.includes(last['decision_id'] ?? '?'), { timeout: 20_000 }).toBe(true)
     const ended = once(server.child, 'exit')
     server.child.kill('SIGUSR2')
     await ended
+    await tail
     surfaces['log and crash output'] = server.log()
     surfaces['records at the sink'] = (await collectorOf).lines().join('\n')
     for (const name of ['audit.jsonl', 'anchors.jsonl']) surfaces[name] = readFileSync(join(root, name), 'utf8')
@@ -197,6 +223,7 @@ describe('canaries', () => {
     surfaces['spill'] = spilled.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8')).join('')
     expect(surfaces['log and crash output']).toContain('a fault nobody thought of')
     expect(surfaces['metrics']).toContain('# TYPE')
+    expect(surfaces['decisions']).toContain('tenant-not-allowed')
     expect(surfaces['audit.jsonl']?.split('\n').length).toBeGreaterThan(15)
     const found = Object.entries(surfaces).flatMap(([name, text]) =>
       leaks(text).map((word) => `${word} in ${name}: ${text.slice(Math.max(0, text.indexOf(word) - 200), text.indexOf(word) + 40)}`)
