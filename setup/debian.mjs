@@ -7,7 +7,7 @@ import { forgetLeftOut, RUN } from './files.mjs'
 import { firstLine, run, Stop } from './run.mjs'
 
 /** "$1": where to work, "$2": where to unpack, then packages. Lists of our own where the machine's are old or missing. */
-const FETCH = `
+export const FETCH = `
 set -e
 cd "$1"
 out=$2

