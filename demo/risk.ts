@@ -21,13 +21,16 @@ const ANSWER_SECONDS = 8
 export const STRIKES_APART_MS = ANSWER_SECONDS * 1_000 + 200
 export const BASELINE = ['--tenant', 'acme', '--agent-type', AGENT_TYPE, '--collection', `demo/${DATABASE}/${MANUAL}`]
 
+/** A system that knows something about agents, and may say so. */
+export const SCANNER = `spiffe://${TRUST_DOMAIN}/tools/scanner`
+
 export function dba(number: number): string {
   return `spiffe://${TRUST_DOMAIN}/acme/agent/dba/${number}`
 }
 
 /** What the demo's settings and policy have besides, for these steps. Times are short, so that nobody waits. */
 export const forRisk: Pick<StackOptions, 'agents' | 'policy' | 'settings'> = {
-  agents: Array.from({ length: LEARNERS + LATER }, (_, at) => dba(at)),
+  agents: [SCANNER, ...Array.from({ length: LEARNERS + LATER }, (_, at) => dba(at))],
   policy(document) {
     const spiffeId = `spiffe://${TRUST_DOMAIN}/acme/agent/dba/*`
     document.workloads.push({ spiffe_id: spiffeId, tenants: ['acme'], agent_type: AGENT_TYPE, budget: { per_second: 40, burst: 40 } })
@@ -41,6 +44,7 @@ export const forRisk: Pick<StackOptions, 'agents' | 'policy' | 'settings'> = {
     }
   },
   settings(document, { url, keyFile }) {
+    document.admin.signalers = [SCANNER]
     document.paging = { folder: 'paging', receivers: [{ id: 'oncall', kind: 'webhook', url, secret: { file: keyFile } }] }
     document.risk = { folder: 'learnt', freeze_after_bursts: 1_000 }
   }

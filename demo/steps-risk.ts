@@ -17,6 +17,7 @@ import {
   morning,
   mustSay,
   type RiskScene,
+  SCANNER,
   STRIKES_APART_MS,
   search,
   untilRefused
@@ -25,7 +26,7 @@ import type { Step } from './step.ts'
 
 /** Who is who among the agents: after those that learn come eight that work on, then these. */
 const WORKING = 8
-const [HIJACKED, DISOWNED, READER, NEWCOMER, FOLLOWER, ON_BEHALF] = [52, 53, 54, 55, 56, 57] as const
+const [HIJACKED, DISOWNED, READER, NEWCOMER, FOLLOWER, ON_BEHALF, REPORTED] = [52, 53, 54, 55, 56, 57, 58] as const
 const NEW_WORK = { first: 60, count: 9, questions: 4, rounds: 3 }
 const RECORDS_A_DAY = 200
 const REASON = 'ticket 4812'
@@ -145,6 +146,20 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
       return asks(scene, ON_BEHALF, -6)
     },
     want: { status: 200 }
+  },
+  {
+    name: 'a scanner reports one whose session was stolen: its next call is refused, and the receiver is paged; it reports nobody itself',
+    shows: `acme/agent/dba/${REPORTED}, tools/scanner: vecauthz signal …/dba/${REPORTED} session_revoked; acme/agent/dba/${REPORTED}: an honest question, before and after`,
+    run: async (scene) => {
+      if ((await asks(scene, REPORTED, -7)).status !== 200) throw new Error('it is refused before anybody said anything')
+      const said = ['signal', dba(REPORTED), 'session_revoked', '--id', 'case-4711', ...why]
+      await command(scene, 1, dba(REPORTED), ...said)
+      const { out } = await command(scene, 0, SCANNER, ...said)
+      if (!out.includes('it now stands: quarantine')) throw new Error(`it says: ${out}`)
+      await scene.stack.onCall.get(dba(REPORTED), 'firing', 'quarantine')
+      return asks(scene, REPORTED, -7)
+    },
+    want: { status: 403, reason: 'quarantined' }
   },
   {
     name: 'a patient reader stays in topic, and takes all that it can get: the exposure budget is spent',

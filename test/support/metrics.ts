@@ -2,6 +2,7 @@
 import { answerMetrics } from '../../src/admin/answer-metrics.ts'
 import { decisionMetrics } from '../../src/admin/decision-metrics.ts'
 import { createMetrics } from '../../src/admin/metrics.ts'
+import { pageMetrics } from '../../src/admin/page-metrics.ts'
 import { type ServerFacts, serverMetrics } from '../../src/admin/server-metrics.ts'
 
 const NOW = 1_790_000_000_000
@@ -29,6 +30,7 @@ export function openMetricsPages(facts: ServerFacts = SERVER_FACTS) {
   const server = serverMetrics(metrics.registry, () => facts)
   const names = async () => {
     answerMetrics(metrics.registry)
+    pageMetrics(metrics.registry, ['oncall'], () => 0)
     return new Set((await metrics.registry.getMetricsAsJSON()).map(({ name }) => name))
   }
   return { metrics, decisions, server, names }
