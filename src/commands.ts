@@ -21,15 +21,13 @@ import type { PolicyText } from './config/policy-files.ts'
 import { printFault } from './config/read-yaml.ts'
 import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
-import { doctorCommand } from './doctor/doctor-command.ts'
+import type { DoctorEdges } from './doctor/doctor-command.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
 import { kubernetesCommand } from './k8s/command.ts'
 import { createJudge } from './offline.ts'
 import { compilePolicy } from './policy/compile.ts'
 import type { Policy } from './policy/policy.ts'
-import { offboardCommand } from './registration/offboard.ts'
-import { onboardCommand } from './registration/onboard.ts'
-import { spireCommand } from './registration/spire-command.ts'
+import type { OffboardEdges } from './registration/offboard.ts'
 import { readEndpointAddress } from './spire/endpoint-address.ts'
 import { connectWorkloadApi } from './spire/workload-api.ts'
 
@@ -39,8 +37,17 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) 
   check: checkCommand,
   explain: explainCommand,
   replay: replayCommand,
-  spire: spireCommand,
   test: testCommand
+}
+
+type RareEdges = DoctorEdges & OffboardEdges
+
+/** Loaded when they are asked for: a server starts without them. */
+const RARE: Readonly<Record<string, (args: readonly string[], edges: RareEdges) => Promise<number>>> = {
+  doctor: async (args, edges) => (await import('./doctor/doctor-command.ts')).doctorCommand(args, edges),
+  spire: async (args, edges) => (await import('./registration/spire-command.ts')).spireCommand(args, edges),
+  onboard: async (args, edges) => (await import('./registration/onboard.ts')).onboardCommand(args, edges),
+  offboard: async (args, edges) => (await import('./registration/offboard.ts')).offboardCommand(args, edges)
 }
 
 const APPROVAL_COMMANDS: ReadonlySet<string> = new Set(['approvals', 'approve', 'refuse', 'grants', 'end-run'])
@@ -74,10 +81,9 @@ async function identityFrom(workloadApi: string): Promise<AdminIdentity> {
 
 /** A command by its name; undefined for one that is not of these. */
 export function policyCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
-  if (name === 'doctor') return (args) => doctorCommand(args, { ...output, now: Date.now, loadSettings: settingsOf, identityFrom, forge })
   const edges: Edges = { ...output, now: Date.now, load, loadPolicy: otherPolicy, loadArchived: archivedPolicy, judge: createJudge }
-  if (name === 'onboard') return (args) => onboardCommand(args, { ...edges, writtenOf })
-  if (name === 'offboard') return (args) => offboardCommand(args, { ...edges, writtenOf, identityFrom, run })
+  const rare = Object.hasOwn(RARE, name) ? RARE[name] : undefined
+  if (rare !== undefined) return (args) => rare(args, { ...edges, loadSettings: settingsOf, writtenOf, identityFrom, forge, run })
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) return undefined
   return (args) => command(args, edges)
