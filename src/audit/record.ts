@@ -65,7 +65,7 @@ const PINS_MAX = 16
 /** Needs no escaping in JSON: printable ASCII without quote and backslash. */
 const PLAIN = /^[ !#-[\]-~]*$/
 /** A caller is written often and does not change. */
-const callers = new WeakMap<Caller, string>()
+const callers = new WeakMap<Caller, { readonly agentType: string | undefined; readonly fields: string }>()
 
 /** One JSON object, without the line's end. */
 export function auditLine(one: Recordable): string {
@@ -76,7 +76,7 @@ export function auditLine(one: Recordable): string {
   line += `,"role":"${one.role}","envoy":${quoteKnown(one.envoy)}`
   line += text('request_id', inbound?.headers.get('x-request-id')?.slice(0, REQUEST_ID_CHARACTERS_MAX)) + text('http_id', inbound?.httpId)
   line += traceOf(inbound?.headers.get('traceparent')) + workflowOf(inbound?.headers.get(RUN_HEADER))
-  if (account.caller !== undefined) line += callerOf(account.caller) + actorOf(account.caller, account.agentType)
+  if (account.caller !== undefined) line += callerOf(account.caller, account.agentType)
   line += text('tenant', account.tenant) + text('database', account.database)
   line += purposeOf(inbound?.headers.get('x-vecauthz-purpose'))
   if (call !== undefined)
@@ -85,7 +85,19 @@ export function auditLine(one: Recordable): string {
   if (account.token !== undefined) line += tokenOf(account.token)
   if (account.approval !== undefined) line += approvalOf(account.approval)
   if (account.risk !== undefined) line += riskOf(account.risk)
-  return `${line}${credentialsOf(one)},"policy_revision":${quoteKnown(one.policyRevision)},"policy_snapshot":"${snapshotOf(one.policyRevision)}","latency_us":${one.latencyUs}}`
+  return `${line}${credentialsOf(one)},${policyOf(one.policyRevision)},"latency_us":${one.latencyUs}}`
+}
+
+/** The policy that was written last, and its text. */
+let revision: string | undefined
+let policyText = ''
+
+function policyOf(written: string): string {
+  if (written !== revision) {
+    revision = written
+    policyText = `"policy_revision":${quote(written)},"policy_snapshot":"${snapshotOf(written)}"`
+  }
+  return policyText
 }
 
 /** Records that name an end user may have to be kept elsewhere, and for another time, than those of agents. */
@@ -100,10 +112,11 @@ function actorOf({ subject }: Caller, agentType: string | undefined): string {
 }
 
 /** W3C Trace Context §3.2, version 00. */
+const TRACEPARENT_CHARACTERS = 55
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 function traceOf(header: string | undefined): string {
-  return header !== undefined && TRACEPARENT.test(header) ? `,"traceparent":"${header}"` : ''
+  return header?.length === TRACEPARENT_CHARACTERS && TRACEPARENT.test(header) ? `,"traceparent":"${header}"` : ''
 }
 
 /** The run that the call belongs to, as its workload says. */
@@ -192,13 +205,13 @@ function causeOf({ cause, says, figures }: RiskCause): string {
   return `{"cause":"${cause}","says":${quote(says)},"figures":{${numbers.join(',')}}}`
 }
 
-function callerOf(caller: Caller): string {
+function callerOf(caller: Caller, agentType: string | undefined): string {
   const known = callers.get(caller)
-  if (known !== undefined) return known
+  if (known !== undefined && known.agentType === agentType) return known.fields
   const until = isoOf(caller.notAfter)
   const proof = `${text('serial', caller.serial)}${text('jti', caller.tokenId)}${text('carrier', caller.carrier?.text)}`
-  const fields = `,"caller":{"spiffe_id":${quote(caller.id.text)},"evidence":"${caller.evidence}"${proof},"not_after":"${until}"}${chainOf(caller)}`
-  callers.set(caller, fields)
+  const fields = `,"caller":{"spiffe_id":${quote(caller.id.text)},"evidence":"${caller.evidence}"${proof},"not_after":"${until}"}${chainOf(caller)}${actorOf(caller, agentType)}`
+  callers.set(caller, { agentType, fields })
   return fields
 }
 
