@@ -34,8 +34,7 @@ export const clock: Fault = {
   name: 'clock',
   what: 'two replicas over Redis, on hosts of their own; clocks are set by a quarter of an hour and by an hour, and back',
   async run({ folder, short }) {
-    // The authority's root is from before anything that clocks are set to.
-    const offsets = { authority: -2 * HOUR_MS }
+    const offsets = { authority: 0 }
     const file = `${folder}-offset`
     writeFileSync(file, '0')
     process.env['FAULTS_CLOCK'] = file
@@ -48,10 +47,7 @@ export const clock: Fault = {
       folder,
       states: [state, state],
       nodeArgs,
-      now: () => Date.now() + offsets.authority,
-      begun: () => {
-        offsets.authority = 0
-      }
+      now: () => Date.now() + offsets.authority
     })
     const set = (kind: Kind, byMs: number) => {
       writeFileSync(file, String(byMs))

@@ -17,9 +17,17 @@ import { seed } from '../../demo/seed.ts'
 import { type ServerProcess, startServerProcess } from '../../demo/stack.ts'
 import { collectionPath, namedPath, searchBody } from '../../demo/step.ts'
 import { type DevIssuer, startDevIssuer } from '../../src/spire/dev-issuer.ts'
+import { type Authority, issueSvid, makeAuthority, newKey } from '../../test/support/ca.ts'
+import { name } from '../../test/support/der-write.ts'
 import { ask } from '../load.ts'
 
 const SVID_SECONDS = 3_600
+const DAY_MS = 86_400_000
+/** As the authority of the demo names those above it, in the intermediates that it signs. */
+const ROOT_NAME = name([
+  ['2.5.4.10', 'vecauthz DEV ONLY'],
+  ['2.5.4.3', 'faults']
+])
 const READY_MS_MAX = 60_000
 const POLL_MS = 5
 const ANSWER_MS_MAX = 10_000
@@ -42,8 +50,6 @@ export interface SceneOptions {
   readonly nodeArgs?: readonly string[]
   /** Of the authority; that of this process where it is not said. */
   readonly now?: () => number
-  /** The authority has its root; it is asked for everything else afterwards. */
-  readonly begun?: () => void
 }
 
 /** An answer, and how the workload stands after it. */
@@ -94,7 +100,7 @@ export interface Calls {
   readonly pivot: () => Call
 }
 
-export async function openScene({ folder, states, policy, settings, nodeArgs = [], now = Date.now, begun }: SceneOptions): Promise<Scene> {
+export async function openScene({ folder, states, policy, settings, nodeArgs = [], now = Date.now }: SceneOptions): Promise<Scene> {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const stops: (() => Promise<unknown>)[] = []
@@ -102,11 +108,10 @@ export async function openScene({ folder, states, policy, settings, nodeArgs = [
     for (const one of stops.splice(0).reverse()) await one()
   }
   try {
-    const issuer = await issuerOf(folder, stops, now)
-    if (begun !== undefined) {
-      begun()
-      issuer.rotateIntermediate(TRUST_DOMAIN)
-    }
+    // From before and to after anything that a clock is set to.
+    const validity = { notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS }
+    const root = await makeAuthority({ trustDomain: TRUST_DOMAIN, subject: ROOT_NAME, ...validity })
+    const issuer = await issuerOf(folder, stops, root, now)
     const chroma = await startChroma({ folder: join(folder, 'chroma') })
     stops.push(chroma.stop)
     const { acme: handbook = '' } = await seed(chroma.url)
@@ -128,7 +133,7 @@ export async function openScene({ folder, states, policy, settings, nodeArgs = [
       issuer,
       replicas,
       add: (state) => start(state, started++),
-      ask: asker(issuer, now),
+      ask: asker(root, now),
       calls: callsOf(handbook),
       stop
     }
@@ -140,7 +145,12 @@ export async function openScene({ folder, states, policy, settings, nodeArgs = [
   }
 }
 
-async function issuerOf(folder: string, stops: (() => Promise<unknown>)[], now: () => number): Promise<DevIssuer> {
+async function issuerOf(
+  folder: string,
+  stops: (() => Promise<unknown>)[],
+  { pem, keyPem }: Authority,
+  now: () => number
+): Promise<DevIssuer> {
   // A socket's path is short, whatever folder the checkout lies in.
   const home = mkdtempSync(join(tmpdir(), 'vecauthz-'))
   symlinkSync(home, join(folder, 'issuer'))
@@ -148,6 +158,7 @@ async function issuerOf(folder: string, stops: (() => Promise<unknown>)[], now: 
   const issuer = await startDevIssuer({
     folder: home,
     trustDomains: [TRUST_DOMAIN],
+    roots: { [TRUST_DOMAIN]: { certPem: pem, keyPem } },
     entries: [GATEWAY_SERVER, GATEWAY_ENVOY, OPERATOR].map((id) => ({ id })),
     ttlMs: SVID_SECONDS * 1_000,
     environment: process.env,
@@ -254,6 +265,8 @@ async function startReplica(folder: string, settings: object, issuer: DevIssuer,
 function connected(port: number, tls: object, onEnd: () => void): Promise<ClientHttp2Session> {
   const session = connect(`https://127.0.0.1:${port}`, tls)
   session.once('close', onEnd)
+  // Connections end with age: what is asked from then on is asked over the next one.
+  session.once('goaway', onEnd)
   return new Promise((resolve, reject) => {
     session.once('connect', () => resolve(session))
     // Whoever asks over it later is told by its stream.
@@ -264,23 +277,28 @@ function connected(port: number, tls: object, onEnd: () => void): Promise<Client
 
 const CHAIN_MS = SVID_SECONDS * 500
 
-function asker(issuer: DevIssuer, now: () => number): Scene['ask'] {
+/** The agents' SVIDs are signed here, as the authority of the demo takes milliseconds for each. */
+function asker(root: Authority, now: () => number): Scene['ask'] {
   let checks = 0
+  const key = newKey('P-256')
   const chains = new Map<string, { readonly chain: string; readonly at: number }>()
-  const chainOf = (id: string) => {
+  const chainOf = async (id: string) => {
     const known = chains.get(id)
     if (known !== undefined && Math.abs(now() - known.at) < CHAIN_MS) return known.chain
-    const { chainPem: chain } = issuer.issueOdd({ kind: 'unknown-agent', id })
+    const at = now()
+    const { pem: chain } = await issueSvid(root, { id, key, notBefore: at - 10_000, notAfter: at + SVID_SECONDS * 1_000 })
     // Of a hundred thousand, few come back.
-    if (chains.size < 2_000) chains.set(id, { chain, at: now() })
+    if (chains.size < 2_000) chains.set(id, { chain, at })
     return chain
   }
   return async (replica, id, { method, target, body }) => {
-    const check = checkOf({ method, target, ...(body && { body }), id: `fault-${++checks}`, asserted: { id, chainPem: chainOf(id) } })
+    const check = checkOf({ method, target, ...(body && { body }), id: `fault-${++checks}`, asserted: { id, chainPem: await chainOf(id) } })
     const message = Buffer.from(CheckRequest.encode(check).finish())
-    const session = await replica.session()
     const began = performance.now()
-    const answer = await Promise.race([ask(session, message), sleep(ANSWER_MS_MAX, undefined, { ref: false })])
+    const once = async () => ask(await replica.session(), message)
+    // As Envoy does it with what a server that goes away has not begun.
+    const asked = once().catch((cause: Error) => (cause.message.includes('REFUSED_STREAM') ? once() : Promise.reject(cause)))
+    const answer = await Promise.race([asked, sleep(ANSWER_MS_MAX, undefined, { ref: false })])
     if (answer === undefined) throw new Error(`no answer within ${ANSWER_MS_MAX / 1_000} s`)
     if (answer.length === 0) throw new Error('an answer without a verdict')
     const response = CheckResponse.decode(answer)
