@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { type Bootstrap, type Config, httpFilterOf, httpOf, type Listener, named } from '../../demo/envoy-config.ts'
-import { HOST, SUPPORT, TRUST_DOMAIN } from '../../demo/identities.ts'
+import { HOST, INDEXER, SUPPORT, TRUST_DOMAIN } from '../../demo/identities.ts'
 import { type Pair, startPair } from '../../demo/pair.ts'
 import { type ServerProcess, type Stack, startStack } from '../../demo/stack.ts'
 import { namedPath } from '../../demo/step.ts'
@@ -284,6 +284,29 @@ it('an egress as shipped lets nothing through either', async () => {
   expect(control).toEqual({ passed: true, says: 'it passes' })
   expect(steps.filter(({ outcome }) => outcome !== 'held')).toEqual([])
   expect(steps.length).toBeGreaterThan(20)
+})
+
+it('nor does an index, to whom nobody comes without a policy token: not even with the read that is allowed', async () => {
+  const { cert, key } = stack.credentials(INDEXER)
+  const [{ port, ca }] = pair.doors
+  let count = 0
+  const { control, steps } = await attack(
+    {
+      door: { host: '127.0.0.1', port, tls: true, name: HOST, cert, key, ca },
+      read: namedPath('acme'),
+      forbidden: namedPath('globex'),
+      witness: undefined,
+      forged: undefined,
+      bodyBytes: 1_048_576,
+      database: undefined,
+      authz: `127.0.0.1:${pair.indexes[0].port}`,
+      admin: undefined,
+      stallMs: undefined
+    },
+    () => `index-${count++}`
+  )
+  expect(control).toEqual({ passed: false, says: 'vecauthz: 401' })
+  expect(steps.filter(({ outcome }) => outcome === 'got-through')).toEqual([])
 })
 
 describe.each(HOLES)('$name', ({ name, lines, through }) => {
