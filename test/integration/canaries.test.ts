@@ -11,6 +11,7 @@ import { type AuditServer, type AuditStage, openAuditStage } from '../../bench/a
 import { ask } from '../../bench/load.ts'
 import { shownBy } from '../../bench/reload-calls.ts'
 import { OPERATOR, SUPPORT } from '../../demo/identities.ts'
+import { startReceiver } from '../support/page-receiver.ts'
 
 const HOST = 'qdrant.test'
 const root = mkdtempSync(join(tmpdir(), 'cnr-'))
@@ -57,7 +58,8 @@ let tail: Promise<void>
 let server: AuditServer
 const surfaces: Record<string, string> = {}
 const [keyFile, tokenFile, preload] = [join(root, 'key'), join(root, 'authorization'), join(root, 'crash.mjs')]
-const [databaseKey, sinkToken, environmentWord] = [canary(), canary(), canary()]
+const [databaseKey, sinkToken, environmentWord, pagerWord] = [canary(), canary(), canary(), canary()]
+const receiverOf = startReceiver()
 const collectorOf = startCollector(0)
 
 const POLICY = `version: 1
@@ -72,6 +74,7 @@ collections:
 limits: { top_k: 20, queries: 4, records: 100, vectors_out: deny }
 budget: { per_second: 1000, burst: 10000 }
 screening: { instructions: flag, secrets: flag, tenants: flag }
+monitoring: [{ metric: request_rate, window_seconds: 10, threshold: 0.01, action: page }]
 `
 
 beforeAll(async () => {
@@ -93,10 +96,15 @@ beforeAll(async () => {
       settings: {
         databases: [{ id: 'q', kind: 'qdrant', version: '1.19', authorities: [HOST], credential }],
         health: '127.0.0.1:0',
+        // Whoever is called sees the reason, and where it must be shown the key; the disk sees the reason only.
+        paging: {
+          folder: join(root, 'paging'),
+          receivers: [{ id: 'on-call', kind: 'alertmanager', url: (await receiverOf).url, secret: { env: 'PAGER_KEY' } }]
+        },
         admin: { listen: '127.0.0.1:0', operators: [OPERATOR], local: { socket, as: OPERATOR } }
       },
       policy: POLICY,
-      environment: { SOME_PASSWORD: environmentWord },
+      environment: { SOME_PASSWORD: environmentWord, PAGER_KEY: pagerWord },
       preload
     }
   )
@@ -105,6 +113,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stage?.close()
   await (await collectorOf).close()
+  await (await receiverOf).stop()
   rmSync(root, { recursive: true, force: true })
 })
 
@@ -212,6 +221,7 @@ describe('canaries', () => {
         surfaces[path] = `${surfaces[path] ?? ''}${text}`
       })
     await expect.poll(() => surfaces['tail']?.includes(last['decision_id'] ?? '?'), { timeout: 20_000 }).toBe(true)
+    await expect.poll(async () => (await receiverOf).taken.length, { timeout: 20_000 }).toBeGreaterThan(0)
     const ended = once(server.child, 'exit')
     server.child.kill('SIGUSR2')
     await ended
@@ -220,6 +230,11 @@ describe('canaries', () => {
     surfaces['records at the sink'] = (await collectorOf).lines().join('\n')
     for (const name of ['audit.jsonl', 'anchors.jsonl']) surfaces[name] = readFileSync(join(root, name), 'utf8')
     const spilled = readdirSync(join(root, 'spill'), { recursive: true, withFileTypes: true }).filter((one) => one.isFile())
+    const pages = readdirSync(join(root, 'paging'), { recursive: true, withFileTypes: true }).filter((one) => one.isFile())
+    surfaces['pages on disk'] = pages.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8')).join('')
+    const { taken } = await receiverOf
+    surfaces['pages'] = taken.map(({ body }) => body).join('')
+    expect(new Set(taken.map(({ headers }) => headers['authorization']))).toEqual(new Set([pagerWord]))
     surfaces['spill'] = spilled.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8')).join('')
     expect(surfaces['log and crash output']).toContain('a fault nobody thought of')
     expect(surfaces['metrics']).toContain('# TYPE')
