@@ -7,7 +7,7 @@ import type { DataSet } from './data-set.ts'
 import { ABLATIONS, type Detector, type Learnt, type LearntWorld, learnWorld, replay } from './detectors.ts'
 import { RIVALS, type Rival, rivalsFrom } from './rivals.ts'
 import { episodes } from './statistics.ts'
-import { normalLength, normalStream, type Rhythm, rowsOf, type Split, type Stream, splitOf, USUAL } from './streams.ts'
+import { learningBursts, normalLength, normalStream, type Rhythm, rowsOf, type Split, type Stream, splitOf, USUAL } from './streams.ts'
 
 export interface Plan {
   readonly seed: number
@@ -113,7 +113,9 @@ function playRivals(outcomes: Outcomes, scene: Scene, { space }: LearntWorld, ke
     return kernel.sketch.slice()
   }
   const baseline = rowsOf(split.learnt.get(department)).map((row) => split.data.queries[row] as Float32Array)
-  const rivals = rivalsFrom(baseline, sketcher, split.seed)
+  const asked = learningBursts(split, department).flat()
+  const inOrder = asked.map((row) => split.data.queries[row] as Float32Array)
+  const rivals = rivalsFrom(baseline, inOrder, sketcher, split.seed)
   const normal = normalOf(split, department, 0)
   const attacks = ATTACKS.map((attack) => ({ attack, stream: attackStream(scene, attack, 0) }))
   for (const name of RIVALS) {

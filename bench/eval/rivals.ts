@@ -25,6 +25,7 @@ export const RIVALS = [
   'domain classifier, AUC > .55',
   'drifted dimensions > .2',
   'PRADA, 1 - W > .05',
+  'PRADA, conformal',
   'rate limit, 90 in 60 s'
 ] as const
 export type RivalName = (typeof RIVALS)[number]
@@ -39,8 +40,16 @@ const [CUSUM_SLACK, CUSUM_LIMIT] = [0.5, 10]
 const [WINDOW, WINDOWS] = [50, 60]
 const RATE_MS = 60_000
 
-/** Thresholds come from one half of the baseline, held against the other; then all of it is the reference. */
-export function rivalsFrom(baseline: readonly Float32Array[], sketcher: Sketcher, seed: number): Record<RivalName, Rival> {
+/**
+ * Thresholds come from one half of the baseline, held against the other; then all of it is the reference.
+ * @param inOrder the baseline as it was asked
+ */
+export function rivalsFrom(
+  baseline: readonly Float32Array[],
+  inOrder: readonly Float32Array[],
+  sketcher: Sketcher,
+  seed: number
+): Record<RivalName, Rival> {
   const dice = diceFor(seed, 'rivals', baseline.length)
   const mixed = dice.shuffled(baseline)
   const [reference, held] = [mixed.slice(0, mixed.length >> 1), mixed.slice(mixed.length >> 1)]
@@ -70,6 +79,11 @@ export function rivalsFrom(baseline: readonly Float32Array[], sketcher: Sketcher
     'domain classifier, AUC > .55': { threshold: 0.55, scores: ({ vectors }) => classifierAreas(vectors, whole) },
     'drifted dimensions > .2': { threshold: 0.2, scores: ({ vectors }) => driftedShares(vectors, whole) },
     'PRADA, 1 - W > .05': { threshold: 0.05, scores: ({ vectors }) => pradaScores(vectors) },
+    // The smallest p-value that there is: farther from normal than any window of the baseline.
+    'PRADA, conformal': {
+      threshold: Math.max(0, ...pradaScores(inOrder).filter(Number.isFinite)),
+      scores: ({ vectors }) => pradaScores(vectors)
+    },
     'rate limit, 90 in 60 s': { threshold: 90, scores: ({ times }) => inLastMinute(times) }
   }
 }
