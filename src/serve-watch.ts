@@ -127,7 +127,7 @@ function serverFacts({ policy, sink }: Sources, its: Watched | undefined): Serve
     policy: { since: loadedAt, refused: faults.length > 0, loaded, failed },
     standings: its?.risk?.desk.counts(Date.now()),
     standingsStaleMs: its?.risk?.desk.staleMs(),
-    audit: { refused: sink.refused() },
+    audit: { refused: sink.refused(), ...sink.figures() },
     pending: its?.decider.pending() ?? 0
   }
 }

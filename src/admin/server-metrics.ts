@@ -16,7 +16,12 @@ export interface ServerFacts {
   /** Undefined at egress. */
   readonly standings: StandingCounts | undefined
   readonly standingsStaleMs: number | undefined
-  readonly audit: { readonly refused: number }
+  readonly audit: {
+    readonly refused: number
+    readonly waitingBytes: number
+    readonly spilledBytes: number
+    readonly failing: readonly string[]
+  }
   /** Decisions that wait for a name. */
   readonly pending: number
 }
@@ -126,6 +131,25 @@ function registerPolicy(registry: Registry, facts: () => ServerFacts): void {
     collect() {
       this.reset()
       this.inc(facts().audit.refused)
+    }
+  })
+  new Gauge({
+    name: 'vecauthz_audit_waiting_bytes',
+    help: 'Audit lines that are not delivered yet, in memory and on the disk',
+    labelNames: ['in'],
+    registers: [registry],
+    collect() {
+      const { waitingBytes, spilledBytes } = facts().audit
+      this.set({ in: 'memory' }, waitingBytes)
+      this.set({ in: 'spill' }, spilledBytes)
+    }
+  })
+  new Gauge({
+    name: 'vecauthz_audit_sinks_failing',
+    help: 'Audit sinks that take nothing right now',
+    registers: [registry],
+    collect() {
+      this.set(facts().audit.failing.length)
     }
   })
 }

@@ -35,6 +35,9 @@ describe('metrics', () => {
       'vecauthz_standings{scope="cohort",standing="step-up"} 1',
       'vecauthz_standings_stale_seconds 0.25',
       'vecauthz_audit_refused_total 7',
+      'vecauthz_audit_waiting_bytes{in="memory"} 512',
+      'vecauthz_audit_waiting_bytes{in="spill"} 1024',
+      'vecauthz_audit_sinks_failing 1',
       'vecauthz_pending_decisions 4',
       'vecauthz_jwt_bundle_age_seconds Nan',
       'vecauthz_credentials_missing{database="demo"} 1'
