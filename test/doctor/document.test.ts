@@ -74,6 +74,32 @@ describe('a document', () => {
   })
 })
 
+describe('the way in which Istio asks', () => {
+  /** RBAC in front notes which rule would match, and ext_authz asks where one does. */
+  const asking = (rule: object) => {
+    const value = shippedValue('gateway.yaml')
+    const { http, authz } = partsOf(value)
+    const rbac = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC'
+    http['http_filters'].unshift({ name: 'envoy.filters.http.rbac', typed_config: { '@type': rbac, shadow_rules: { policies: { rule } } } })
+    authz()['filter_enabled_metadata'] = {
+      filter: 'envoy.filters.http.rbac',
+      path: [{ key: 'istio_ext_authz_shadow_effective_policy_id' }]
+    }
+    return failing(value)
+  }
+  const anybody = [{ and_ids: { ids: [{ any: true }] } }]
+
+  it('is every request where the rule is true of all', () => {
+    expect(asking({ permissions: [{ and_rules: { rules: [{ any: true }] } }], principals: anybody })).toEqual([])
+  })
+
+  it('is a share of them where it is not', () => {
+    const one = { url_path: { path: { prefix: '/collections/' } } }
+    expect(asking({ permissions: [{ and_rules: { rules: [one] } }], principals: anybody })).toEqual(['every-request-asked'])
+    expect(asking({ permissions: [{ any: true }], principals: [{ authenticated: {} }] })).toEqual(['every-request-asked'])
+  })
+})
+
 describe('what cannot be made out is no pass', () => {
   const rows: readonly { name: string; change: (parts: ReturnType<typeof partsOf>) => unknown; unknown: readonly string[] | 'all' }[] = [
     {

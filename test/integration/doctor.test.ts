@@ -65,6 +65,26 @@ const HOLES: readonly Hole[] = [
     through: [/^the same with x-debug/]
   },
   {
+    name: 'the same with the guard, which reads what a header of the client says',
+    open: (listener) => {
+      const skip = { [AUTHZ]: { '@type': PER_ROUTE, disabled: true } }
+      const match = { prefix: '/', headers: [{ name: 'x-debug', present_match: true }] }
+      httpOf(listener)['route_config'].virtual_hosts[0].routes.unshift({
+        match,
+        route: { cluster: 'witness' },
+        typed_per_filter_config: skip
+      })
+      const on_header_present = { metadata_namespace: AUTHZ, key: 'verdict', value: 'allow' }
+      const typed_config = {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config',
+        request_rules: [{ header: 'x-debug', on_header_present }]
+      }
+      httpOf(listener)['http_filters'].unshift({ name: 'notes', typed_config })
+    },
+    lines: ['no-route-skips', 'guard'],
+    through: [/^the same with x-debug/]
+  },
+  {
     name: 'shadow mode, no guard',
     open: (listener) => {
       httpFilterOf(listener, AUTHZ)['shadow_mode'] = true
