@@ -95,7 +95,12 @@ describe('the budget of a day', () => {
 
   it('in any 24 hours at most so much is admitted, whatever is asked when', () => {
     const calls = fc.array(
-      fc.record({ pause: fc.integer({ min: 0, max: 4 * 3_600_000 }), cell: fc.nat(1279), topK: fc.integer({ min: 1, max: 200 }) }),
+      fc.record({
+        pause: fc.integer({ min: 0, max: 4 * 3_600_000 }),
+        cell: fc.nat(1279),
+        topK: fc.integer({ min: 1, max: 200 }),
+        weight: fc.integer({ min: 1, max: 10 })
+      }),
       {
         minLength: 1,
         maxLength: 60
@@ -105,9 +110,9 @@ describe('the budget of a day', () => {
       fc.property(calls, (all) => {
         const exposure = newExposure()
         let at = NOON
-        const admitted = all.flatMap(({ pause, cell, topK }) => {
+        const admitted = all.flatMap(({ pause, cell, topK, weight }) => {
           at += pause
-          const spent = spend(exposure, query([cell], { topK }), 600, at)
+          const spent = spend(exposure, query([cell], { topK, weight }), 600, at)
           return spent.kind === 'admitted' ? [{ at, cost: spent.cost }] : []
         })
         for (const { at: from } of admitted) {
