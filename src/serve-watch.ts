@@ -19,6 +19,7 @@ import type { ServedCredentials } from './serve-credentials.ts'
 import type { EvidenceSources } from './serve-evidence.ts'
 import type { PolicyWatch } from './serve-policy.ts'
 import type { ServedRisk } from './serve-risk.ts'
+import type { Traces } from './tracing/spans.ts'
 import { clientCopies } from './verdict/client-headers.ts'
 
 /** What is there before the first decision, but after this. */
@@ -44,7 +45,7 @@ export interface ServerWatch extends Required<Pick<Edges, 'watch' | 'onWatched'>
   readonly begin: (its: Watched) => Promise<void>
   readonly accessLogPort: () => number | undefined
   readonly renew: (own: OwnPem) => void
-  readonly close: () => void
+  readonly close: () => Promise<void>
 }
 
 interface Sources {
@@ -54,13 +55,14 @@ interface Sources {
   readonly sink: AuditSink
 }
 
-export function openWatch(settings: Settings, sources: Sources): ServerWatch {
+export async function openWatch(settings: Settings, sources: Sources): Promise<ServerWatch> {
   const page = metricsOf(settings, sources)
   let its: Watched | undefined
   let answers: AccessLogServer | undefined
   const server = serverMetrics(page.registry, () => serverFacts(sources, its))
   const decisions = decisionMetrics(page.registry)
   const shown = openConsole(settings)
+  const traces = await tracesOf(settings)
   return {
     page,
     decided(decided) {
@@ -75,8 +77,14 @@ export function openWatch(settings: Settings, sources: Sources): ServerWatch {
     found: (rule, value, workload, decisionId, at) => shown?.found(rule, value, workload, decisionId, at),
     routes: (parts) => shown?.routes({ ...parts, state: () => stateOf(settings, sources, its) }) ?? [],
     acted: ({ act, stage }) => server.acted(act, stage),
-    watch: decisions.isSampled,
-    onWatched: (_, times) => decisions.timed(times),
+    watch(parent, now) {
+      const isSampled = decisions.isSampled()
+      return traces?.wants(parent, now) === true ? 'traced' : isSampled ? 'timed' : 'not'
+    },
+    onWatched(decided, times, as, parent) {
+      decisions.timed(times)
+      if (as === 'traced') traces?.add(decided, times, parent)
+    },
     async begin(watched) {
       its = watched
       const { own, trust, log, risk } = watched
@@ -84,8 +92,18 @@ export function openWatch(settings: Settings, sources: Sources): ServerWatch {
     },
     accessLogPort: () => answers?.port,
     renew: (own) => answers?.renew(own),
-    close: () => answers?.close()
+    async close() {
+      answers?.close()
+      await traces?.close().catch(() => undefined)
+    }
   }
+}
+
+/** What nobody asks for is not even loaded. */
+async function tracesOf({ traces, role }: Settings): Promise<Traces | undefined> {
+  if (traces === undefined) return undefined
+  const { openTraces } = await import('./tracing/spans.ts')
+  return openTraces({ url: traces.url, ratio: traces.ratio, perSecondMax: traces.per_second_max, role }, Math.random)
 }
 
 function unchecked(shown: ServedConsole | undefined): Pick<AnswerEdges, 'onUnchecked'> {

@@ -80,7 +80,7 @@ export async function serve(
   const onNew = ({ tenants }: Policy) => credentials.want(tenants)
   const policy = revocable(watchPolicy(firstPolicy, { path: policyFile, settings, archive, log, onNew }), Date.now)
   const databases = serveDatabases(settings, credentials.headersFor)
-  const watched = openWatch(settings, { evidence, credentials, policy, sink })
+  const watched = await openWatch(settings, { evidence, credentials, policy, sink })
   const edges = { settingsFile, policy: () => policy.inForce().policy, sink, log }
   const state = openState(settings, { ...edges, onAct: watched.acted, isHeld: (id) => risk?.desk.isHeld(id) === true })
   policy.obey(state.revocations)
@@ -195,7 +195,8 @@ function openPort(decider: Decider, { svid }: EvidenceSources, first: SvidSnapsh
     onRefused: (address, because) => log.warn({ peer: address, because }, 'a peer of the ext_authz port was refused'),
     decider,
     connectionAgeMs: settings.svid_ttl_seconds * 1000 * CONNECTION_AGE_SHARE,
-    messageBytesMax: settings.body_bytes_max + CHECK_REQUEST_EXTRA_BYTES
+    messageBytesMax: settings.body_bytes_max + CHECK_REQUEST_EXTRA_BYTES,
+    isTraced: settings.traces !== undefined
   })
 }
 
@@ -256,7 +257,7 @@ async function drain(reason: string, parts: Parts): Promise<void> {
   await parts.server.drain(DRAIN_GRACE_MS)
   await parts.admin?.local?.close()
   await parts.admin?.admin.close()
-  parts.watched.close()
+  await parts.watched.close()
   await parts.risk?.close()
   await parts.paging?.close()
   await parts.state.close()

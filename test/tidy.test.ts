@@ -54,8 +54,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'serve-evidence.ts',
     'serve-policy.ts',
     'serve-risk.ts',
+    'tracing',
     'verdict'
   ],
+  tracing: ['core'],
   'serve-console.ts': ['core', 'admin', 'config', 'risk', 'serve-risk.ts'],
   'serve-revocations.ts': ['core', 'policy', 'serve-policy.ts'],
   'serve-world.ts': [
@@ -142,6 +144,10 @@ const PACKAGES: Record<string, string> = {
   '@peculiar/asn1-schema': 'writes the ASN.1 of the next one; a part of @peculiar/x509',
   '@peculiar/asn1-x509': 'the certificate structures that @peculiar/x509 is made of, signed here by node:crypto',
   '@redis/client': 'state of several hosts; the official client without its modules, and no dependencies',
+  '@opentelemetry/api': 'spans: their names, parents and attributes',
+  '@opentelemetry/exporter-trace-otlp-http': 'sends them to a collector; loaded only where the settings have one',
+  '@opentelemetry/resources': 'whose spans they are',
+  '@opentelemetry/sdk-trace': 'collects them in batches, within bounds',
   'grpc-health-check': 'grpc.health.v1, from the grpc-js authors',
   pino: 'operational log and audit lines; fixed by the mission',
   'prom-client': 'metrics in the Prometheus text format',

@@ -110,6 +110,22 @@ export const settingsSchema = z.strictObject({
     })
     .optional()
     .describe('Takes what Envoy knows of answers: how much came back, and calls that nobody checked; without it, neither is seen'),
+  traces: z
+    .strictObject({
+      url: z
+        .string()
+        .regex(/^https?:\/\/[^\s?#@]+$/, 'must be a http:// or https:// URL')
+        .describe('OTLP over HTTP of a collector, such as http://127.0.0.1:4318/v1/traces'),
+      ratio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0)
+        .describe("Share of the decisions that are in no trace of Envoy's; of those in one, Envoy decides"),
+      per_second_max: z.int().min(1).max(1_000).default(50).describe('Most decisions traced in a second, whoever asks for it')
+    })
+    .optional()
+    .describe("Decisions as OpenTelemetry spans in Envoy's traces; without it, none are made"),
   jwt_svid: z
     .strictObject({
       audience: z.string().min(1).max(255).describe('Who we are: one audience of each token must be exactly this'),

@@ -11,5 +11,8 @@ export interface StageTimes {
   readonly ends: { readonly stage: Stage; readonly at: number }[]
 }
 
+/** Whether stages are timed, and whether a trace is made of them as well. */
+export type Watching = 'not' | 'timed' | 'traced'
+
 /** Told at the end of a stage. */
 export type Mark = (stage: Stage) => void

@@ -6,7 +6,7 @@ import type { Connection } from '../core/caller.ts'
 import { type AnyGrant, type Decision, deny, tenantOfGrant } from '../core/decision.ts'
 import type { DenyReason, Result } from '../core/deny-reason.ts'
 import type { Inbound } from '../core/inbound.ts'
-import type { Mark, StageTimes } from '../core/stages.ts'
+import type { Mark, StageTimes, Watching } from '../core/stages.ts'
 import { allowAnswer, denyAnswer, egressAnswer, type HeaderPair, metadataOf, scoreOf } from '../verdict/answer.ts'
 import { otherProxyHeaders, placeOf } from '../verdict/client-headers.ts'
 import type { Credentials, NativeCredential } from '../verdict/native-credential.ts'
@@ -46,9 +46,9 @@ export interface Edges {
   /** A fault of ours that a person should see; the text holds no request data. */
   readonly onFault: (decisionId: string, cause: unknown) => void
   /** Whether the stages of this one are timed: of few, for it costs. Asked once it is read. */
-  readonly watch?: ((inbound: Inbound) => boolean) | undefined
+  readonly watch?: ((traceParent: string | undefined, now: number) => Watching) | undefined
   /** What was timed, once the answer is written. */
-  readonly onWatched?: ((decided: Decided, times: StageTimes) => void) | undefined
+  readonly onWatched?: ((decided: Decided, times: StageTimes, as: Watching, traceParent: string | undefined) => void) | undefined
   readonly bodyBytesMax?: number
   readonly deadlineMs: number
   readonly pendingMax: number
@@ -73,8 +73,11 @@ export type AskingEnvoy =
   | { readonly ok: false; readonly because: string }
 
 export interface Decider {
-  /** @param askedUntil ms since the epoch after which Envoy no longer waits: then nothing is decided any more */
-  readonly decide: (message: Buffer, envoy: AskingEnvoy, askedUntil?: number) => Buffer | Promise<Buffer>
+  /**
+   * @param askedUntil ms since the epoch after which Envoy no longer waits: then nothing is decided any more
+   * @param traceParent of Envoy's own request, where anybody traces
+   */
+  readonly decide: (message: Buffer, envoy: AskingEnvoy, askedUntil?: number, traceParent?: string) => Buffer | Promise<Buffer>
   /** Decisions that wait for a name at this moment. */
   readonly pending: () => number
 }
@@ -84,7 +87,7 @@ export function createDecider(edges: Edges): Decider {
   const encodeAllow = createAllowEncoder()
   return {
     pending: () => pending,
-    decide(message, envoy, askedUntil = Number.POSITIVE_INFINITY) {
+    decide(message, envoy, askedUntil = Number.POSITIVE_INFINITY, traceParent = undefined) {
       const check = begin(edges, message, envoy.ok ? envoy.id : '', encodeAllow)
       try {
         if (!envoy.ok)
@@ -94,7 +97,8 @@ export function createDecider(edges: Edges): Decider {
         const inbound = readCheckRequest(message, edges.bodyBytesMax)
         if (!inbound.ok) return finish(check, deny(inbound.reason))
         check.inbound = inbound.value
-        if (edges.watch?.(inbound.value) === true) check.times = beginTimes(check)
+        const watching = edges.watch?.(traceParent, check.at) ?? 'not'
+        if (watching !== 'not') beginTimes(check, watching, traceParent)
         // At egress whoever asks is the caller itself: one id on all its checks would be paid for once.
         const named = inbound.value.httpId !== '' && check.world.role.kind !== 'egress'
         const name = named ? `${envoy.id} ${inbound.value.httpId}` : ''
@@ -136,6 +140,8 @@ interface Check {
   readonly message: Buffer
   inbound: Inbound | undefined
   times: StageTimes | undefined
+  watching: Watching
+  traceParent: string | undefined
   readonly encodeAllow: ReturnType<typeof createAllowEncoder>
 }
 
@@ -152,12 +158,16 @@ function begin(edges: Edges, message: Buffer, envoy: string, encodeAllow: Check[
     account: {},
     inbound: undefined,
     times: undefined,
+    watching: 'not',
+    traceParent: undefined,
     encodeAllow
   }
 }
 
-function beginTimes({ tick, edges }: Check): StageTimes {
-  return { began: tick, ends: [{ stage: 'read', at: edges.tick() }] }
+function beginTimes(check: Check, watching: Watching, traceParent: string | undefined): void {
+  check.watching = watching
+  check.times = { began: check.tick, ends: [{ stage: 'read', at: check.edges.tick() }] }
+  check.traceParent = traceParent
 }
 
 function marking({ edges }: Check, { ends }: StageTimes): Mark {
@@ -222,10 +232,10 @@ function vouchedFor(check: Check, vouch: Vouch, decision: Extract<Decision, { ve
 const UNRECORDED: DenyReason = { kind: 'state-unavailable', because: 'the audit sink is full' }
 
 /** @param its times, with the last of them still to come */
-function watched({ edges }: Check, decided: Decided, its: StageTimes): void {
+function watched({ edges, watching, traceParent }: Check, decided: Decided, its: StageTimes): void {
   its.ends.push({ stage: 'answer', at: edges.tick() })
   try {
-    edges.onWatched?.(decided, its)
+    edges.onWatched?.(decided, its, watching, traceParent)
   } catch (cause) {
     // The answer is written: whoever only looks on changes nothing about it.
     edges.onFault(decided.decisionId, cause)

@@ -11,6 +11,8 @@ export interface ServerOptions extends Omit<ListenerOptions, 'accept'> {
   /** Connections are asked to end after about this long: below half the lifetime of the SVIDs, so that no expired one is met. */
   readonly connectionAgeMs: number
   readonly messageBytesMax: number
+  /** Envoy's trace is looked at. */
+  readonly isTraced?: boolean
 }
 
 export interface AuthzServer {
@@ -47,7 +49,8 @@ export async function startServer(own: OwnPem, options: ServerOptions): Promise<
   server.addService(authorization, {
     check: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
       const envoy = listener?.peerOf(call.getPeer()) ?? { ok: false as const, because: 'the port is not open yet' }
-      const verdict = options.decider.decide(call.request, envoy, Number(call.getDeadline()))
+      const parent = options.isTraced === true ? String(call.metadata.get('traceparent')[0] ?? '') : undefined
+      const verdict = options.decider.decide(call.request, envoy, Number(call.getDeadline()), parent)
       if (verdict instanceof Promise) void verdict.then((bytes) => callback(null, bytes))
       else callback(null, verdict)
     }
