@@ -1,5 +1,5 @@
 /** The store of many hosts: Redis 6.2 or newer, or Valkey. As durable as that server is. */
-import { STORE_LIST_MAX, type Store } from '../core/store.ts'
+import { type ListedEntry, STORE_LIST_MAX, type Stamp, type Store } from '../core/store.ts'
 import {
   endFault,
   entriesMax,
@@ -69,23 +69,24 @@ export function openRedisStore({ prefix = '{vecauthz}:', onEvent = () => {}, ...
       try {
         const [kind, found] = await run(REDIS_SCRIPTS.list, start, now, Math.min(max, STORE_LIST_MAX))
         if (!Array.isArray(found)) return unavailable('an answer that makes no sense')
-        const entries = Array.from({ length: found.length / 3 }, (_, at) => {
-          const [key, value, until] = found.slice(3 * at, 3 * at + 3)
-          return { key: String(key), value: String(value), until: Number(until) }
-        })
-        return { kind: 'entries', entries, more: kind === 'more' }
+        return { kind: 'entries', entries: entriesFrom(found), more: kind === 'more' }
       } catch (cause) {
         return unavailable((cause as Error).message)
       }
     },
-    async stamp() {
-      try {
-        const [era, turn, time] = await run(REDIS_SCRIPTS.stamp)
-        return { era: String(era), turn: String(turn), ageMs: Number(time) - Number(era) }
-      } catch {
-        return undefined
-      }
-    },
+    stamp: () => run(REDIS_SCRIPTS.stamp).then(stampFrom, () => undefined),
     close: () => connection.close()
   }
+}
+
+function stampFrom([era, turn, time]: readonly unknown[]): Stamp {
+  return { era: String(era), turn: String(turn), ageMs: Number(time) - Number(era) }
+}
+
+/** Key, value and end of each, one behind the other. */
+function entriesFrom(found: readonly unknown[]): ListedEntry[] {
+  return Array.from({ length: found.length / 3 }, (_, at) => {
+    const [key, value, until] = found.slice(3 * at, 3 * at + 3)
+    return { key: String(key), value: String(value), until: Number(until) }
+  })
 }

@@ -1,6 +1,6 @@
 /** What every store holds to, whatever it keeps things in. Times are numbers made up here: a store asks no clock of its own. */
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { key } from '../../src/core/keys.ts'
 import { STORE_KEY_CHARS_MAX, STORE_LIST_MAX, STORE_VALUE_CHARS_MAX, type Store } from '../../src/core/store.ts'
 import type { StoreBounds } from '../../src/state/store-faults.ts'
@@ -253,6 +253,37 @@ export function storeContract(name: string, openTwo: OpenTwo, { raced, runs }: C
       for (let at = 0; at < 60; at++) {
         expect(await one.putOnce(`k${at}`, '1', T + at * 20_000 + 10, T + at * 20_000)).toMatchObject({ kind: 'put' })
       }
+    })
+  })
+
+  describe(`${name}: stamp`, () => {
+    it('is another one after each write of anybody, and the same while nobody writes', async () => {
+      const [one, other] = await openFresh()
+      // Nobody else writes to the memory of a process.
+      if (one.stamp === undefined) return expect(name).toBe('memory')
+      const { stamp } = one
+      await other.putOnce('first', '1', T + 10, T)
+      const settled = async () => {
+        const before = await stamp()
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        expect(await stamp()).toMatchObject({ era: before?.era, turn: before?.turn })
+        return before
+      }
+      const writes = [
+        () => other.putOnce('a', '1', T + 10, T),
+        () => other.replace('a', '1', '2', T + 20, T),
+        () => one.putOnce('b', '1', T + 10, T),
+        () => other.replace('b', '1', '1', T, T)
+      ]
+      for (const write of writes) {
+        // A file system's clock has steps, within which a store cannot tell.
+        const before = await vi.waitFor(settled, { timeout: 20_000 })
+        await write()
+        const after = await stamp()
+        expect([after?.era, after?.turn === before?.turn]).toEqual([before?.era, false])
+      }
+      await one.close()
+      expect(await stamp()).toBeUndefined()
     })
   })
 
