@@ -45,8 +45,11 @@ export const kill: Fault = {
       ]
       for (const replica of scene.replicas)
         findings.push(counted(`all of them are held at ${replica.name} at the end`, kills, await heldOf(scene, replica, ids)))
-      const wrong = [...told.by.keys()].filter((said) => said !== 'allow')
-      findings.push(finding('calm agents pass all the time', wrong.length === 0 && told.answers > kills, reasonsOf(told)))
+      // Who has just started and does not know everybody yet is not asked by Envoy; here it is.
+      const wrong = [...told.by.keys()].filter((said) => said !== 'allow' && said !== 'state-unavailable')
+      findings.push(
+        finding('calm agents pass, but where it is not known yet who may', wrong.length === 0 && told.answers > kills, reasonsOf(told))
+      )
       return findings
     } finally {
       await load.stop()

@@ -408,3 +408,115 @@ describe('faults', () => {
     )
   })
 })
+
+/** A real store that also says when it was written to. */
+function stamped(clock: Clock) {
+  const its = { store: createMemoryStore({ begun: T0 }), era: 1, turn: 0, ageMs: 60_000, listed: 0 }
+  const wrote = <T>(answer: T): T => {
+    its.turn++
+    return answer
+  }
+  const store: Store = {
+    putOnce: (...all) => wrote(its.store.putOnce(...all)),
+    get: (...all) => its.store.get(...all),
+    replace: (...all) => wrote(its.store.replace(...all)),
+    list(...all) {
+      its.listed++
+      return its.store.list(...all)
+    },
+    stamp: () => ({ era: String(its.era), turn: String(its.turn), ageMs: its.ageMs }),
+    close: async () => undefined
+  }
+  const wipe = () => {
+    Object.assign(its, { store: createMemoryStore({ begun: clock.wall }), era: its.era + 1, turn: 0, ageMs: 0 })
+  }
+  return { its, store, wipe }
+}
+
+/** Rounds as they come: ten a second. */
+async function seconds(clock: Clock, count: number, ...all: readonly SharedStandings[]): Promise<void> {
+  for (let at = 0; at < 10 * count; at++) {
+    clock.pass(100)
+    for (const one of all) await one.poll()
+  }
+}
+
+describe('standings in a store that says when it was written to', () => {
+  it('are asked for seldom while nobody writes, and at once when somebody did', async () => {
+    const clock = new Clock()
+    const { its, store } = stamped(clock)
+    const [a, b] = [processOf(clock, store, 'a').standings, processOf(clock, store, 'b').standings]
+    await rounds(a)
+    await rounds(b)
+    // For a while after the start all of it is looked at again and again.
+    await seconds(clock, 20, a, b)
+    its.listed = 0
+    await seconds(clock, 10, a, b)
+    expect(its.listed).toBeLessThanOrEqual(2 * 11)
+    raise(a, scope(), alarm('quarantine'), RULES, clock.wall)
+    await seconds(clock, 0.1, a, b)
+    expect(seen(b)).toBe('quarantine')
+  })
+
+  it('of a store that has just begun: nobody is ready before those that know have told it', async () => {
+    const clock = new Clock()
+    const { its, store, wipe } = stamped(clock)
+    const { standings: a } = processOf(clock, store, 'a')
+    await rounds(a)
+    raise(a, scope(), alarm('quarantine'), RULES, clock.wall)
+    await a.poll()
+    wipe()
+    const { standings: b } = processOf(clock, store, 'b')
+    await rounds(b)
+    await rounds(b)
+    expect([b.isLoaded(), seen(b)]).toEqual([false, 'normal'])
+    await seconds(clock, 2, a)
+    its.ageMs = 5_001
+    await seconds(clock, 2, b)
+    expect([b.isLoaded(), seen(b)]).toEqual([true, 'quarantine'])
+  })
+
+  it('that one tells to an emptied store are heard by who was ready before, though they are no news', async () => {
+    const clock = new Clock()
+    const { its, store, wipe } = stamped(clock)
+    const { standings: a } = processOf(clock, store, 'a')
+    await rounds(a)
+    raise(a, scope(), alarm('quarantine'), RULES, clock.wall)
+    wipe()
+    its.ageMs = 60_000
+    const { standings: b } = processOf(clock, store, 'b')
+    await rounds(b)
+    expect([b.isLoaded(), seen(b)]).toEqual([true, 'normal'])
+    await seconds(clock, 4, a, b)
+    expect(seen(b)).toBe('quarantine')
+  })
+
+  it('whose news were over before they were heard, as a clock was set, are heard soon', async () => {
+    const clock = new Clock()
+    const { store } = stamped(clock)
+    const [a, b] = [processOf(clock, store, 'a').standings, processOf(clock, store, 'b').standings]
+    await rounds(a)
+    await rounds(b)
+    await seconds(clock, 20, a, b)
+    raise(a, scope(), alarm('quarantine'), RULES, clock.wall)
+    await a.poll()
+    clock.wall += 3 * 3_600_000
+    await seconds(clock, 4, b)
+    expect(seen(b)).toBe('quarantine')
+  })
+
+  it('are heard from a host whose clock is an hour behind or ahead', async () => {
+    for (const off of [-3_500_000, 3_500_000]) {
+      const [clock, wrong] = [new Clock(), new Clock()]
+      wrong.wall += off
+      const { store } = stamped(clock)
+      const [a, b] = [processOf(clock, store, 'a').standings, processOf(wrong, store, 'b').standings]
+      for (const one of [a, b]) await rounds(one)
+      for (const one of [a, b]) await seconds(one === a ? clock : wrong, 20, one)
+      raise(a, scope(), alarm('quarantine'), RULES, clock.wall)
+      await a.poll()
+      await b.poll()
+      expect(seen(b)).toBe('quarantine')
+    }
+  })
+})
