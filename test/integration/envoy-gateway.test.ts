@@ -6,7 +6,7 @@ import { type RunningEnvoy, startEnvoy } from '../../demo/envoy.ts'
 import { type Config, httpFilterOf, named, readBootstrap, renderBootstrap } from '../../demo/envoy-config.ts'
 import { envoyBinary } from '../../setup/components.ts'
 import { type Authority, issueSvid, makeAuthority, type Svid } from '../support/ca.ts'
-import { applyPatches, bootstrapOf, LISTENER, listenerOf, type Manifests, VECAUTHZ } from './support/envoy-gateway.ts'
+import { applyPatches, bootstrapOf, clustersOf, LISTENER, listenerOf, type Manifests, VECAUTHZ } from './support/envoy-gateway.ts'
 import { EXT_AUTHZ, GATEWAY_FILE, GUARD, STRIP, writeSecrets } from './support/gateway-bench.ts'
 import { documentsOf } from './support/istio.ts'
 import { allow, deny, type ScriptedAuthorizer, startAuthorizer } from './support/scripted-authorizer.ts'
@@ -38,9 +38,10 @@ beforeAll(async () => {
   authorizer = await startAuthorizer(await issueSvid(authority, { id: `spiffe://${DOMAIN}/vecauthz/gateway` }), authority.pem)
   upstream = await startRecorder()
   const shipped = listenerOf(LISTENER, MANIFESTS)
-  applied = applyPatches(PATCHES, [shipped])
+  const clusters = clustersOf(MANIFESTS)
+  applied = applyPatches(PATCHES, [shipped], clusters)
   const configFile = join(folder, 'gateway.yaml')
-  writeFileSync(configFile, renderBootstrap(bootstrapOf([shipped, listenerOf('bare', MANIFESTS)], MANIFESTS)))
+  writeFileSync(configFile, renderBootstrap(bootstrapOf([shipped, listenerOf('bare', MANIFESTS)], clusters)))
   writeSecrets(folder, await issueSvid(authority, { id: `spiffe://${DOMAIN}/envoy/gateway` }), [authority])
   const upstreams = { [VECAUTHZ]: { address: '127.0.0.1', port: authorizer.port }, qdrant: { address: '127.0.0.1', port: upstream.port } }
   envoy = await startEnvoy({ binary: envoyBinary(), configFile, folder, overrides: { upstreams } })
@@ -70,15 +71,15 @@ const post = (
 })
 
 describe('the patches', () => {
-  it('find their one place each, and are for the listener of the Gateway', () => {
+  it('find their one place each, and are for the listener of the Gateway and the cluster that it asks', () => {
     expect(applied).toEqual(applied.map(() => 1))
-    expect(new Set(PATCHES['spec'].jsonPatches.map(({ name }: Config) => name))).toEqual(new Set([LISTENER]))
+    expect(new Set(PATCHES['spec'].jsonPatches.map(({ name }: Config) => name))).toEqual(new Set([LISTENER, VECAUTHZ]))
   })
 
   it('with the policies say what gateway.yaml says', () => {
     const gateway = named(readBootstrap(GATEWAY_FILE).static_resources.listeners, 'gateway_in')
     const patched = listenerOf(LISTENER, MANIFESTS)
-    applyPatches(PATCHES, [patched])
+    applyPatches(PATCHES, [patched], [])
     const { metadata_context_namespaces: _, ...wanted } = httpFilterOf(gateway, EXT_AUTHZ)
     const { grpc_service: service, with_request_body: body, ...rest } = wanted
     const own = httpFilterOf(patched, 'envoy.filters.http.ext_authz/securitypolicy/data/vectordb')
@@ -171,6 +172,24 @@ describe('what may be read in two ways', () => {
   ])('%s is refused by the policies alone', async (_, request) => {
     for (const listener of [LISTENER, 'bare']) expect((await ask(listener, request)).status).toBe(400)
     expect(authorizer.checks).toEqual([])
+  })
+
+  it('a call of grpc-web reaches the database as it was judged; control: without the patches it is unpacked on the way', async () => {
+    const packed = Buffer.from('AAAAAAIIAQ==')
+    const call = {
+      method: 'POST',
+      target: '/qdrant.Points/Search',
+      headers: [['content-type', 'application/grpc-web-text']] as const,
+      body: packed
+    }
+    await ask(LISTENER, call)
+    expect([upstream.seen[0]?.all('content-type'), upstream.seen[0]?.body]).toEqual([['application/grpc-web-text'], packed])
+    upstream.reset()
+    await ask('bare', call).catch(() => undefined)
+    expect([upstream.seen[0]?.all('content-type'), upstream.seen[0]?.body]).toEqual([
+      ['application/grpc'],
+      Buffer.from([0, 0, 0, 0, 2, 8, 1])
+    ])
   })
 
   it('an upgrade is refused before anybody is asked', async () => {

@@ -7,7 +7,7 @@ import type { Bootstrap, Cluster, Config, Listener } from '../../../demo/envoy-c
 const FILTERS = 'type.googleapis.com/envoy.extensions.filters.http'
 const TRANSPORT = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3'
 export const LISTENER = 'data/vectordb/https'
-export const VECAUTHZ = 'securitypolicy/data/vectordb/vecauthz/vecauthz'
+export const VECAUTHZ = 'securitypolicy/data/vectordb/extauth/0'
 const FILTER = 'envoy.filters.http.ext_authz/securitypolicy/data/vectordb'
 
 export interface Manifests {
@@ -18,13 +18,17 @@ export interface Manifests {
 
 const sds = (file: string) => ({ resource_api_version: 'V3', path_config_source: { path: `./sds/${file}.json` } })
 
-/** Two routes: one with the check, and one whose own policy has taken it away. */
-export function bootstrapOf(listeners: Listener[], { backendTls }: Manifests): Bootstrap {
+export function clustersOf({ backendTls, security }: Manifests): Cluster[] {
+  return [cluster('qdrant', {}), vecauthz(backendTls, security['spec'].extAuth.grpc.backendSettings.healthCheck)]
+}
+
+/** Each listener has two routes: one with the check, and one whose own policy has taken it away. */
+export function bootstrapOf(listeners: Listener[], clusters: Cluster[]): Bootstrap {
   return {
     node: { id: 'envoy-data-vectordb', cluster: 'data/vectordb' },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
     layered_runtime: { layers: [{ name: 'static', static_layer: { 're2.max_program_size.error_level': 4_294_967_295 } }] },
-    static_resources: { listeners, clusters: [cluster('qdrant', {}), vecauthz(backendTls)] }
+    static_resources: { listeners, clusters }
   }
 }
 
@@ -112,6 +116,7 @@ function connectionManager({ path, headers, timeout, connection, http2 }: Config
     ],
     http_filters: [
       { name: FILTER, disabled: true, typed_config: filter(extAuth) },
+      { name: 'envoy.filters.http.grpc_web', typed_config: { '@type': `${FILTERS}.grpc_web.v3.GrpcWeb` } },
       { name: 'envoy.filters.http.router', typed_config: { '@type': `${FILTERS}.router.v3.Router`, suppress_envoy_headers: true } }
     ],
     route_config: {
@@ -155,9 +160,18 @@ function cluster(name: string, more: Config): Cluster {
   return { name, type: 'STATIC', connect_timeout: '1s', load_assignment: assignment, ...more }
 }
 
-function vecauthz(backendTls: Config): Cluster {
+function vecauthz(backendTls: Config, { panicThreshold, active }: Config): Cluster {
   const names: Config[] = backendTls['spec'].validation.subjectAltNames
+  const { timeout, interval, unhealthyThreshold, healthyThreshold, grpc } = active
+  const check = {
+    timeout: seconds(timeout),
+    interval: seconds(interval),
+    unhealthy_threshold: unhealthyThreshold,
+    healthy_threshold: healthyThreshold
+  }
   return cluster(VECAUTHZ, {
+    common_lb_config: { healthy_panic_threshold: { value: panicThreshold } },
+    health_checks: [{ ...check, grpc_health_check: { service_name: grpc.service } }],
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
         '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
@@ -186,14 +200,20 @@ function vecauthz(backendTls: Config): Cluster {
 }
 
 /** @returns how many places each patch found */
-export function applyPatches(policy: Config, listeners: readonly Listener[]): number[] {
+export function applyPatches(policy: Config, listeners: readonly Listener[], clusters: readonly Cluster[]): number[] {
   const patches: Config[] = policy['spec'].jsonPatches
-  return patches.map(({ operation }) => {
-    if (operation.op !== 'add') throw new Error(`no such operation: ${operation.op}`)
-    const places = listeners.flatMap((one) => locate(one, operation.jsonPath))
-    for (const pointer of places) add(pointer.root, [...pointer.keys, ...keysOf(operation.path ?? '')], operation.value)
+  return patches.map(({ type, name, operation }) => {
+    const of = String(type).endsWith('.Cluster') ? clusters.filter((one) => one.name === name) : listeners
+    const places = of.flatMap((one) => (operation.jsonPath === undefined ? [{ root: one, keys: [] }] : locate(one, operation.jsonPath)))
+    for (const { root, keys } of places) change(operation.op, root, [...keys, ...keysOf(operation.path ?? '')], operation.value)
     return places.length
   })
+}
+
+function change(op: string, root: Config, keys: readonly (string | number)[], value: unknown): void {
+  if (op === 'add') add(root, keys, value)
+  else if (op === 'remove') (valueAt(root, keys.slice(0, -1)) as unknown as unknown[]).splice(Number(keys.at(-1)), 1)
+  else throw new Error(`no such operation: ${op}`)
 }
 
 interface Pointer {
