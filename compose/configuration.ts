@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { addDatabases } from '../demo/databases.ts'
-import { type Address, applyOverrides, type Bootstrap, named, readBootstrap, renderBootstrap } from '../demo/envoy-config.ts'
+import { type Address, applyOverrides, type Bootstrap, httpFilterOf, named, readBootstrap, renderBootstrap } from '../demo/envoy-config.ts'
 import { IDP_ISSUER } from '../demo/idp.ts'
 import { carelessHost } from '../demo/pair.ts'
 import { jwksOf, type Keys } from './authority.ts'
 import { type MemberName, PORTS, STATE, SVID_SECONDS, socketOf, USERS } from './roster.ts'
 
 const ROOT = join(import.meta.dirname, '..')
+const DEADLINE_MS = 2_000
 
 /** Text by path below a folder that one group may read. */
 export interface Folder {
@@ -51,7 +52,8 @@ export function serverFiles(role: 'gateway' | 'egress' | 'index', wanted: Wanted
     subject_issuers: [{ issuer: IDP_ISSUER, jwks_file: 'idp.json' }],
     // To standard output, which is the container's log.
     audit: { file: 'stdout' },
-    svid_ttl_seconds: SVID_SECONDS
+    svid_ttl_seconds: SVID_SECONDS,
+    deadline_ms: DEADLINE_MS
   })
   if (wanted.qdrant) addDatabases(['qdrant'], settings, policy)
   const files = { 'idp.json': jwksOf(wanted.keys.idpKey), 'policy.yaml': stringify(policy) }
@@ -94,9 +96,17 @@ export function envoyFiles(kind: 'gateway' | 'index' | 'egress', name: MemberNam
     const [listener] = one.static_resources.listeners
     if (kind !== 'egress' && listener?.address.socket_address !== undefined) listener.address.socket_address.address = '0.0.0.0'
     if (kind === 'index') carelessHost(one)
+    patient(one)
   }
   applyOverrides(bootstrap, { ports, upstreams, maxConnectionSeconds: Math.floor(SVID_SECONDS * 0.4), edit })
   return { 'envoy.yaml': renderBootstrap(bootstrap) }
+}
+
+/** Twenty containers share a laptop here: what is late is not yet a fault. The server's own deadline stays below Envoy's. */
+function patient({ static_resources: { listeners, clusters } }: Bootstrap): void {
+  for (const listener of listeners)
+    httpFilterOf(listener, 'envoy.filters.http.ext_authz')['grpc_service'].timeout = `${DEADLINE_MS / 1000 + 0.5}s`
+  for (const name of ['vecauthz', 'vecauthz_writes']) named(clusters, name)['health_checks'][0].timeout = '2s'
 }
 
 /** The policy and settings of the demo, unchanged. */

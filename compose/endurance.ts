@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { admin } from '../demo/approve.ts'
 import { type Answer, call } from '../demo/client.ts'
-import { APPROVER, INDEX_SERVER, INDEXER } from '../demo/identities.ts'
+import { APPROVER, INDEX_SERVER, INDEXER, OPERATOR, TRIALS } from '../demo/identities.ts'
 import { callFrom, type PairScene } from '../demo/pair.ts'
 import type { Recorded } from '../demo/recorder.ts'
 import { collectionPath, namedPath, searchBody, supportSearch } from '../demo/step.ts'
@@ -28,7 +28,7 @@ export interface Round {
 
 /** Never ends by itself. */
 export async function runEndurance(say: Say): Promise<undefined> {
-  const scene = await connectScene(() => undefined)
+  const scene = await connectScene(() => undefined, { keep: true })
   const broken: string[] = []
   for (let round = 1; ; round++) {
     const passing = await oneRound(scene, broken).catch(() => false)
@@ -72,22 +72,37 @@ function statusOf(going: Promise<Answer>): Promise<Answer['status'] | 'none'> {
 const KEPT = 'scratch-kept'
 const DROP = { method: 'DELETE', target: namedPath('acme', KEPT) }
 
-/** What an approver says before the kills … */
-export async function runApprove(say: Say): Promise<number> {
+/** What people decide before the kills: a yes to a drop, and a workload whose session another system has revoked … */
+export async function runBefore(say: Say): Promise<number> {
   const scene = await connectScene(() => undefined)
   const made = await callFrom(scene, 'indexer', { target: namedPath('acme', '').replace(/\/$/, ''), body: { name: KEPT } })
   if (made.status !== 200) throw new Error(`${KEPT} could not be made: ${made.status} ${made.body}`)
   const id = requestOf(await callFrom(scene, 'indexer', DROP))
-  const door = { port: scene.pair.indexes[0].adminPort, server: INDEX_SERVER }
-  const { exit, out, err } = await admin(scene.stack, APPROVER, door, 'approve', id, '--reason', 'before the kills')
-  say(`${id} ${out}${err}`)
-  return exit
+  await tell(scene, APPROVER, 'approve', id, '--reason', 'before the kills')
+  await tell(scene, OPERATOR, 'signal', TRIALS, 'session_revoked', '--reason', 'before the kills')
+  say(`approved ${id}; trials: ${await trialsAnswer(scene)}`)
+  return 0
 }
 
-/** … is good after them, once. */
-export async function runUseApproval(say: Say): Promise<number> {
+/** … holds after them: the yes once, the quarantine until it is released. */
+export async function runAfter(say: Say): Promise<number> {
   const scene = await connectScene(() => undefined, { keep: true })
   const [first, second] = [await callFrom(scene, 'indexer', DROP), await callFrom(scene, 'indexer', DROP)]
-  say(`${first.status} ${second.status} ${second.reason}`)
-  return first.status === 200 && second.status !== 200 ? 0 : 1
+  say(`drop: ${first.status}, then ${second.status} ${second.reason}`)
+  say(`trials: ${await trialsAnswer(scene)}`)
+  await tell(scene, OPERATOR, 'release', TRIALS, '--reason', 'after the kills')
+  say(`trials, released: ${await trialsAnswer(scene)}`)
+  return 0
+}
+
+/** A command at the index server that the agents' calls come to. */
+async function tell({ stack, pair }: PairScene, id: string, ...words: string[]): Promise<void> {
+  const { exit, out, err } = await admin(stack, id, { port: pair.indexes[0].adminPort, server: INDEX_SERVER }, ...words)
+  if (exit !== 0) throw new Error(`vecauthz ${words[0]} ended with ${exit}: ${out}${err}`)
+}
+
+/** The handbook by its name: whoever only looks after the kills knows no UUID. */
+async function trialsAnswer(scene: PairScene): Promise<string> {
+  const { status, reason } = await callFrom(scene, 'trials', { target: namedPath('globex') })
+  return `${status} ${reason ?? ''}`.trim()
 }

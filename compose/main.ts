@@ -10,10 +10,13 @@ const PROGRAMS: Readonly<Record<string, (word: string) => Promise<number | undef
   'spire-entries': async (socket) => (await import('./spire-entries.ts')).registerEntries(socket, say),
   witness: async () => (await import('./witness.ts')).runWitness(say),
   agent: async (name) => (await import('./agent.ts')).runAgent(name, say),
-  scenario: async () => (await import('./scenario.ts')).runScenario(say),
+  scenario: async () => {
+    process.env['VECAUTHZ_DEMO_SUFFIX'] = `-${Date.now().toString(36)}`
+    return (await import('./scenario.ts')).runScenario(say)
+  },
   endurance: async () => (await import('./endurance.ts')).runEndurance(say),
-  approve: async () => (await import('./endurance.ts')).runApprove(say),
-  'use-approval': async () => (await import('./endurance.ts')).runUseApproval(say)
+  before: async () => (await import('./endurance.ts')).runBefore(say),
+  after: async () => (await import('./endurance.ts')).runAfter(say)
 }
 
 const [name = '', word = ''] = process.argv.slice(2)

@@ -8,7 +8,7 @@ import type { Credentials, Door } from '../demo/client.ts'
 import { TRUST_DOMAIN } from '../demo/identities.ts'
 import { idpWith } from '../demo/idp.ts'
 import { makeScratch, type Pair, type PairAgent, type PairScene, takesWrites } from '../demo/pair.ts'
-import { clearCollections, seed } from '../demo/seed.ts'
+import { clearCollections, seed, seeded } from '../demo/seed.ts'
 import type { ServerProcess, Stack } from '../demo/stack.ts'
 import { sceneOf } from '../demo/step.ts'
 import { STEPS } from '../demo/steps.ts'
@@ -80,7 +80,7 @@ async function stackOf(issuer: DevIssuer, identity: 'spire' | 'dev', keep: boole
   // Agents and people with SVIDs of SPIRE, where it runs: from its Workload API, as any workload of this user.
   const fetched: ReadonlyMap<string, Credentials> = identity === 'spire' ? await svidsFor(PLAYED, join(SOCKETS, 'api.sock')) : new Map()
   if (!keep) await clearCollections(CHROMA)
-  const collections = keep ? {} : await seed(CHROMA)
+  const collections = keep ? await seeded(CHROMA) : await seed(CHROMA)
   const recorder = await watchWitness('witness')
   const idp = idpWith({ kid: IDP_KEY_ID, keyPem: readFileSync(join(CONFIG, 'scenario/idp.key'), 'utf8') })
   const server = await serverAt('vecauthz-gateway')

@@ -36,6 +36,17 @@ export async function clearCollections(chromaUrl: string): Promise<void> {
   }
 }
 
+/** What `seed` gave, of a Chroma that was seeded before. */
+export async function seeded(chromaUrl: string): Promise<Record<string, string>> {
+  const collections: Record<string, string> = {}
+  for (const { id: tenant } of readCorpus().tenants) {
+    const found = await fetch(`${chromaUrl}/api/v2/tenants/${tenant}/databases/${DATABASE}/collections/${COLLECTION}`)
+    if (!found.ok) throw new Error(`Chroma answered ${found.status} for the handbook of ${tenant}: it was not seeded.`)
+    collections[tenant] = ((await found.json()) as { id: string }).id
+  }
+  return collections
+}
+
 /** For what stays from one run to the next. */
 async function postOrThere(url: string, body: object): Promise<void> {
   const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })

@@ -12,9 +12,11 @@ export interface ApprovalScene extends Scene {
 }
 
 const COLLECTIONS = `/api/v2/tenants/acme/databases/${DATABASE}/collections`
-const NAME = 'scratch-old'
-const OTHER = 'scratch-new'
-const RUN = 'nightly-7'
+/** Where the steps run more than once on the same servers: what was refused stays refused, and a run that ended has ended. */
+const AGAIN = process.env['VECAUTHZ_DEMO_SUFFIX'] ?? ''
+const NAME = `scratch-old${AGAIN}`
+const OTHER = `scratch-new${AGAIN}`
+const RUN = `nightly-7${AGAIN}`
 const REASON = 'ticket 4711: moved to the archive'
 const WAITS = { status: 403, reason: 'approval-required' } as const
 
@@ -132,7 +134,7 @@ export const APPROVAL_STEPS: readonly Step<ApprovalScene>[] = [
   }
 ]
 
-const PAIRED = 'scratch-paired'
+const PAIRED = `scratch-paired${AGAIN}`
 const PAIRED_DROP = { method: 'DELETE', target: namedPath('acme', PAIRED) }
 
 /** The same with the pair, where the index asks: approved at one of its processes, used at the other. */
