@@ -53,6 +53,7 @@ export function signalRoutes({ desk, store, isSignaler }: SignalEdges): readonly
     route({
       method: 'POST',
       path: '/v1/signals',
+      says: 'Another system says that a workload is not what it should be: its standing rises at once. For operators and signalers.',
       who: 'anybody',
       body: signal,
       act: 'signal',
@@ -79,6 +80,7 @@ export function signalRoutes({ desk, store, isSignaler }: SignalEdges): readonly
     route({
       method: 'POST',
       path: '/v1/figures',
+      says: 'A figure of another system about a workload, for monitoring rules with `metric: signal`. For operators and signalers.',
       who: 'anybody',
       body: figure,
       act: 'figure.put',

@@ -29,6 +29,7 @@ export function userAnswerRoute({ desk, keys, leewayMs }: UserAnswerEdges): Admi
   return route({
     method: 'POST',
     path: '/v1/step-ups/{id}/end-user',
+    says: 'Answers a step-up with the token of a sign-in after the challenge, of the end user behind the challenged call.',
     // Whoever brings it is nobody: it is the token that says yes.
     who: 'anybody',
     body: answer,
