@@ -147,7 +147,12 @@ function workload({ seen, risk, budgetLeft }: ConsoleDesk, { parts: [id = ''], p
       queries: inForce?.queries,
       approved_by: inForce?.by,
       learning,
-      proposals: proposals.map(({ id: proposal, queries }) => ({ id: proposal, queries }))
+      proposals: proposals.map(({ id: proposal, queries, supporters, doubts }) => ({
+        id: proposal,
+        queries,
+        supporters: supporters.map(({ raised, ...one }) => ({ ...one, raised_meanwhile: raised })),
+        doubts
+      }))
     }))
   }
   return { status: 200, body }

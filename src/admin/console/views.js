@@ -212,12 +212,16 @@ function normalRow(its, act) {
     learning === undefined
       ? its.state
       : `${its.state}: ${learning.queries} queries in ${learning.bursts} bursts, ${learning.burstsToJudge} more until it judges`
+  const who = ({ workload, queries, standing, raised_meanwhile: raised }) =>
+    `${workload} (${queries}${standing === 'normal' ? '' : `, ${standing}`}${raised ? ', does not count' : ''})`
   const adopt = (proposal) =>
     ask(
       {
         title: 'Make this neighbourhood normal',
-        says: `${proposal.queries} queries of ${its.agent_type} in ${its.tenant}, ${its.collection}.`,
-        verb: 'Adopt'
+        says:
+          `${proposal.queries} queries of ${its.agent_type} in ${its.tenant}, ${its.collection}, by ${proposal.supporters.map(who).join(', ')}.` +
+          (proposal.doubts === undefined ? '' : ` ${proposal.doubts}.`),
+        verb: proposal.doubts === undefined ? 'Adopt' : 'Adopt anyway'
       },
       (reason) =>
         act('/v1/baselines/adopt', {
@@ -225,6 +229,7 @@ function normalRow(its, act) {
           agent_type: its.agent_type,
           collection: its.collection,
           proposal: proposal.id,
+          anyway: proposal.doubts !== undefined,
           reason
         })
     )
