@@ -256,6 +256,7 @@ function raw(options: {
   type?: string | undefined
   agent?: Agent
   port?: number
+  more?: Readonly<Record<string, string>>
 }): Promise<{ status: number; text: string }> {
   const {
     who = 'alice',
@@ -264,10 +265,11 @@ function raw(options: {
     body,
     type = 'application/json',
     agent = false,
-    port: at = port.port
+    port: at = port.port,
+    more = {}
   } = options
   const pem = svids[who]
-  const headers = body === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) }
+  const headers = { ...more, ...(body !== undefined && { 'content-type': type, 'content-length': Buffer.byteLength(body) }) }
   return new Promise((resolve, reject) => {
     const tls = { cert: pem?.pem, key: pem?.keyPem, rejectUnauthorized: false }
     const call = request({ host: '127.0.0.1', port: at, method, path, headers, agent, ...tls }, (response) => {
@@ -300,6 +302,20 @@ describe('the port', () => {
     ['a reason of two lines', { path: '/v1/approvals/x/approve', body: '{"reason":"a\\nb"}' }, 400]
   ])('%s', async (_, options, status) => {
     expect((await raw(options)).status).toBe(status)
+  })
+
+  it.each<[string, Readonly<Record<string, string>>]>([
+    ['for a page of another site', { 'sec-fetch-site': 'cross-site' }],
+    ['for a page of another origin', { origin: 'https://evil.test' }],
+    ['for a page without one', { origin: 'null' }]
+  ])("a person's certificate, shown by a browser %s, changes nothing", async (_, more) => {
+    lines.length = 0
+    expect((await raw({ path: '/v1/acts', who: 'ops', body: '{"reason":"a"}', more })).status).toBe(403)
+    expect((await raw({ path: '/v1/runs/x/end', who: 'ops', more })).status).toBe(403)
+    expect(lines).toEqual([])
+    expect((await raw({ path: '/v1/acts', who: 'ops', body: '{"reason":"a"}', more: { 'sec-fetch-site': 'same-origin' } })).status).toBe(
+      200
+    )
   })
 
   it('a fault of its own tells nothing', async () => {
