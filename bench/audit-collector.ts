@@ -24,9 +24,9 @@ export async function startCollector(latencyMs: number): Promise<Collector> {
     const { latencyMs: wait, status } = collector.behave
     await sleep(wait)
     // What is sent again after its answer was lost comes under the same name.
-    const batch = String(request.headers['x-vecauthz-batch'])
-    if (status === 200 && !seen.has(batch)) {
-      seen.add(batch)
+    const batch = request.headers['x-vecauthz-batch']?.toString()
+    if (status === 200 && (batch === undefined || !seen.has(batch))) {
+      if (batch !== undefined) seen.add(batch)
       batches++
       for (const line of Buffer.concat(parts).toString('utf8').split('\n')) if (line !== '') kept.push(line)
     }

@@ -61,6 +61,7 @@ const [keyFile, tokenFile, preload] = [join(root, 'key'), join(root, 'authorizat
 const [databaseKey, sinkToken, environmentWord, pagerWord] = [canary(), canary(), canary(), canary()]
 const receiverOf = startReceiver()
 const collectorOf = startCollector(0)
+const spansOf = startCollector(0)
 
 const POLICY = `version: 1
 trust_domains: [demo.vecauthz.test]
@@ -96,6 +97,7 @@ beforeAll(async () => {
       settings: {
         databases: [{ id: 'q', kind: 'qdrant', version: '1.19', authorities: [HOST], credential }],
         health: '127.0.0.1:0',
+        traces: { url: (await spansOf).url, ratio: 1, per_second_max: 1000 },
         // Whoever is called sees the reason, and where it must be shown the key; the disk sees the reason only.
         paging: {
           folder: join(root, 'paging'),
@@ -113,6 +115,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stage?.close()
   await (await collectorOf).close()
+  await (await spansOf).close()
   await (await receiverOf).stop()
   rmSync(root, { recursive: true, force: true })
 })
@@ -207,7 +210,7 @@ describe('canaries', () => {
     expect(canaries.length).toBeGreaterThan(150)
   })
 
-  it('and are nowhere: log, records, sinks, signed heads, disk, metrics, live tail, admin pages, error bodies, crash output', async () => {
+  it('and are nowhere: log, records, sinks, signed heads, disk, metrics, traces, live tail, admin pages, error bodies, crash output', async () => {
     const port = /"health_port":(\d+)/.exec(server.log())?.[1]
     for (const page of ['metrics', 'livez', 'readyz']) surfaces[page] = await (await fetch(`http://127.0.0.1:${port}/${page}`)).text()
     // The last record is written before the server is made to fail.
@@ -222,6 +225,18 @@ describe('canaries', () => {
       })
     await expect.poll(() => surfaces['tail']?.includes(last['decision_id'] ?? '?'), { timeout: 20_000 }).toBe(true)
     await expect.poll(async () => (await receiverOf).taken.length, { timeout: 20_000 }).toBeGreaterThan(0)
+    // Spans name their decision, whatever they are written as.
+    await expect
+      .poll(
+        async () =>
+          (await spansOf)
+            .lines()
+            .join('')
+            .includes(last['decision_id'] ?? '?'),
+        { timeout: 30_000 }
+      )
+      .toBe(true)
+    surfaces['traces'] = (await spansOf).lines().join('\n')
     const ended = once(server.child, 'exit')
     server.child.kill('SIGUSR2')
     await ended
