@@ -183,9 +183,12 @@ type Its = Pick<SharedStandings, 'poll' | 'start' | 'stop'>
 
 function roundsOf(sync: Sync | undefined, alone: () => void, atEnd: () => void, close: () => void): Its {
   let [polling, isFirst]: [Promise<void> | undefined, boolean] = [undefined, true]
+  let tookMs = 0
   const poll = () => {
+    const began = performance.now()
     polling ??= (async () => sync?.poll())().finally(() => {
       polling = undefined
+      tookMs = performance.now() - began
     })
     return polling
   }
@@ -194,7 +197,7 @@ function roundsOf(sync: Sync | undefined, alone: () => void, atEnd: () => void, 
     isFirst = false
     if (sync === undefined) return ALONE_MS
     // While catching up there is no time to lose, unless the store is in trouble.
-    return wasFirst || (isBehind && sync.staleMs() < 1_000) ? 0 : POLL_MS
+    return wasFirst || (isBehind && sync.staleMs() < 1_000) ? 0 : Math.max(POLL_MS / 10, POLL_MS - tookMs)
   }
   const rounds = createRounds(sync === undefined ? async () => alone() : poll, waitMs)
   return {
