@@ -17,6 +17,8 @@ const HEARD_MS_MAX = 10_000
 const TIGHT = { per_second: 5, burst: 20 }
 const [SPENDING_MS, SPENDING_MS_SHORT] = [10_000, 3_000]
 const SPENDERS = 4
+/** What is admitted here is known there a round later: a tenth of a second, and more on a machine that does other things. */
+const ROUND_SECONDS = 1
 /** More than a round of the evidence: as fast as an agent that waits for its answers. */
 const PACE_MS = 150
 const DIMENSIONS = 96
@@ -89,10 +91,10 @@ async function overshoot(scene: Scene, short: boolean): Promise<Finding> {
   }
   await Promise.all(scene.replicas.flatMap((replica) => Array.from({ length: SPENDERS }, () => spend(replica))))
   const seconds = (performance.now() - began) / 1_000
-  const most = scene.replicas.length * TIGHT.burst + TIGHT.per_second * seconds
+  const most = scene.replicas.length * TIGHT.burst + TIGHT.per_second * (seconds + ROUND_SECONDS)
   const alone = TIGHT.burst + TIGHT.per_second * seconds
   return finding(
-    'both together admit at most replicas × burst + rate × time',
+    'both together admit at most replicas × burst + rate × time, and what a round lets through',
     admitted <= most && admitted > TIGHT.burst,
     `${admitted} in ${seconds.toFixed(1)} s; the bound is ${Math.floor(most)}, one budget alone ${Math.floor(alone)}`
   )
