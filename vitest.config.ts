@@ -10,7 +10,9 @@ export default defineConfig({
           // One after the other: what runs beside real servers must not starve them.
           sequence: { groupOrder: 0 },
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**']
+          exclude: ['test/integration/**'],
+          // None is slow; a machine can be.
+          testTimeout: 30_000
         }
       },
       {

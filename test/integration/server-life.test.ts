@@ -138,7 +138,7 @@ describe('revocation', () => {
       writeFileSync(stack.policyFile, `${good}revoked: { spiffe_ids: [${SUPPORT}] }\n`)
       const saved = performance.now()
       await until('the refusal', async () => (await supportSearch(scene, { agent })).reason === 'identity-revoked')
-      expect(performance.now() - saved).toBeLessThan(2_000)
+      expect(performance.now() - saved).toBeLessThan(5_000)
       writeFileSync(stack.policyFile, good)
       await until('the allow', async () => (await supportSearch(scene, { agent })).status === 200)
     } finally {
