@@ -127,11 +127,12 @@ describe.skipIf(leftOut !== undefined)('the console, in a real browser', () => {
     await confirm('a drill, in the browser')
     await shows('Nothing is held against it.')
     await vi.waitFor(async () => expect((await search()).status).toBe(200), WAIT)
-    const acts = readFileSync(stack.auditFile, 'utf8')
-      .split('\n')
-      .filter((line) => line.includes('"standing.release"'))
-      .map((line) => JSON.parse(line))
-    expect(acts.map(({ stage }) => stage)).toEqual(['begun', 'done'])
+    const acts = await vi.waitFor(() => {
+      const lines = readFileSync(stack.auditFile, 'utf8').split('\n').slice(0, -1)
+      const found = lines.filter((line) => line.includes('"standing.release"')).map((line) => JSON.parse(line))
+      expect(found.map(({ stage }) => stage)).toEqual(['begun', 'done'])
+      return found
+    }, WAIT)
     expect(acts[1]).toMatchObject({ by: APPROVER, serial: 'token file', reason: 'a drill, in the browser' })
   })
 
