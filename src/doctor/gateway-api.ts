@@ -211,8 +211,22 @@ const TO_AUTHZ = /http_filters\[\?\(@\.name=~'\^?envoy\\*\.filters\\*\.http\\*\.
 const TO_ROUTER = new RegExp(`http_filters\\[\\?\\(@\\.name=='${ROUTER_NAME.replaceAll('.', '\\.')}'\\)\\]$`)
 const TO_HTTP = /filters\[\?\(@\.name=='envoy\.filters\.network\.http_connection_manager'\)\]\.typed_config$/
 
+/** Made for gRPC routes, and put after the check. */
+const GRPC_WEB = /http_filters\[\?\(@\.name=='envoy\.filters\.http\.grpc_web'\)\]$/
+/** Under which name the servers are asked how they are: nothing is judged by it. */
+const HEALTH_NAME = '/health_checks/0/grpc_health_check/authority'
+
+/** What changes nothing that is looked at here. */
+function isHarmless({ type, operation }: Manifest): boolean {
+  const { op, jsonPath = '', path = '' } = operation ?? {}
+  if (op === 'remove') return GRPC_WEB.test(jsonPath) && path === ''
+  return op === 'add' && String(type).endsWith('.cluster.v3.Cluster') && jsonPath === '' && path === HEALTH_NAME
+}
+
 /** One operation of an EnvoyPatchPolicy. What is not understood leaves everything open. */
-function patched(draft: Draft, { operation }: Manifest, missing: string[]): Draft {
+function patched(draft: Draft, patch: Manifest, missing: string[]): Draft {
+  if (isHarmless(patch)) return draft
+  const { operation } = patch
   const { op, jsonPath = '', path = '', value } = operation ?? {}
   const keys = String(path)
     .split('/')

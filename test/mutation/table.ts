@@ -553,7 +553,7 @@ const POLICIES: readonly Mutation[] = [
     "typeof alg === 'string' && POLICY_TOKEN_ALGORITHMS.includes(alg) ? JWT_ALGORITHMS.get(alg) : undefined",
     "JWT_ALGORITHMS.get(alg as string) ?? JWT_ALGORITHMS.get('ES256')"
   ),
-  off('T-3', POLICY_PARTS, "if (members.get('typ') !== POLICY_TOKEN_TYPE) return", 'if (members.size < 0) return'),
+  off('T-3', POLICY_PARTS, "if (members.get('typ') !== typ) return", 'if (members.size < 0) return'),
   off('T-4', POLICY_PARTS, "if (name !== 'alg' && name !== 'typ' && name !== 'x5c') return", "if (name === '') return"),
   off('T-5', POLICY_PARTS, ' || x5c.length > CHAIN_CERTIFICATES_MAX)', ')'),
   off('T-5', POLICY_PARTS, "typeof one === 'string' ? strictBase64(one) : undefined", "Buffer.from(String(one), 'base64')"),
