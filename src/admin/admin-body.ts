@@ -29,7 +29,7 @@ export async function readBody(request: IncomingMessage, shape: ZodType | undefi
 }
 
 /** Undefined when there are too many. */
-async function bytesOf(request: IncomingMessage, most: number): Promise<Buffer | undefined> {
+export async function bytesOf(request: IncomingMessage, most: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {

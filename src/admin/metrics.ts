@@ -23,9 +23,9 @@ export interface MetricsPage {
   readonly clientCredential: (database: string, header: string) => void
 }
 
-export function createMetrics(facts: () => EvidenceFacts): MetricsPage {
-  const registry = new Registry()
-  const gauge = (name: string, help: string, value: (facts: EvidenceFacts) => number | undefined) =>
+/** Gauges of what is looked up when somebody scrapes. */
+export function gaugesOf<F>(registry: Registry, facts: () => F) {
+  return (name: string, help: string, value: (facts: F) => number | undefined) =>
     new Gauge({
       name,
       help,
@@ -35,6 +35,11 @@ export function createMetrics(facts: () => EvidenceFacts): MetricsPage {
         this.set(value(facts()) ?? Number.NaN)
       }
     })
+}
+
+export function createMetrics(facts: () => EvidenceFacts): MetricsPage {
+  const registry = new Registry()
+  const gauge = gaugesOf(registry, facts)
   gauge('vecauthz_svid_not_after_timestamp_seconds', 'End of our own X.509-SVID', ({ svidNotAfter }) => seconds(svidNotAfter))
   gauge('vecauthz_trust_bundle_age_seconds', 'Since the Workload API last stood by the trust bundles', ({ trustBundleAgeMs }) =>
     seconds(trustBundleAgeMs)

@@ -2,6 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
 import { STANDINGS } from '../core/standing.ts'
 import type { Move, StandingCounts } from '../core/standings.ts'
+import { gaugesOf } from './metrics.ts'
 
 export interface ServerFacts {
   readonly ready: boolean
@@ -65,15 +66,7 @@ export function serverMetrics(registry: Registry, facts: () => ServerFacts): Ser
 }
 
 function registerGauges(registry: Registry, facts: () => ServerFacts): void {
-  const gauge = (name: string, help: string, value: (facts: ServerFacts) => number | undefined) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value(facts()) ?? Number.NaN)
-      }
-    })
+  const gauge = gaugesOf(registry, facts)
   gauge('vecauthz_ready', '1: this server may be asked', ({ ready }) => Number(ready))
   gauge('vecauthz_pending_decisions', 'Decisions that wait for the name of a collection', ({ pending }) => pending)
   gauge('vecauthz_standings_stale_seconds', 'Since the store was last known to have nothing newer', ({ standingsStaleMs }) =>

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { TLSSocket } from 'node:tls'
+import { bytesOf } from '../admin/admin-body.ts'
 import { type Admission, type AdmissionRules, admit, type Registry } from './admission.ts'
 import { type Review, readReview } from './review.ts'
 
@@ -157,15 +158,7 @@ function plain(response: ServerResponse, status: number, text: string): void {
     .end(`${text}\n`)
 }
 
-/** Undefined when there are too many bytes. */
+/** Undefined when there are too many bytes, or as soon as so many are announced. */
 async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) return undefined
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > BODY_BYTES_MAX) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+  return Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX ? undefined : bytesOf(request, BODY_BYTES_MAX)
 }
