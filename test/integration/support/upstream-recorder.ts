@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 /** What stands where the database would: it records what arrives, byte for byte, and answers 200. */
@@ -23,14 +24,16 @@ export interface Arrived {
   all(name: string): string[]
 }
 
-export async function startRecorder(): Promise<UpstreamRecorder> {
-  const server = createServer(async (request, response) => {
+/** @param tls in the place of another hop: its certificate, and whom it takes */
+export async function startRecorder(tls?: ServerOptions): Promise<UpstreamRecorder> {
+  const answer: RequestListener = async (request, response) => {
     // A request that breaks off has not arrived; controls make Envoy send such ones.
     const arrived = await readAll(request).catch(() => undefined)
     if (arrived === undefined) return
     recorder.seen.push(arrived)
     response.writeHead(recorder.status, { 'content-type': 'text/plain' }).end('from upstream')
-  })
+  }
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const recorder: UpstreamRecorder = {
