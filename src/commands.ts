@@ -13,8 +13,10 @@ import { faulty, type Output } from './admin/check-terminal.ts'
 import { explainCommand } from './admin/explain.ts'
 import { testCommand } from './admin/policy-test.ts'
 import { replayCommand } from './admin/replay.ts'
+import { revokeCommand } from './admin/revoke-command.ts'
 import { riskCommand } from './admin/risk-command.ts'
 import { unreadable } from './admin/svid-verify-question.ts'
+import { tailCommand } from './admin/tail-command.ts'
 import { type Compile, loadAll, loadPolicy, loadPolicyTexts, loadSettings } from './config/load.ts'
 import { readArchived } from './config/policy-archive.ts'
 import type { PolicyText } from './config/policy-files.ts'
@@ -55,8 +57,9 @@ const RISK_COMMANDS: ReadonlySet<string> = new Set(['standings', 'release', 'ste
 
 /** A command that talks to an admin port; undefined for one that does not. */
 export function adminCommand(name: string, output: Output): ((args: readonly string[]) => Promise<number>) | undefined {
-  if (!APPROVAL_COMMANDS.has(name) && !RISK_COMMANDS.has(name)) return undefined
   const edges: AdminEdges = { ...output, now: Date.now, identityFrom }
+  if (name === 'revoke') return (args) => revokeCommand(args, edges)
+  if (!APPROVAL_COMMANDS.has(name) && !RISK_COMMANDS.has(name)) return undefined
   return (args) => (RISK_COMMANDS.has(name) ? riskCommand : approvalsCommand)(name, args, edges)
 }
 
@@ -117,12 +120,13 @@ function settingsOf(config: string): Configured['settings'] {
   return loaded.ok ? loaded.value : faulty(loaded.faults)
 }
 
-/** @param stopped resolves when the process is told to end */
-export function clusterCommand(
+/** A command that lasts. @param stopped resolves when the process is told to end */
+export function lastingCommand(
   name: string,
   output: Output,
   stopped: () => Promise<unknown>
 ): ((args: readonly string[]) => Promise<number>) | undefined {
+  if (name === 'tail') return (args) => tailCommand(args, { ...output, now: Date.now, identityFrom }, stopped)
   if (name !== 'k8s') return undefined
   return (args) => kubernetesCommand(args, { ...output, now: Date.now, load, stopped: stopped() })
 }

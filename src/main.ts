@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { auditCommand } from './admin/audit-verify.ts'
 import { svidCommand } from './admin/svid-verify.ts'
-import { adminCommand, clusterCommand, policyCommand } from './commands.ts'
+import { adminCommand, lastingCommand, policyCommand } from './commands.ts'
 import { type Loaded, loadAll, readPolicy } from './config/load.ts'
 import { printFault } from './config/read-yaml.ts'
 import { SERVED } from './databases/dialects.ts'
@@ -42,6 +42,9 @@ Usage: vecauthz COMMAND [options]
   signal     say that a workload is not what it should be: its standing rises at once
   figure     tell a figure of another system about a workload
 
+  tail       decisions as they are made, and why not
+  revoke     refuse an identity, a certificate or a token from now on: list, add, end
+
   k8s        Kubernetes: the admission webhook, and namespaces and NetworkPolicies from the policy
 
 Each has a --help of its own: vecauthz check --help. A first policy test is demo/config/policy-tests.yaml.
@@ -66,7 +69,7 @@ async function run(args: readonly string[]): Promise<number | undefined> {
   }
   if (command === 'svid') return svid(rest)
   if (command === 'audit') return auditCommand(rest, output())
-  const ofPolicy = policyCommand(command, output()) ?? adminCommand(command, output()) ?? clusterCommand(command, output(), told)
+  const ofPolicy = policyCommand(command, output()) ?? adminCommand(command, output()) ?? lastingCommand(command, output(), told)
   if (ofPolicy !== undefined) return ofPolicy(rest)
   if (command !== 'serve' && command !== 'validate') return complain(`There is no command "${command}"; see --help.`)
   const config = configOf(rest)

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { adminCommand } from '../src/commands.ts'
+import { adminCommand, lastingCommand } from '../src/commands.ts'
 import { folderOf } from './support/offline.ts'
 
 const folder = folderOf()
@@ -19,12 +19,14 @@ describe('docs/commands.md', () => {
     expect(out).toContain('Exit codes: 0')
   })
 
-  it.each(['approvals', 'approve', 'refuse', 'grants', 'end-run'])('has every option of %s', async (command) => {
+  it.each(['approvals', 'approve', 'refuse', 'grants', 'end-run', 'revoke', 'tail'])('has every option of %s', async (command) => {
     let out = ''
     const print = (more: string) => {
       out += more
     }
-    expect(await adminCommand(command, { print, complain: print })?.(['--help'])).toBe(0)
+    const output = { print, complain: print }
+    const its = adminCommand(command, output) ?? lastingCommand(command, output, () => new Promise(() => undefined))
+    expect(await its?.(['--help'])).toBe(0)
     expect((out.match(/--[a-z][a-z-]+/g) ?? []).filter((one) => !text.includes(one))).toEqual([])
     expect(out).toContain('Exit codes: 0')
   })

@@ -37,15 +37,27 @@ export async function askAdmin(
   now: number
 ): Promise<AdminAnswer> {
   const where = `${target.host}:${target.port}`
+  const socket = await proven(target, identity, now)
+  try {
+    return await exchanged(socket, asked, where)
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** A connection to the server that is meant. Throws `Unreadable`. @param now milliseconds since the epoch */
+export async function proven(target: AdminTarget, identity: AdminIdentity, now: number): Promise<TLSSocket> {
+  const where = `${target.host}:${target.port}`
   const socket = await opened(target, identity, where)
   try {
     const peer = verifyPeer(chainOf(socket), identity.trust, now)
     if (!peer.ok) return unreadable(`Whoever answers at ${where} is not proven: ${peer.because}.`)
     if (target.server !== undefined && target.server !== peer.id.text)
       return unreadable(`Whoever answers at ${where} is ${peer.id.text}, and not ${target.server}.`)
-    return await exchanged(socket, asked, where)
-  } finally {
+    return socket
+  } catch (cause) {
     socket.destroy()
+    throw cause
   }
 }
 
@@ -95,7 +107,7 @@ function exchanged(
   return promise
 }
 
-function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+export function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text)
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined

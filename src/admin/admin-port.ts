@@ -49,13 +49,19 @@ const HEADER_BYTES_MAX = 16 * 1024
 export async function startAdminPort(own: { readonly key: string; readonly cert: string }, options: AdminOptions): Promise<AdminPort> {
   const isOperator = operatorsOf(options.operators)
   const open: Open = new Map()
+  const followed = new WeakSet<TLSSocket>()
   const inPace = createPace(options.now)
   const http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
     if (!inPace(open.get(request.socket as TLSSocket) ?? '')) return send(response, TOO_MANY)
-    answered(request, response, options, isOperator).catch((cause) => {
-      options.onFault(cause)
-      send(response, problem(500, 'Internal', 'This server failed; its log says more.'))
-    })
+    answered(request, response, options, isOperator)
+      .then(() => {
+        // What is not at its end now never is: somebody follows.
+        if (!response.writableEnded) followed.add(request.socket as TLSSocket)
+      })
+      .catch((cause) => {
+        options.onFault(cause)
+        send(response, problem(500, 'Internal', 'This server failed; its log says more.'))
+      })
   })
   http.setTimeout(REQUEST_MS)
   const context = (pem: typeof own) => ({ key: pem.key, cert: pem.cert, minVersion: 'TLSv1.3' as const })
@@ -73,10 +79,11 @@ export async function startAdminPort(own: { readonly key: string; readonly cert:
     renew: (fresh) => tls.setSecureContext(context(fresh)),
     async close() {
       const closed = new Promise<void>((resolve) => tls.close(() => resolve()))
-      const cutOff = () => {
-        for (const socket of open.keys()) socket.destroy()
+      const cutOff = (which: (socket: TLSSocket) => boolean) => {
+        for (const socket of open.keys()) if (which(socket)) socket.destroy()
       }
-      setTimeout(cutOff, REQUEST_MS).unref()
+      cutOff((socket) => followed.has(socket))
+      setTimeout(cutOff, REQUEST_MS, () => true).unref()
       await closed
     }
   }

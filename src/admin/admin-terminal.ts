@@ -45,7 +45,11 @@ export function only(options: Parsed, count: number): readonly string[] {
 }
 
 export function targetOf(options: Parsed): AdminTarget {
-  const text = options.one('admin') ?? unreadable('Say where the admin port is: --admin HOST:PORT.')
+  return targetAt(options.one('admin') ?? unreadable('Say where the admin port is: --admin HOST:PORT.'), options)
+}
+
+/** @param text HOST:PORT. Throws `Unreadable`. */
+export function targetAt(text: string, options: Parsed): AdminTarget {
   const [, six, host = six, port] = /^(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text) ?? []
   if (host === undefined || Number(port) > 65_535) return unreadable('--admin is HOST:PORT, such as 127.0.0.1:9903.')
   const server = options.one('server')

@@ -1,4 +1,5 @@
 /** Decisions as they are made, as server-sent events (WHATWG HTML §9.2). A client that does not read is let go, and comes again. */
+import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Seen, SeenDecision } from './seen.ts'
 
@@ -18,6 +19,8 @@ export interface Tail {
 /** @param shown a decision as clients get it */
 export function createTail(seen: Seen, shown: (one: SeenDecision) => unknown): Tail {
   let clients = 0
+  /** Decisions are counted from one again when a process begins: whoever comes back sees that it is another one. */
+  const run = randomUUID()
   return {
     join(response) {
       if (clients >= CLIENTS_MAX) return false
@@ -27,7 +30,7 @@ export function createTail(seen: Seen, shown: (one: SeenDecision) => unknown): T
         else response.write(text)
       }
       const end = seen.follow((some) => {
-        const told = some.slice(-TOLD_MAX)
+        const told = mostTelling(some)
         const left = some.length - told.length
         if (left > 0) write(`event: skipped\ndata: ${left}\n\n`)
         write(told.map((one) => `id: ${one.n}\ndata: ${JSON.stringify(shown(one))}\n\n`).join(''))
@@ -38,8 +41,17 @@ export function createTail(seen: Seen, shown: (one: SeenDecision) => unknown): T
         clearInterval(beat)
         end()
       })
-      write('retry: 2000\n\n')
+      write(`retry: 2000\n\nevent: joined\ndata: ${JSON.stringify({ run, last: seen.recent().at(-1)?.n ?? 0 })}\n\n`)
       return true
     }
   }
+}
+
+/** In their order; of what is too much, calls that were let through are left out first. */
+function mostTelling(some: readonly SeenDecision[]): readonly SeenDecision[] {
+  if (some.length <= TOLD_MAX) return some
+  const refused = some.filter(({ verdict, judged }) => verdict === 'deny' || judged !== undefined).slice(-TOLD_MAX)
+  const room = TOLD_MAX - refused.length
+  const others = room === 0 ? [] : some.filter(({ verdict, judged }) => verdict === 'allow' && judged === undefined).slice(-room)
+  return [...refused, ...others].sort((one, other) => one.n - other.n)
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import { clusterCommand } from '../../src/commands.ts'
+import { lastingCommand } from '../../src/commands.ts'
 import { issueSvid, makeAuthority } from '../support/ca.ts'
 import { namespaceOf, namespaceReview, type Part } from './reviews.ts'
 
@@ -43,12 +43,12 @@ function run(args: readonly string[], stopped: Promise<unknown> = Promise.resolv
   const complain = (text: string) => {
     complained += text
   }
-  return clusterCommand('k8s', { print, complain }, () => stopped)?.(args) ?? Promise.resolve(-1)
+  return lastingCommand('k8s', { print, complain }, () => stopped)?.(args) ?? Promise.resolve(-1)
 }
 
 describe('vecauthz k8s', () => {
   it('is the one of these commands', () =>
-    expect(clusterCommand('k9s', { print: () => undefined, complain: () => undefined }, async () => undefined)).toBeUndefined())
+    expect(lastingCommand('k9s', { print: () => undefined, complain: () => undefined }, async () => undefined)).toBeUndefined())
 
   it('says how it is used, and the page has every option of the webhook', async () => {
     expect(await run(['--help'])).toBe(0)
