@@ -1,8 +1,8 @@
 /** Checks about what stands between the verdict and the database: the guard, and nothing that changes what was judged. */
-import { cannotTell, type Finding, fail, remove, todo } from './finding.ts'
+import { cannotTell, type Finding, type Fix, fail, remove, todo } from './finding.ts'
 import { type Check, DECIDING, each, type Given, ways, waysOf } from './look.ts'
 import { CONTROL_PLANE } from './manifests.ts'
-import { type Route, upstreamHttp, type Way } from './survey.ts'
+import { type Filter, perFilter, type Route, upstreamHttp, type Way } from './survey.ts'
 import { at, flag, has, listOf, type Place, text, textsOf, typed } from './values.ts'
 
 /** Filters that leave a judged request as it is, by the folder of their type. */
@@ -66,6 +66,18 @@ const REWRITES = [
   'internal_redirect_policy'
 ]
 
+/** What of harmless filters is none: headers that they may take away, or add. */
+function touching(way: Way, { type, config }: Filter, fix: Fix): readonly Finding[] {
+  const settings = [config, ...scopesOf(way).flatMap((scope) => perFilter(scope, type).map((one) => one.config))]
+  return settings.flatMap((one) => {
+    if (listOf(one, 'request_rules').some((rule) => flag(rule, 'remove')))
+      return [fail(one, 'header_to_metadata takes headers away after the verdict', fix)]
+    if (listOf(one, 'request_headers_to_add_when_not_enforced').length > 0)
+      return [fail(one, 'local_ratelimit adds headers after the verdict', remove(one, 'request_headers_to_add_when_not_enforced'))]
+    return []
+  })
+}
+
 function kindOf({ type }: { readonly type: string }): string {
   return type.split('.').at(-3) ?? type
 }
@@ -80,7 +92,8 @@ function after(way: Way): readonly Finding[] {
       return kind.startsWith('cache')
         ? [fail(filter.place, 'a cache answers before anybody is asked', { kind: 'remove', at: [...list, index] })]
         : []
-    if (index === way.authzAt || HARMLESS.has(kind)) return []
+    if (index === way.authzAt) return []
+    if (HARMLESS.has(kind)) return touching(way, filter, { kind: 'remove', at: [...list, index] })
     if (filter.type === CONTROL_PLANE)
       return [cannotTell(way.http.path, 'which filters the control plane adds is not said here; ask the running Envoy (/config_dump)')]
     const fix = { kind: 'remove', at: [...list, index] } as const
@@ -121,12 +134,37 @@ function edits(way: Way): readonly Finding[] {
 function readsOnly({ route }: Route): boolean {
   const match = at(route, 'match')
   const headers = match === undefined ? [] : listOf(match, 'headers')
-  return headers.some((one) => text(one, 'name') === ':method' && ['GET', 'HEAD'].includes(String(at(one, 'string_match')?.value['exact'])))
+  const reads = (one: Place) => ['GET', 'HEAD'].includes(String(at(one, 'string_match')?.value['exact']))
+  return headers.some((one) => text(one, 'name') === ':method' && reads(one) && !flag(one, 'invert_match'))
 }
 
-function repeats(way: Way): readonly Finding[] {
-  const places = way.forwards.filter((forward) => !readsOnly(forward)).flatMap(({ host, action }) => [host, action])
-  return without(places, ['retry_policy', 'hedge_policy'], (key) => `${key}: a write runs twice for one verdict`)
+function repeats(way: Way, given: Given): readonly Finding[] {
+  const writing = way.forwards.filter((forward) => !readsOnly(forward))
+  const says = (key: string) => `${key}: a write runs twice for one verdict`
+  const places = writing.flatMap(({ host, action }) => [host, action])
+  return [
+    ...without(places, ['retry_policy', 'hedge_policy'], says),
+    ...ofClusters(writing, given, (http) => without([http], ['retry_policy'], says))
+  ]
+}
+
+function mirrors(way: Way, given: Given): readonly Finding[] {
+  const keys = ['request_mirror_policies']
+  const says = () => 'requests are mirrored'
+  return [
+    ...without([...scopesOf(way), ...way.forwards.map(({ action }) => action)], keys, says),
+    ...ofClusters(way.forwards, given, (http) => without([http], keys, says))
+  ]
+}
+
+/** What the clusters of these routes do to every request, whatever the route says. */
+function ofClusters(routes: readonly Route[], { survey }: Given, look: (http: Place) => readonly Finding[]): readonly Finding[] {
+  const clusters = [...new Set(routes.flatMap((one) => one.clusters))].flatMap((name) => survey.clusters.get(name) ?? [])
+  if (clusters.length === 0) return []
+  return each(clusters, 'cluster', (cluster) => {
+    const http = upstreamHttp(cluster)
+    return http === undefined ? [] : look(http)
+  })
 }
 
 /** None of these fields anywhere. Each is looked at by itself: one that is not known hides none that is there. */
@@ -136,22 +174,19 @@ function without(places: readonly Place[], keys: readonly string[], says: (key: 
   return each(pairs, 'route', ({ place, key }) => (has(place, key) ? [fail(place, says(key), remove(place, key))] : []))
 }
 
-function upstreamFilters({ survey, ...rest }: Given, hops: Check['hops']): readonly Finding[] {
-  const found = waysOf({ survey, ...rest }, hops)
+function upstreamFilters(given: Given, hops: Check['hops']): readonly Finding[] {
+  const found = waysOf(given, hops)
   if (found.length === 0) return [cannotTell([], 'there is no HTTP listener to look at')]
-  const routers = found.flatMap((way) =>
-    way.filters.filter(({ type }) => type.endsWith('.Router')).map(({ config }) => ({ config, key: 'upstream_http_filters' }))
-  )
-  const names = new Set(found.flatMap((way) => way.forwards.flatMap((one) => one.clusters)))
-  const clusters = [...names].flatMap((name) => {
-    const cluster = survey.clusters.get(name)
-    const http = cluster === undefined ? undefined : upstreamHttp(cluster)
-    return http === undefined ? [] : [{ config: http, key: 'http_filters' }]
-  })
-  return [...routers, ...clusters].flatMap(({ config, key }) => {
+  const look = (config: Place, key: string) => {
     const changing = listOf(config, key).filter((one) => !typed(one)?.type.endsWith('.UpstreamCodec'))
     return changing.length === 0 ? [] : [fail(config, `${key}: filters that run after every other one`, remove(config, key))]
-  })
+  }
+  const routers = found.flatMap((way) => way.filters.filter(({ type }) => type.endsWith('.Router')))
+  const forwards = found.flatMap((way) => way.forwards)
+  return [
+    ...routers.flatMap(({ config }) => look(config, 'upstream_http_filters')),
+    ...ofClusters(forwards, given, (http) => look(http, 'http_filters'))
+  ]
 }
 
 export const AFTER: readonly Check[] = [
@@ -176,7 +211,7 @@ export const AFTER: readonly Check[] = [
     hops: DECIDING,
     look: ways((way) =>
       without(
-        way.forwards.map(({ action }) => action),
+        way.forwards.flatMap(({ action, scopes }) => [action, ...scopes.slice(3)]),
         REWRITES,
         (key) => `${key} runs after the verdict`
       )
@@ -194,9 +229,7 @@ export const AFTER: readonly Check[] = [
     line: 'No request is mirrored',
     why: 'A copy of the request, with its credential, goes to somebody whom nobody asked about.',
     hops: DECIDING,
-    look: ways((way) =>
-      without([...scopesOf(way), ...way.forwards.map(({ action }) => action)], ['request_mirror_policies'], () => 'requests are mirrored')
-    )
+    look: ways(mirrors)
   },
   {
     id: 'no-route-retries',

@@ -1,58 +1,19 @@
 /** Checks about vecauthz as Envoy reaches it, the next hop, the database, and what is told about all of it. */
-import { BUNDLES_BY_SDS, bundleSecret, SVID_BY_SDS, sanMatchers, TLS13, validations } from './checks-peer.ts'
-import { cannotTell, type Finding, fail, put, todo } from './finding.ts'
+import { cannotTell, type Finding, fail, put, remove, todo } from './finding.ts'
 import { ALL, asked, type Check, DECIDING, GATEWAY, type Given, halfLife, LEADING, onward, ways } from './look.ts'
 import { addressOf, connectionAge, type Endpoint, endpointsOf, isLocal, upstreamHttp, upstreamTls } from './survey.ts'
-import { at, count, has, listOf, type Place, text, textsOf, typed } from './values.ts'
+import { proven, version } from './upstream-tls.ts'
+import { at, count, flag, has, listOf, type Place, seconds, text, textsOf, typed } from './values.ts'
 
-const UPSTREAM = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 const READING_PATHS = ['/ready', '/listeners', '/clusters', '/config_dump', '/certs', '/server_info', '/stats']
 const HEALTH_SECONDS = { timeout: '0.5s', interval: '2s', no_traffic_interval: '2s', unhealthy_interval: '0.5s' }
+const NOTICE_SECONDS_MAX = 30
 const HEALTH = {
   ...HEALTH_SECONDS,
   unhealthy_threshold: 2,
   healthy_threshold: 1,
   grpc_health_check: { service_name: 'envoy.service.auth.v3.Authorization' }
-}
-
-/** Both ends proven: our SVID and exactly one name, checked against a bundle, over TLS 1.3. */
-function proven(cluster: Place, alpn: string): readonly Finding[] {
-  const tls = upstreamTls(cluster)
-  const common = {
-    alpn_protocols: [alpn],
-    tls_params: TLS13,
-    tls_certificate_sds_secret_configs: [SVID_BY_SDS],
-    combined_validation_context: {
-      default_validation_context: { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: 'spiffe://example.org/…' } }] },
-      validation_context_sds_secret_config: BUNDLES_BY_SDS
-    }
-  }
-  if (tls === undefined) {
-    const socket = { name: 'envoy.transport_sockets.tls', typed_config: { '@type': UPSTREAM, common_tls_context: common } }
-    return [fail(cluster, 'it is spoken to in the clear', put(cluster, { transport_socket: socket }))]
-  }
-  const own = at(tls, 'common_tls_context') ?? { value: {}, path: [...tls.path, 'common_tls_context'] }
-  const found: Finding[] = []
-  const say = (says: string, value: unknown) => found.push(fail(own, says, put(tls, { common_tls_context: value })))
-  if (listOf(own, 'tls_certificate_sds_secret_configs').length === 0)
-    say('it is not told who asks', { tls_certificate_sds_secret_configs: [SVID_BY_SDS] })
-  const believes =
-    bundleSecret(own) !== undefined || validations(own).some((one) => has(one, 'trusted_ca') || has(one, 'custom_validator_config'))
-  if (!believes) say('whoever answers is believed', { combined_validation_context: common.combined_validation_context })
-  const names = sanMatchers(own)
-  if (believes && (names.length === 0 || names.some(({ kind, value }) => kind !== 'exact' || !value.startsWith('spiffe://'))))
-    say('any workload of the trust domain may answer', { combined_validation_context: common.combined_validation_context })
-  return found
-}
-
-function version(cluster: Place): readonly Finding[] {
-  const tls = upstreamTls(cluster)
-  if (tls === undefined) return [cannotTell(cluster.path, 'it is spoken to in the clear')]
-  const params = at(tls, 'common_tls_context', 'tls_params')
-  const is13 = (key: string) => params !== undefined && text(params, key) === 'TLSv1_3'
-  if (is13('tls_minimum_protocol_version') && is13('tls_maximum_protocol_version')) return []
-  return [fail(tls, 'upstream TLS stops at 1.2 unless it is told otherwise', put(tls, { common_tls_context: { tls_params: TLS13 } }))]
 }
 
 function age(cluster: Place, given: Given): readonly Finding[] {
@@ -82,7 +43,9 @@ function logs(given: Given, hops: Check['hops']): readonly Finding[] {
   const wanted = ['%DYNAMIC_METADATA(envoy.filters.http.ext_authz:decision_id)%']
   const peer = ['%DOWNSTREAM_PEER_URI_SAN%', '%DOWNSTREAM_PEER_CERT_V_END%']
   return ways((way) => {
-    const all = listOf(way.http, 'access_log').map((one) => typed(one))
+    const said = listOf(way.http, 'access_log')
+    // A log with a filter has no line of what the filter leaves out.
+    const all = said.filter((one) => !has(one, 'filter')).map((one) => typed(one))
     const add = {
       name: 'envoy.access_loggers.stdout',
       typed_config: {
@@ -97,7 +60,7 @@ function logs(given: Given, hops: Check['hops']): readonly Finding[] {
       }
     }
     const fix = { kind: 'put', at: [...way.http.path, 'access_log'], value: [add] } as const
-    if (all.length === 0) return [fail(way.http, 'there is no access log', fix)]
+    if (all.length === 0) return [fail(way.http, said.length === 0 ? 'there is no access log' : 'a filter leaves calls out', fix)]
     const written = all.map((one) => JSON.stringify(one?.config.value ?? {}))
     const needed = way.hop === 'gateway' ? [...wanted, ...peer] : wanted
     if (written.some((one) => needed.every((operator) => one.includes(operator)))) return []
@@ -106,6 +69,23 @@ function logs(given: Given, hops: Check['hops']): readonly Finding[] {
     const missing = needed.filter((operator) => !written.some((one) => one.includes(operator)))
     return [fail(way.http, `no log has ${missing.join(', ') || 'all of it together'}`, fix)]
   })(given, hops)
+}
+
+/** How long a replica that is down is asked all the same; 0 where the times are not said. */
+function secondsToNotice(check: Place): number {
+  const once = (seconds(check, 'interval') ?? 0) + (seconds(check, 'timeout') ?? 0)
+  return once * (count(check, 'unhealthy_threshold') ?? 1)
+}
+
+/** Endpoints that are taken for healthy, whatever they say. */
+function unasked(cluster: Place): readonly Finding[] {
+  const load = at(cluster, 'load_assignment')
+  const endpoints = load === undefined ? [] : listOf(load, 'endpoints').flatMap((group) => listOf(group, 'lb_endpoints'))
+  return endpoints.flatMap((one) => {
+    const config = at(one, 'endpoint', 'health_check_config')
+    if (config === undefined || !flag(config, 'disable_active_health_check')) return []
+    return [fail(config, 'this endpoint is not asked', remove(config, 'disable_active_health_check'))]
+  })
 }
 
 const isLoopback = (all: readonly Endpoint[]) => all.every(isLocal)
@@ -156,10 +136,14 @@ export const AROUND: readonly Check[] = [
     why: 'Without it, a dead replica of two loses up to half of the checks, and one that drains is asked until it is gone.',
     hops: DECIDING,
     look: asked((cluster) => {
-      const checks = listOf(cluster, 'health_checks')
-      return checks.some((one) => has(one, 'grpc_health_check'))
-        ? []
-        : [fail(cluster, 'its health is not asked', put(cluster, { health_checks: [HEALTH] }))]
+      const checks = listOf(cluster, 'health_checks').filter((one) => has(one, 'grpc_health_check'))
+      const fix = put(cluster, { health_checks: [HEALTH] })
+      if (checks.length === 0) return [fail(cluster, 'its health is not asked', fix)]
+      const noticed = Math.min(...checks.map(secondsToNotice))
+      return [
+        ...(noticed <= NOTICE_SECONDS_MAX ? [] : [fail(cluster, `that a replica is down is noticed after ${noticed} s`, fix)]),
+        ...unasked(cluster)
+      ]
     })
   },
   {

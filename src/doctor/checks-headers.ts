@@ -1,7 +1,7 @@
 /** Checks about headers that only Envoy and vecauthz may say: gone before the question is asked. */
 import { type Fix, fail } from './finding.ts'
 import { type Check, DECIDING, filters } from './look.ts'
-import { strips } from './strip.ts'
+import { spoiled, strips } from './strip.ts'
 import type { Hop, Way } from './survey.ts'
 
 const MUTATION = 'type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation'
@@ -88,9 +88,14 @@ export const HEADERS: readonly Check[] = FAMILIES.map(({ id, line, why, names, o
   look: filters((_, way) => {
     const gone = strips(way)
     const here = only?.hop === way.hop ? only.names : []
-    const kept = [...names, ...here].filter((name) => !gone(name))
-    if (kept.length === 0) return []
+    const all = [...names, ...here]
+    const undone = spoiled(way)
+      .filter(({ spoils }) => all.some(spoils))
+      .map(({ at }) => fail({ value: {}, path: at }, 'a route undoes what is stripped', { kind: 'remove', at }))
+    const kept = all.filter((name) => !gone(name))
+    if (kept.length === 0) return undone
     return [
+      ...undone,
       fail(way.http, `a client may bring ${kept.join(', ')}`, insertStrip(way, [...rules, ...here.map((name) => ({ remove: name }))]))
     ]
   })

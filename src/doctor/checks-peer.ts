@@ -58,31 +58,53 @@ export function sanMatchers(common: Place): readonly { readonly place: Place; re
     .flatMap((one) => listOf(one, 'match_typed_subject_alt_names'))
     .map((place) => {
       const matcher = at(place, 'matcher')
-      const [kind = '', value = ''] = Object.entries(matcher?.value ?? {})[0] ?? []
+      const { ignore_case: folded, ...kinds } = matcher?.value ?? {}
+      const [kind = '', value = ''] = Object.entries(kinds)[0] ?? []
+      // SPIFFE paths differ by case, and so do those who have them.
+      if (folded === true) return { place, kind: 'other', value: String(value) }
       return { place, kind: text(place, 'san_type') === 'URI' ? kind : 'other', value: String(value) }
     })
 }
 
+/** Where certificates are looked at, and taken all the same. */
+export function careless(common: Place): readonly Finding[] {
+  return validations(common).flatMap((one) => [
+    ...((text(one, 'trust_chain_verification') ?? 'VERIFY_TRUST_CHAIN') === 'VERIFY_TRUST_CHAIN'
+      ? []
+      : [fail(one, 'certificates of strangers are accepted', remove(one, 'trust_chain_verification'))]),
+    ...(flag(one, 'allow_expired_certificate')
+      ? [fail(one, 'certificates that have ended are accepted', remove(one, 'allow_expired_certificate'))]
+      : [])
+  ])
+}
+
+/** Bundles by SDS, and away with what stands there instead: Envoy does not start with both. */
+function bundlesInstead(context: Place, common: Place, says: string): readonly Finding[] {
+  const others = ['validation_context', 'combined_validation_context'].filter((key) => has(common, key))
+  return [
+    fail(common, says, put(context, { common_tls_context: { validation_context_sds_secret_config: BUNDLES_BY_SDS } })),
+    ...others.map((key) => fail(common, `${key} stands in the place of the bundles of SDS`, remove(common, key)))
+  ]
+}
+
 function pinned(context: Place, common: Place): readonly Finding[] {
   if (pinsDomains(common)) return []
-  const fix = put(context, { common_tls_context: { validation_context_sds_secret_config: BUNDLES_BY_SDS } })
   const domains = sanMatchers(common).map(({ kind, value }) =>
     kind === 'exact' || kind === 'prefix' ? /^spiffe:\/\/[^/]+\//.exec(value)?.[0] : undefined
   )
   if (domains.length > 0 && !domains.includes(undefined)) {
     if (new Set(domains).size === 1) return []
-    return [fail(common, 'one file of authorities vouches for the names of several trust domains', fix)]
+    return bundlesInstead(context, common, 'one file of authorities vouches for the names of several trust domains')
   }
   if (domains.length === 0 && bundleSecret(common) === undefined && validations(common).length === 0) return []
   if (domains.length === 0 && bundleSecret(common) !== undefined)
     return [
       cannotTell(
         common.path,
-        'the secret with the authorities has a name that SPIRE does not give: whether it pins each trust domain is not said',
-        fix
+        'the secret with the authorities has a name that SPIRE does not give: whether it pins each trust domain is not said'
       )
     ]
-  return [fail(common, 'any name that those authorities sign is good, whatever its trust domain', fix)]
+  return bundlesInstead(context, common, 'any name that those authorities sign is good, whatever its trust domain')
 }
 
 export const PEER: readonly Check[] = [
@@ -107,8 +129,7 @@ export const PEER: readonly Check[] = [
         ['trusted_ca', 'custom_validator_config', 'verify_certificate_spki', 'verify_certificate_hash'].some((key) => has(one, key))
       )
       if (believes || bundleSecret(common) !== undefined) return []
-      const fix = put(context, { common_tls_context: { validation_context_sds_secret_config: BUNDLES_BY_SDS } })
-      return [fail(common, 'there is no validation context', fix)]
+      return bundlesInstead(context, common, 'there is no authority to check them against')
     })
   },
   {
@@ -116,11 +137,7 @@ export const PEER: readonly Check[] = [
     line: 'A certificate that does not verify is no connection',
     why: 'ACCEPT_UNTRUSTED hands a name signed by a stranger to everything behind it as the principal.',
     hops: GATEWAY,
-    look: tls((_, common) =>
-      validations(common)
-        .filter((one) => (text(one, 'trust_chain_verification') ?? 'VERIFY_TRUST_CHAIN') !== 'VERIFY_TRUST_CHAIN')
-        .map((one) => fail(one, 'certificates of strangers are accepted', remove(one, 'trust_chain_verification')))
-    )
+    look: tls((_, common) => careless(common))
   },
   {
     id: 'domains-pinned',
@@ -136,8 +153,13 @@ export const PEER: readonly Check[] = [
     hops: GATEWAY,
     look: tls((context, common) => {
       if (listOf(common, 'tls_certificate_sds_secret_configs').length > 0) return []
-      const fix = put(context, { common_tls_context: { tls_certificate_sds_secret_configs: [SVID_BY_SDS] } })
-      return [fail(common, 'its certificate is written into the configuration', fix)]
+      const says = 'its certificate is written into the configuration'
+      const others = ['tls_certificates', 'tls_certificate_provider_instance'].filter((key) => has(common, key))
+      // Envoy does not start with both.
+      return [
+        fail(common, says, put(context, { common_tls_context: { tls_certificate_sds_secret_configs: [SVID_BY_SDS] } })),
+        ...others.map((key) => fail(common, `${key} stands in the place of SDS`, remove(common, key)))
+      ]
     })
   },
   {

@@ -156,18 +156,24 @@ export const READING: readonly Check[] = [
     line: 'No header chooses where a call goes on to',
     why: 'A cluster that a header names is one that the caller names: any port that this Envoy knows of.',
     hops: ALL,
-    look: (given, hops) => [
-      ...ways((way) =>
-        way.forwards.flatMap(({ action }) =>
-          ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin']
-            .filter((key) => has(action, key))
-            .map((key) => fail(action, `${key}: who asks chooses the cluster`, remove(action, key)))
-        )
-      )(given, hops),
-      ...choosingClusters(given, hops)
-    ]
+    look: (given, hops) => [...ways((way) => choosing(way))(given, hops), ...choosingClusters(given, hops)]
   }
 ]
+
+/** Where the request says which host, or which cluster, it is for. */
+function choosing(way: Way): readonly Finding[] {
+  const chosen = (place: Place, keys: readonly string[], says: string) =>
+    keys.filter((key) => has(place, key)).map((key) => fail(place, `${key}: ${says}`, remove(place, key)))
+  const routes = way.forwards.flatMap(({ action, scopes }) => {
+    const weighted = at(action, 'weighted_clusters')
+    return [
+      ...chosen(action, ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin'], 'who asks chooses the cluster'),
+      ...(weighted === undefined ? [] : chosen(weighted, ['header_name'], 'who asks chooses the cluster')),
+      ...scopes.slice(3).flatMap((share) => chosen(share, ['cluster_header'], 'who asks chooses the cluster'))
+    ]
+  })
+  return [...chosen(way.routes, ['vhost_header'], 'judged for one host, a call goes on to another'), ...routes]
+}
 
 /** Clusters whose endpoints are what the request says. */
 function choosingClusters({ survey }: Given, hops: readonly Hop[]): readonly Finding[] {
@@ -178,6 +184,8 @@ function choosingClusters({ survey }: Given, hops: readonly Hop[]): readonly Fin
     const original = at(cluster, 'original_dst_lb_config')
     if (original !== undefined && flag(original, 'use_http_header'))
       return [fail(original, 'a header chooses the endpoint', remove(original, 'use_http_header'))]
+    if (original !== undefined && has(original, 'metadata_key'))
+      return [fail(original, 'what a filter noted of a request chooses the endpoint', remove(original, 'metadata_key'))]
     const type = at(cluster, 'cluster_type')
     return type === undefined
       ? []

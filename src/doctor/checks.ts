@@ -8,6 +8,7 @@ import { GUARDING } from './checks-guard.ts'
 import { HEADERS } from './checks-headers.ts'
 import { PEER } from './checks-peer.ts'
 import { READING } from './checks-reading.ts'
+import { RUNTIME } from './checks-runtime.ts'
 import type { Check } from './look.ts'
 
 export const CHECKS: readonly Check[] = [
@@ -20,5 +21,6 @@ export const CHECKS: readonly Check[] = [
   ...GUARDING,
   ...AFTER,
   ...AROUND,
+  ...RUNTIME,
   EMPTY_HANDED
 ]

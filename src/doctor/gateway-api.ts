@@ -203,7 +203,9 @@ function clusterOf(extAuth: Manifest | undefined, tlsPolicies: readonly Manifest
     health_checks: health?.active?.type === 'GRPC' ? [{ grpc_health_check: {} }] : [],
     common_lb_config: { ...(health?.panicThreshold === undefined ? {} : { healthy_panic_threshold: { value: health.panicThreshold } }) },
     typed_extension_protocol_options: { [HTTP_OPTIONS]: partly({ explicit_http_config: { http2_protocol_options: {} } }) },
-    http2_protocol_options: undefined
+    http2_protocol_options: undefined,
+    transport_socket_matches: undefined,
+    transport_socket_matcher: undefined
   })
 }
 

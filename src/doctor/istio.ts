@@ -145,7 +145,9 @@ function clusterOf(asked: Manifest, rules: readonly Manifest[]): Manifest {
         ? { transport_socket: tls }
         : {}),
     typed_extension_protocol_options: { [HTTP_OPTIONS]: options },
-    http2_protocol_options: undefined
+    http2_protocol_options: undefined,
+    transport_socket_matches: undefined,
+    transport_socket_matcher: undefined
   })
 }
 

@@ -1,14 +1,38 @@
 /** What becomes of a client's header before it is judged: the filters in front of ext_authz, as Envoy runs them. */
-import type { Way } from './survey.ts'
-import { at, isMessage, listOf, type Place, text, typed, unclear } from './values.ts'
+import { perFilter, type Way } from './survey.ts'
+import { at, flag, isMessage, listOf, type Path, type Place, text, typed, unclear } from './values.ts'
 
+const HEADER_MUTATION_TYPE = 'envoy.extensions.filters.http.header_mutation.v3.HeaderMutation'
 const HEADER_MUTATION = '.header_mutation.v3.HeaderMutation'
 const EARLY_MUTATION = '.early_header_mutation.header_mutation.v3.HeaderMutation'
 
-/** Whether a header of that name, lower-cased, is gone when vecauthz is asked. Throws `Unclear`. */
+/** Whether a header of that name, lower-cased, is gone when vecauthz is asked, routes apart (`spoiled`). Throws `Unclear`. */
 export function strips(way: Way): (name: string) => boolean {
   const rules = rulesOf(way)
   return (name) => rules.some((rule) => rule(name))
+}
+
+/** What a route, a host or the whole table says to the filters that strip: not to, or to put something there. */
+export interface Spoiling {
+  readonly at: Path
+  readonly spoils: (name: string) => boolean
+}
+
+export function spoiled(way: Way): readonly Spoiling[] {
+  const scopes = new Set([way.routes, ...way.hosts, ...way.forwards.flatMap((one) => one.scopes.slice(2))])
+  const overrides = [...scopes].flatMap((scope) => perFilter(scope, HEADER_MUTATION_TYPE))
+  return overrides.map(({ type, config }) => {
+    const at = config.path.slice(0, config.path.lastIndexOf('typed_per_filter_config') + 2)
+    const off = type.endsWith('.FilterConfig') && flag(config, 'disabled')
+    const added = addedBy(config)
+    return { at, spoils: (name) => off || added.includes(name) }
+  })
+}
+
+function addedBy(config: Place): readonly (string | undefined)[] {
+  const mutations = at(config, 'mutations')
+  const appended = (mutations === undefined ? [] : listOf(mutations, 'request_mutations')).map((one) => at(one, 'append', 'header'))
+  return appended.map((one) => (one === undefined ? undefined : text(one, 'key')?.toLowerCase()))
 }
 
 function rulesOf(way: Way): readonly ((name: string) => boolean)[] {

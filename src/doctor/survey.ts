@@ -228,7 +228,7 @@ export function addressOf(place: Place): Endpoint {
 }
 
 export function isLocal({ address, port }: Endpoint): boolean {
-  return port === undefined || /^127\.|^::1$|^localhost$/.test(address)
+  return port === undefined || /^127(\.\d{1,3}){3}$|^::1$|^localhost$/.test(address)
 }
 
 /** The HTTP options of a cluster; undefined where it has none. */

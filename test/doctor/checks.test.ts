@@ -19,6 +19,8 @@ interface Row {
 
 const PER_ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'
 const AUTHZ = 'envoy.filters.http.ext_authz'
+const STRIP = 'envoy.filters.http.header_mutation'
+const STRIP_TYPE = 'type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation'
 const perRoute = (config: object) => ({ typed_per_filter_config: { [AUTHZ]: { '@type': PER_ROUTE, ...config } } })
 const filterOf = (type: string) => ({ name: type, typed_config: { '@type': `type.googleapis.com/envoy.extensions.filters.http.${type}` } })
 const last = (host: Loose): Loose => host['routes'].at(-1)
@@ -28,6 +30,10 @@ const insertBefore = (http: Loose, name: string, one: object) =>
     0,
     one
   )
+const optionsOf = (cluster: Loose): Loose =>
+  cluster['typed_extension_protocol_options']['envoy.extensions.upstreams.http.v3.HttpProtocolOptions']
+const validationOf = (upstream: (name: string) => Loose): Loose =>
+  upstream('vecauthz')['common_tls_context'].combined_validation_context.default_validation_context
 const bundleless = (context: Loose) => {
   delete context['validation_context_sds_secret_config']
 }
@@ -58,6 +64,19 @@ const ROWS: readonly Row[] = [
         validation_context_sds_secret_config: sds
       }
       context.combined_validation_context = around
+    }
+  },
+  {
+    name: 'certificates that have ended',
+    check: 'untrusted-refused',
+    change: ({ tls }) => {
+      const context = tls()['common_tls_context']
+      const sds = context.validation_context_sds_secret_config
+      bundleless(context)
+      context.combined_validation_context = {
+        default_validation_context: { allow_expired_certificate: true },
+        validation_context_sds_secret_config: sds
+      }
     }
   },
   {
@@ -205,6 +224,51 @@ const ROWS: readonly Row[] = [
     check: 'destination-fixed',
     change: ({ cluster }) => {
       cluster('chroma')['original_dst_lb_config'] = { use_http_header: true }
+    }
+  },
+  {
+    name: 'a header that names the host, and so the cluster, in the place of the one that is judged',
+    check: 'destination-fixed',
+    change: ({ http }) => {
+      http['route_config'].vhost_header = 'x-host'
+    }
+  },
+  {
+    name: 'a header that names one of several clusters',
+    check: 'destination-fixed',
+    change: ({ host }) => {
+      last(host)['route'] = {
+        weighted_clusters: {
+          clusters: [
+            { name: 'chroma', weight: 1 },
+            { cluster_header: 'x-to', weight: 0 }
+          ]
+        }
+      }
+    }
+  },
+  {
+    name: 'a header that picks among weighted clusters',
+    check: 'destination-fixed',
+    change: ({ host }) => {
+      last(host)['route'] = { weighted_clusters: { clusters: [{ name: 'chroma', weight: 1 }], header_name: 'x-lot' } }
+    }
+  },
+  {
+    name: 'an endpoint that is what a filter noted',
+    check: 'destination-fixed',
+    change: ({ cluster }) => {
+      cluster('chroma')['original_dst_lb_config'] = { metadata_key: { key: 'notes', path: [{ key: 'to' }] } }
+    }
+  },
+  {
+    name: 'a route that puts the tenant header back',
+    check: 'strip-tenant',
+    change: ({ host }) => {
+      const append = { header: { key: 'X-Tenant-Id', value: '%REQ(x-t)%' } }
+      last(host)['typed_per_filter_config'] = {
+        [STRIP]: { '@type': `${STRIP_TYPE}PerRoute`, mutations: { request_mutations: [{ append }] } }
+      }
     }
   },
   { name: "a client's tenant header", check: 'strip-tenant', change: ({ filter }) => dropRule(filter, '"x-tenant"') },
@@ -453,6 +517,26 @@ const ROWS: readonly Row[] = [
     change: ({ http }) => insertBefore(http, 'rbac', filterOf('decompressor.v3.Decompressor'))
   },
   {
+    name: 'a note after the verdict, for which the header goes',
+    check: 'nothing-after',
+    change: ({ http }) => {
+      const typed = filterOf('header_to_metadata.v3.Config')
+      const on_header_present = { metadata_namespace: 'notes', key: 'tenant' }
+      Object.assign(typed.typed_config, { request_rules: [{ header: 'x-tenant-id', on_header_present, remove: true }] })
+      insertBefore(http, 'router', typed)
+    }
+  },
+  {
+    name: 'a limit after the verdict, which adds a header',
+    check: 'nothing-after',
+    change: ({ http }) => {
+      const typed = filterOf('local_ratelimit.v3.LocalRateLimit')
+      const header = { key: 'x-tenant-id', value: 'globex' }
+      Object.assign(typed.typed_config, { stat_prefix: 'limit', request_headers_to_add_when_not_enforced: [{ header }] })
+      insertBefore(http, 'router', typed)
+    }
+  },
+  {
     name: 'a cache before the question',
     check: 'nothing-after',
     change: ({ http }) => http['http_filters'].unshift(filterOf('cache.v3.CacheConfig'))
@@ -480,6 +564,13 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'a host that is rewritten for one of several clusters',
+    check: 'no-rewrites',
+    change: ({ host }) => {
+      last(host)['route'] = { weighted_clusters: { clusters: [{ name: 'chroma', weight: 1, host_rewrite_literal: 'db.internal' }] } }
+    }
+  },
+  {
     name: 'a trusted header removed at the route',
     check: 'no-header-edits',
     change: ({ http }) => {
@@ -498,6 +589,28 @@ const ROWS: readonly Row[] = [
     check: 'no-mirror',
     change: ({ host }) => {
       last(host)['route'].request_mirror_policies = [{ cluster: 'qdrant' }]
+    }
+  },
+  {
+    name: 'a mirror of the cluster',
+    check: 'no-mirror',
+    change: ({ cluster }) => {
+      optionsOf(cluster('chroma'))['request_mirror_policies'] = [{ cluster: 'qdrant' }]
+    }
+  },
+  {
+    name: 'writes that the cluster repeats',
+    check: 'no-route-retries',
+    change: ({ cluster }) => {
+      optionsOf(cluster('chroma'))['retry_policy'] = { retry_on: '5xx', num_retries: 2 }
+    }
+  },
+  {
+    name: 'all but reads are repeated',
+    check: 'no-route-retries',
+    change: ({ host }) => {
+      const headers = [{ name: ':method', string_match: { exact: 'GET' }, invert_match: true }]
+      host['routes'].unshift({ match: { prefix: '/', headers }, route: { cluster: 'chroma', retry_policy: { retry_on: '5xx' } } })
     }
   },
   {
@@ -521,6 +634,48 @@ const ROWS: readonly Row[] = [
     change: ({ upstream }) => delete upstream('vecauthz_writes')['common_tls_context'].tls_certificate_sds_secret_configs
   },
   {
+    name: 'verdicts of strangers under its name',
+    check: 'authz-proven',
+    change: ({ upstream }) => {
+      validationOf(upstream)['trust_chain_verification'] = 'ACCEPT_UNTRUSTED'
+    }
+  },
+  {
+    name: 'verdicts under a certificate that has ended',
+    check: 'authz-proven',
+    change: ({ upstream }) => {
+      validationOf(upstream)['allow_expired_certificate'] = true
+    }
+  },
+  {
+    name: 'verdicts of whoever has the name in other letters',
+    check: 'authz-proven',
+    change: ({ upstream }) => {
+      validationOf(upstream)['match_typed_subject_alt_names'][0].matcher.ignore_case = true
+    }
+  },
+  {
+    name: 'another transport socket for every endpoint',
+    check: 'authz-proven',
+    change: ({ cluster }) => {
+      const transport_socket = structuredClone(cluster('vecauthz')['transport_socket'])
+      const context = transport_socket.typed_config.common_tls_context
+      context.combined_validation_context.default_validation_context = {}
+      cluster('vecauthz')['transport_socket_matches'] = [{ name: 'any', match: {}, transport_socket }]
+    }
+  },
+  {
+    name: 'another transport socket for those with a label, and an older TLS',
+    check: 'authz-tls-1.3',
+    change: ({ cluster }) => {
+      const transport_socket = structuredClone(cluster('vecauthz')['transport_socket'])
+      delete transport_socket.typed_config.common_tls_context.tls_params
+      const [{ lb_endpoints }] = cluster('vecauthz')['load_assignment'].endpoints
+      lb_endpoints[0].metadata = { filter_metadata: { 'envoy.transport_socket_match': { tls: 'old' } } }
+      cluster('vecauthz')['transport_socket_matches'] = [{ name: 'old', match: { tls: 'old' }, transport_socket }]
+    }
+  },
+  {
     name: 'TLS 1.2 to vecauthz',
     check: 'authz-tls-1.3',
     change: ({ upstream }) => delete upstream('vecauthz')['common_tls_context'].tls_params
@@ -534,6 +689,21 @@ const ROWS: readonly Row[] = [
     name: 'a dead replica that nobody notices',
     check: 'authz-health',
     change: ({ cluster }) => delete cluster('vecauthz')['health_checks']
+  },
+  {
+    name: 'a dead replica that is noticed after an hour',
+    check: 'authz-health',
+    change: ({ cluster }) => {
+      cluster('vecauthz')['health_checks'][0].interval = '1800s'
+    }
+  },
+  {
+    name: 'a replica that is healthy whatever it says',
+    check: 'authz-health',
+    change: ({ cluster }) => {
+      const [{ lb_endpoints }] = cluster('vecauthz')['load_assignment'].endpoints
+      lb_endpoints[0].endpoint.health_check_config = { disable_active_health_check: true }
+    }
   },
   { name: 'panic', check: 'authz-no-panic', change: ({ cluster }) => delete cluster('vecauthz')['common_lb_config'] },
   {
@@ -586,9 +756,32 @@ const ROWS: readonly Row[] = [
   },
   { name: 'an admin interface without a list', check: 'admin-reads-only', change: ({ value }) => delete value['admin'].allow_paths },
   {
+    name: 'a runtime value by which replicas that are down are asked',
+    check: 'runtime-plain',
+    change: ({ value }) => {
+      value['layered_runtime'].layers.push({ name: 'more', static_layer: { 'upstream.healthy_panic_threshold': 50 } })
+    }
+  },
+  {
+    name: 'a runtime value by which nobody is asked',
+    check: 'runtime-plain',
+    change: ({ value, authz }) => {
+      authz()['filter_enabled'] = { runtime_key: 'authz.share', default_value: { numerator: 100 } }
+      value['layered_runtime'].layers.push({ name: 'more', static_layer: { authz: { share: { numerator: 0 } } } })
+    }
+  },
+  {
     name: 'a log without decisions',
     check: 'access-log',
     change: ({ http }) => delete http['access_log'][0].typed_config.log_format.json_format.decision_id
+  },
+  {
+    name: 'a log of failures alone',
+    check: 'access-log',
+    change: ({ http }) => {
+      const value = { default_value: 500, runtime_key: 'log_from' }
+      http['access_log'][0].filter = { status_code_filter: { comparison: { op: 'GE', value } } }
+    }
   },
   {
     name: 'a log without the end of the certificate',
@@ -649,6 +842,18 @@ describe('a line fails for', () => {
     for (const { fix } of findings) applyFix(value, fix ?? expect.fail('a failing line without a fix'))
     const after = reportOn(file, value, settings)
     expect(after.judged.filter(({ verdict }) => verdict !== 'pass').map((one) => [one.check.id, one.findings])).toEqual([])
+  })
+
+  it('whatever is stripped, where a route switches the filter off that does it', () => {
+    const value = shippedValue('gateway.yaml')
+    const off = { '@type': 'type.googleapis.com/envoy.config.route.v3.FilterConfig', disabled: true }
+    last(partsOf(value).host)['typed_per_filter_config'] = { [STRIP]: off }
+    const before = reportOn('gateway.yaml', value)
+    expect(failing(before).length).toBeGreaterThan(1)
+    expect(failing(before).filter((id) => !id.startsWith('strip-'))).toEqual([])
+    const [fix] = before.judged.flatMap(({ findings }) => findings.map((one) => one.fix))
+    applyFix(value, fix ?? expect.fail('a failing line without a fix'))
+    expect(failing(reportOn('gateway.yaml', value))).toEqual([])
   })
 
   it('every line there is', () => {

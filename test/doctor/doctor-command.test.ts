@@ -39,7 +39,7 @@ describe('vecauthz doctor', () => {
   it('says yes to a shipped file, with the settings of both lanes', async () => {
     const { code, out } = await run(GATEWAY, '--config', '0', '--config', '1')
     expect(out).toContain('PASS         No answer is no  [fail-closed]')
-    expect(out).toMatch(/\n67 PASS, 0 FAIL, 0 CANNOT TELL; 4 lines are about other hops\n$/)
+    expect(out).toMatch(/\n68 PASS, 0 FAIL, 0 CANNOT TELL; 4 lines are about other hops\n$/)
     expect(code).toBe(0)
   })
 

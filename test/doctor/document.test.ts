@@ -198,7 +198,7 @@ describe('what cannot be made out is no pass', () => {
     }
   ]
   /** Told without looking at listeners. */
-  const APART = ['svid-lifetime-known', 'admin-private', 'admin-reads-only', 'database-credential']
+  const APART = ['svid-lifetime-known', 'admin-private', 'admin-reads-only', 'runtime-plain', 'database-credential']
 
   it.each(rows)('$name', ({ change, unknown }) => {
     const value = shippedValue('gateway.yaml')

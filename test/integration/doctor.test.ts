@@ -227,7 +227,7 @@ describe('running Envoys', () => {
     const config = settingsOf(join(stack.folder, 'pair'), 'index', pair.indexes[0])
     const admin = readFileSync(join(stack.folder, 'pair/index-1/index.admin'), 'utf8').trim()
     const { code, out } = await doctor(`http://${admin}`, '--config', config, '--brief')
-    expect(out).toMatch(/in front of the databases \(gateway or index\)\n[\s\S]*\n66 PASS, 1 FAIL, 0 CANNOT TELL/)
+    expect(out).toMatch(/in front of the databases \(gateway or index\)\n[\s\S]*\n67 PASS, 1 FAIL, 0 CANNOT TELL/)
     expect(out).toMatch(/^FAIL .*\[role-by-port\]\n.*\n.*virtual_hosts\[careless\]/m)
     expect(code).toBe(1)
   })
@@ -235,7 +235,7 @@ describe('running Envoys', () => {
   it('pass: egress', async () => {
     const config = settingsOf(join(stack.folder, 'pair'), 'egress', pair.egress)
     const { code, out } = await doctor(pair.agents.indexer.adminUrl, '--config', config, '--brief')
-    expect(out).toMatch(/beside an agent, and asks \(egress\)\n[\s\S]*\n60 PASS, 0 FAIL, 0 CANNOT TELL/)
+    expect(out).toMatch(/beside an agent, and asks \(egress\)\n[\s\S]*\n61 PASS, 0 FAIL, 0 CANNOT TELL/)
     expect(code).toBe(0)
   })
 })
