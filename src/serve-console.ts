@@ -1,4 +1,6 @@
 /** What people see of this server, put together: decisions, workloads, alerts and the state of it, as routes of the admin port. */
+import { dirname, isAbsolute, join } from 'node:path'
+import type { Logger } from 'pino'
 import type { AdminRoute } from './admin/admin-route.ts'
 import { consolePages } from './admin/console-pages.ts'
 import { consoleRoutes, decisionJson } from './admin/console-routes.ts'
@@ -13,14 +15,25 @@ import type { MonitoringRule } from './core/risk-rules.ts'
 import type { Move } from './core/standings.ts'
 import { rateFacts } from './risk/rate.ts'
 import type { ServedRisk } from './serve-risk.ts'
+import { keepLines, putAside, readKept } from './state/kept-lines.ts'
+import { instanceOf, openUsage } from './usage/usage-file.ts'
+import { type Usable, useOf } from './usage/use-of.ts'
 
 export interface ServedConsole {
-  readonly decided: (one: Seeable) => void
+  /** @param keys names of the credential headers that came along */
+  readonly decided: (one: Seeable & Usable, keys: readonly string[]) => void
   readonly moved: (move: Move) => void
   /** A policy's rule calls a person for a figure. */
   readonly found: (rule: MonitoringRule, value: number, workload: string, decisionId: string, at: number) => void
   readonly unchecked: (envoy: string, database: string, workload: string, at: number) => void
   readonly routes: (its: ConsoleParts) => readonly AdminRoute[]
+  /** What was seen is written once more. */
+  readonly close: () => Promise<void>
+}
+
+export interface ConsoleEdges {
+  readonly settingsFile: string
+  readonly log: Logger
 }
 
 export interface ConsoleParts {
@@ -30,13 +43,20 @@ export interface ConsoleParts {
   readonly state: () => Readonly<Record<string, unknown>>
 }
 
-/** Undefined where there is no admin port: then nothing of it costs anything. */
-export function openConsole({ admin }: Settings): ServedConsole | undefined {
-  if (admin === undefined) return undefined
+/** Undefined where there is no admin port: then nothing of it costs anything. Rejects with a sentence where its folder cannot be used. */
+export async function openConsole(settings: Settings, edges: ConsoleEdges): Promise<ServedConsole | undefined> {
+  if (settings.admin === undefined) return undefined
   const seen: Seen = createSeen()
   const inbox: Inbox = createInbox()
+  const keeping = keepingOf(settings, edges)
+  const usage = await openUsage(keeping)
+  const alerts = await keepAlerts(inbox, keeping)
   return {
-    decided: seen.decided,
+    decided(one, keys) {
+      seen.decided(one)
+      const use = useOf(one, keys)
+      if (use !== undefined) usage.book.note(use)
+    },
     moved: (move) => noteMove(inbox, move),
     found: ({ metric, signal, threshold }, value, workload, decisionId, at) => {
       const says = `${signal ?? metric} is ${Math.round(value * 100) / 100}, above ${threshold}`
@@ -52,7 +72,9 @@ export function openConsole({ admin }: Settings): ServedConsole | undefined {
       ...consoleRoutes({
         state,
         seen,
+        usage,
         inbox,
+        keepAlerts: alerts.save,
         tail: createTail(seen, decisionJson),
         risk: risk?.desk,
         budgetLeft: (workload, budget, now) => {
@@ -60,8 +82,36 @@ export function openConsole({ admin }: Settings): ServedConsole | undefined {
           return { ...rateFacts(memory?.budgetOf(workload), now, pace) }
         }
       })
-    ]
+    ],
+    async close() {
+      await usage.close()
+      await alerts.close()
+    }
   }
+}
+
+type KeepingOptions = Parameters<typeof openUsage>[0]
+
+function keepingOf({ inventory }: Settings, { settingsFile, log }: ConsoleEdges): KeepingOptions {
+  const { folder, every_seconds: everySeconds = 0, instance = instanceOf(settingsFile) } = inventory ?? {}
+  return {
+    folder: folder === undefined || isAbsolute(folder) ? folder : join(dirname(settingsFile), folder),
+    instance,
+    everySeconds,
+    now: Date.now,
+    onDamaged: (aside) => log.error({ aside }, 'inventory: a file was damaged and is put aside; what it said begins anew'),
+    onFault: (because) => log.error({ because }, 'inventory: what was seen cannot be written')
+  }
+}
+
+/** What became of alerts outlives the process, where the settings have a folder for it. */
+async function keepAlerts(inbox: Inbox, { folder, instance, everySeconds, now, onDamaged, onFault }: KeepingOptions) {
+  if (folder === undefined) return { save: async () => true, close: async () => true }
+  const name = `${instance}.alerts`
+  const read = await readKept(folder, name, now())
+  if (read.kind === 'damaged') onDamaged(read.aside)
+  if (read.kind === 'lines' && !inbox.take(read.lines)) onDamaged(await putAside(folder, name, now()))
+  return keepLines({ folder, name, lines: inbox.lines, changes: inbox.changes, everyMs: everySeconds * 1000, onFault })
 }
 
 function noteMove(inbox: Inbox, { scope, to, term, at }: Move): void {

@@ -14,7 +14,7 @@ import type { AccessLogServer } from './envoy/access-log-server.ts'
 import type { Decided, Decider, Edges } from './envoy/decide.ts'
 import type { OwnPem } from './envoy/listener.ts'
 import { type AnswerEdges, openAnswers } from './serve-answers.ts'
-import { type ConsoleParts, openConsole, type ServedConsole } from './serve-console.ts'
+import { type ConsoleEdges, type ConsoleParts, openConsole, type ServedConsole } from './serve-console.ts'
 import type { ServedCredentials } from './serve-credentials.ts'
 import type { EvidenceSources } from './serve-evidence.ts'
 import type { PolicyWatch } from './serve-policy.ts'
@@ -48,7 +48,7 @@ export interface ServerWatch extends Required<Pick<Edges, 'watch' | 'onWatched'>
   readonly close: () => Promise<void>
 }
 
-interface Sources {
+interface Sources extends ConsoleEdges {
   readonly evidence: EvidenceSources
   readonly credentials: ServedCredentials
   readonly policy: PolicyWatch
@@ -61,14 +61,14 @@ export async function openWatch(settings: Settings, sources: Sources): Promise<S
   let answers: AccessLogServer | undefined
   const server = serverMetrics(page.registry, () => serverFacts(sources, its))
   const decisions = decisionMetrics(page.registry)
-  const shown = openConsole(settings)
+  const shown = await openConsole(settings, sources)
   const traces = await tracesOf(settings)
   return {
     page,
     decided(decided) {
       decisions.decided(decided)
-      countCopies(decided, page)
-      shown?.decided(decided)
+      const copies = countCopies(decided, page)
+      shown?.decided(decided, copies)
     },
     moved(move) {
       server.moved(move)
@@ -95,6 +95,7 @@ export async function openWatch(settings: Settings, sources: Sources): Promise<S
     async close() {
       answers?.close()
       await traces?.close().catch(() => undefined)
+      await shown?.close()
     }
   }
 }
@@ -151,12 +152,15 @@ function serverFacts({ policy, sink }: Sources, its: Watched | undefined): Serve
 }
 
 /** A caller that still sends a permanent key is a finding; the name of the header is all that is kept of it. */
-function countCopies({ account, inbound }: Decided, metrics: MetricsPage): void {
-  if (account.database === undefined || inbound === undefined) return
+function countCopies({ account, inbound }: Decided, metrics: MetricsPage): readonly string[] {
+  if (account.database === undefined || inbound === undefined) return NONE
   const ownIdentity = account.caller?.evidence === 'jwt-svid'
-  for (const header of clientCopies(inbound.headers, inbound.strippedCredentials, ownIdentity))
-    metrics.clientCredential(account.database, header)
+  const copies = clientCopies(inbound.headers, inbound.strippedCredentials, ownIdentity)
+  for (const header of copies) metrics.clientCredential(account.database, header)
+  return copies
 }
+
+const NONE: readonly string[] = []
 
 function metricsOf({ subject_issuers = [] }: Settings, { evidence: { svid, jwt, subjects }, credentials }: Sources): MetricsPage {
   const ageOf = (snapshot: { readonly receivedAt: number } | undefined) => snapshot && Date.now() - snapshot.receivedAt

@@ -80,7 +80,7 @@ export async function serve(
   const onNew = ({ tenants }: Policy) => credentials.want(tenants)
   const policy = revocable(watchPolicy(firstPolicy, { path: policyFile, settings, archive, log, onNew }), Date.now)
   const databases = serveDatabases(settings, credentials.headersFor)
-  const watched = await openWatch(settings, { evidence, credentials, policy, sink })
+  const watched = await openWatch(settings, { evidence, credentials, policy, sink, settingsFile, log })
   const edges = { settingsFile, policy: () => policy.inForce().policy, sink, log }
   const state = openState(settings, { ...edges, onAct: watched.acted, isHeld: (id) => risk?.desk.isHeld(id) === true })
   policy.obey(state.revocations)

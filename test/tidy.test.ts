@@ -19,7 +19,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   state: ['core'],
   // What is learnt: arithmetic of risk, over folders of state.
   learning: ['core', 'risk', 'state'],
-  audit: ['core'],
+  // Receivers of records are judged by the rulebook that judges callers.
+  audit: ['core', 'identity'],
+  // What workloads used: counters, and the file that outlives them.
+  usage: ['core', 'state'],
   credentials: ['core'],
   config: ['core'],
   // Formats of messages, and the edge that sends them.
@@ -34,7 +37,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'authorize.ts': ['core', 'identity', 'policy', 'risk', 'settle.ts', 'vouched.ts', 'world.ts'],
   envoy: ['core', 'verdict', 'authorize.ts', 'world.ts'],
   // Commands ask the same rulebooks and the same policy that judge a call, so that their answers are the server's.
-  admin: ['audit', 'core', 'world.ts', 'identity', 'policy', 'config'],
+  admin: ['audit', 'core', 'world.ts', 'identity', 'policy', 'config', 'usage'],
   // Admission judges what becomes an identity, by the policy that will judge that identity.
   k8s: ['core', 'identity', 'policy', 'config', 'admin'],
   'serve-audit.ts': ['audit', 'config', 'core', 'databases', 'spire', 'verdict'],
@@ -58,7 +61,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'verdict'
   ],
   tracing: ['core'],
-  'serve-console.ts': ['core', 'admin', 'config', 'risk', 'serve-risk.ts'],
+  'serve-console.ts': ['core', 'admin', 'config', 'risk', 'serve-risk.ts', 'state', 'usage'],
   'serve-revocations.ts': ['core', 'policy', 'serve-policy.ts'],
   'serve-world.ts': [
     'core',

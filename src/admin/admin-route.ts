@@ -52,6 +52,8 @@ export interface AdminRoute<B = unknown> {
   readonly body?: ZodType<B>
   /** Most bytes of that, where it is not a few. */
   readonly bodyBytesMax?: number
+  /** Shape of the answer, for the OpenAPI document. */
+  readonly answer?: ZodType
   /** Name in the audit record; every POST has one, looking has none. */
   readonly act?: string
   /** In a sentence, for the OpenAPI document. */

@@ -3,12 +3,13 @@ import { z } from 'zod'
 import { DENIALS, type DenyKind } from '../core/deny-reason.ts'
 import type { RiskDesk } from '../core/risk-desk.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
-import { matrixOf } from '../policy/matrix.ts'
 import { type Policy, type Workload, workloadOf } from '../policy/policy.ts'
+import type { Used, UsedWorkload } from '../usage/usage-text.ts'
 import { type AdminRoute, problem, type Reply, route, type Visit } from './admin-route.ts'
 import { reason } from './approval-routes.ts'
 import type { Alert, Inbox } from './inbox.ts'
-import type { Seen, SeenDecision, SeenWorkload } from './seen.ts'
+import { inventoryRoutes, type UsageDesk } from './inventory-routes.ts'
+import type { Seen, SeenDecision } from './seen.ts'
 import { timeOf } from './standing-routes.ts'
 import type { Tail } from './tail-stream.ts'
 
@@ -16,7 +17,10 @@ export interface ConsoleDesk {
   /** Names and numbers of this server, for its page of the console. */
   readonly state: () => Readonly<Record<string, unknown>>
   readonly seen: Seen
+  readonly usage: UsageDesk
   readonly inbox: Inbox
+  /** Writes what became of alerts; false where that cannot be. */
+  readonly keepAlerts: () => Promise<boolean>
   readonly tail: Tail
   /** Undefined at egress. */
   readonly risk: Pick<RiskDesk, 'standings' | 'baselines' | 'release'> | undefined
@@ -46,14 +50,11 @@ export function consoleRoutes(desk: ConsoleDesk): readonly AdminRoute[] {
       says: 'Decisions as they are made, as server-sent events.',
       handle: async () => ({ stream: (response) => void (desk.tail.join(response) || response.destroy()) })
     }),
-    look('/v1/workloads', 'Who has called this process since it started, the latest first.', (visit) => workloads(desk, visit)),
+    look('/v1/workloads', 'Who has called since that is kept, the latest first.', (visit) => workloads(desk, visit)),
     look('/v1/workloads/{id}', 'One workload: its entry, standing, budget, drift over time, and what is normal for its type.', (visit) =>
       workload(desk, visit)
     ),
-    look('/v1/matrix', 'What the policy allows to each tenant, and what of it was used since the start.', (visit) => matrix(desk, visit)),
-    look('/v1/inventory', 'Workloads seen, certificates they came with, and rules that nobody used since the start.', (visit) =>
-      inventory(desk, visit)
-    ),
+    ...inventoryRoutes(desk),
     look('/v1/alerts', 'What waits for a person, the newest first.', () => ({
       status: 200,
       body: { alerts: desk.inbox.list().map(alertJson) }
@@ -75,15 +76,16 @@ export function decisionJson({ at, latencyUs, ...rest }: SeenDecision) {
   return { ...rest, at: timeOf(at), tells, latency_us: latencyUs }
 }
 
-function workloads({ seen }: ConsoleDesk, { policy }: Visit<unknown>): Reply {
-  const all = [...seen.workloads()].reverse()
+function workloads({ usage }: ConsoleDesk, { policy }: Visit<unknown>): Reply {
+  const all = [...usage.book.workloads()].sort((one, other) => other.lastAt - one.lastAt)
   const shown = all.slice(0, WORKLOADS_SHOWN_MAX).map((one) => ({ ...countsOf(one), ...entryOf(policy, one.id) }))
   return { status: 200, body: { workloads: shown, more: all.length > shown.length } }
 }
 
-function countsOf({ id, firstAt, lastAt, allowed, denied, serials }: SeenWorkload) {
-  const refused = Object.fromEntries(denied)
-  return { id, first_at: timeOf(firstAt), last_at: timeOf(lastAt), allowed, denied: refused, certificates: [...serials.keys()] }
+function countsOf({ id, firstAt, lastAt, allowed, denied, certificates }: UsedWorkload) {
+  const refused = Object.fromEntries(denied.map(({ reason: kind, count }) => [kind, count]))
+  const serials = certificates.map(({ serial }) => serial)
+  return { id, first_at: timeOf(firstAt), last_at: timeOf(lastAt), allowed, denied: refused, certificates: serials }
 }
 
 function entryOf(policy: Policy, id: string) {
@@ -111,8 +113,8 @@ function workloadIn(policy: Policy, id: string): Workload | undefined {
   return read.ok ? workloadOf(policy, read.id) : undefined
 }
 
-function workload({ seen, risk, budgetLeft }: ConsoleDesk, { parts: [id = ''], policy, now }: Visit<unknown>): Reply {
-  const its = seen.workload(id)
+function workload({ seen, usage, risk, budgetLeft }: ConsoleDesk, { parts: [id = ''], policy, now }: Visit<unknown>): Reply {
+  const its = usage.book.workload(id)
   const entry = workloadIn(policy, id)
   if (its === undefined && entry === undefined)
     return problem(404, 'Not found', 'That workload has not called, and the policy does not list it.')
@@ -136,8 +138,8 @@ function workload({ seen, risk, budgetLeft }: ConsoleDesk, { parts: [id = ''], p
     until: own?.until === undefined ? undefined : timeOf(own.until),
     cohorts: cohorts.map(({ scope, standing, evidence }) => ({ scope, standing, says: evidence.says })),
     budget_left: entry && budgetLeft(id, entry.budget, now),
-    drift: its?.scores.map(({ at, ...rest }) => ({ at: timeOf(at), ...rest })) ?? [],
-    used: usedOf(its === undefined ? [] : [its]),
+    drift: seen.scoresOf(id).map(({ at, ...rest }) => ({ at: timeOf(at), ...rest })),
+    used: (its?.used ?? []).filter(({ allowed }) => allowed > 0).map(usedJson),
     normal: normal.map(({ key, state, learning, inForce, proposals }) => ({
       tenant: key.tenant,
       agent_type: key.agentType,
@@ -158,57 +160,13 @@ function workload({ seen, risk, budgetLeft }: ConsoleDesk, { parts: [id = ''], p
   return { status: 200, body }
 }
 
-interface Used {
-  readonly tenant: string
-  readonly collection: string
-  readonly action: string
-  readonly count: number
-}
-
-function usedOf(all: Iterable<SeenWorkload>): readonly Used[] {
-  const counts = new Map<string, { tenant: string; collection: string; action: string; count: number }>()
-  for (const { used } of all) {
-    for (const { tenant, database, collection, action, count } of used) {
-      const id = JSON.stringify([tenant, database, collection, action])
-      const known = counts.get(id)
-      if (known === undefined) counts.set(id, { tenant, collection: `${database}/${collection}`, action, count })
-      else known.count += count
-    }
-  }
-  return [...counts.values()]
-}
-
-function matrix({ seen }: ConsoleDesk, { policy }: Visit<unknown>): Reply {
-  const used = usedOf(seen.workloads())
-  const { rows, more } = matrixOf(policy)
-  const shown = rows.map(({ isAbout, ...row }) => {
-    const its = used.filter(
-      ({ tenant, collection }) =>
-        tenant === row.tenant && collection.startsWith(`${row.database}/`) && isAbout(collection.slice(row.database.length + 1))
-    )
-    const counts: Record<string, number> = {}
-    for (const { action, count } of its) counts[action] = (counts[action] ?? 0) + count
-    return { ...row, used: counts }
-  })
-  return { status: 200, body: { rows: shown, more } }
-}
-
-function inventory(desk: ConsoleDesk, visit: Visit<unknown>): Reply {
-  const { rows } = matrix(desk, visit).body as { rows: readonly { readonly used: object; readonly source: string }[] }
-  const seen = desk.seen.workloads()
-  const listed = (one: SeenWorkload) => ({ ...countsOf(one), ...entryOf(visit.policy, one.id), used: usedOf([one]) })
-  return {
-    status: 200,
-    body: {
-      workloads: seen.slice(-WORKLOADS_SHOWN_MAX).map(listed),
-      unused: rows.filter(({ used }) => Object.keys(used).length === 0).map(({ used: _, ...row }) => row),
-      several_certificates: seen.filter(({ serials }) => serials.size > 1).map(({ id, serials }) => ({ id, certificates: serials.size }))
-    }
-  }
+function usedJson({ tenant, database, namespace, kind, name = kind, action, allowed }: Used) {
+  const collection = [database, ...(namespace === undefined ? [] : [namespace]), name].join('/')
+  return { tenant, collection, action, count: allowed }
 }
 
 async function acknowledge(
-  { inbox, risk }: ConsoleDesk,
+  { inbox, risk, keepAlerts }: ConsoleDesk,
   { id: by, parts: [about = ''], body: { as, reason: why }, now }: Visit<z.infer<typeof acknowledgement>>
 ): Promise<Reply> {
   const open = inbox.get(about)
@@ -224,6 +182,8 @@ async function acknowledge(
   }
   const alert = inbox.acknowledge(about, as, by.text, why, now)
   if (alert === undefined) return problem(409, 'Not possible', 'Somebody else was first.')
+  // On the disk before it is answered; where that cannot be, a restart shows the alert as open again.
+  await keepAlerts()
   const facts = { alert: about, as, subject: alert.subject, standing: released }
   return { status: 200, body: { ...alertJson(alert), standing: released }, facts }
 }

@@ -36,21 +36,29 @@ export function openapi(routes: readonly AdminRoute[]): Readonly<Record<string, 
   }
 }
 
-function operation({ method, path, who, body, act, says }: AdminRoute): Readonly<Record<string, unknown>> {
+function operation({ method, path, who, body, answer, act, says }: AdminRoute): Readonly<Record<string, unknown>> {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   const fault = {
     description: 'What is wrong',
     content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
   }
   const type = path.endsWith('/tail') ? 'text/event-stream' : 'application/json'
-  const { $schema: _, ...shape } = body === undefined ? { $schema: '' } : (z.toJSONSchema(body, { io: 'input' }) as Record<string, unknown>)
+  const shape = body === undefined ? {} : shapeOf(body)
   return {
     summary: says ?? `${method === 'GET' ? 'Shows' : 'Does'} ${act ?? path}.`,
     description: `For: ${WHO[who]}${act === undefined ? '' : ` On record as \`${act}\`.`}`,
     ...(names.length === 0 ? {} : { parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })) }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': { schema: shape } } } }),
-    responses: { '200': { description: 'Done', content: { [type]: {} } }, default: fault }
+    responses: {
+      '200': { description: 'Done', content: { [type]: answer === undefined ? {} : { schema: shapeOf(answer) } } },
+      default: fault
+    }
   }
+}
+
+function shapeOf(schema: z.ZodType): Readonly<Record<string, unknown>> {
+  const { $schema: _, ...shape } = z.toJSONSchema(schema, { io: 'input' }) as Record<string, unknown>
+  return shape
 }
 
 /** The document as a route, of all others and itself. */

@@ -1,5 +1,5 @@
 /**
- * What this process has decided lately, for people who look: the last decisions, and of each workload what it used. On a decision's way
+ * What this process has decided lately, for people who look: the last decisions, and the scores of each workload. On a decision's way
  * one small object is made and put aside; the rest is done when somebody asks, or some hundred are waiting. Kept in memory, in bounds.
  */
 import type { Decision } from '../core/decision.ts'
@@ -49,27 +49,12 @@ export interface SeenDecision {
   readonly latencyUs: number
 }
 
-export interface UsedCount {
-  readonly tenant: string
-  readonly database: string
-  /** With its namespace. */
-  readonly collection: string
-  readonly action: string
-  count: number
-}
-
-export interface SeenWorkload {
-  readonly id: string
-  firstAt: number
-  lastAt: number
-  allowed: number
-  readonly denied: Map<string, number>
-  /** Certificates by which it was proven, and when each was last seen. */
-  readonly serials: Map<string, number>
-  /** Tenant, `database/namespace/collection`, action; and how often. */
-  readonly used: UsedCount[]
-  /** Its scores over time, the newest last. */
-  readonly scores: { readonly at: number; readonly score: number; readonly standing: string; readonly causes: readonly string[] }[]
+/** What a score was, and when. */
+export interface SeenScore {
+  readonly at: number
+  readonly score: number
+  readonly standing: string
+  readonly causes: readonly string[]
 }
 
 export interface Seen {
@@ -77,8 +62,8 @@ export interface Seen {
   readonly decided: (one: Seeable) => void
   /** The last ones, the oldest first. */
   readonly recent: () => readonly SeenDecision[]
-  readonly workloads: () => readonly SeenWorkload[]
-  readonly workload: (id: string) => SeenWorkload | undefined
+  /** Of a workload over time, the newest last. */
+  readonly scoresOf: (workload: string) => readonly SeenScore[]
   /** Calls back with what was decided, some at a time. @returns what ends it */
   readonly follow: (tell: (some: readonly SeenDecision[]) => void) => () => void
 }
@@ -87,8 +72,6 @@ export const RECENT_MAX = 500
 const WAITING_MAX = 256
 const TELL_MS = 250
 const WORKLOADS_MAX = 2_000
-const USED_MAX = 256
-const SERIALS_MAX = 16
 const SCORES_MAX = 240
 /** A score like the one before is put down this much later at the earliest. */
 const SCORE_MS = 5_000
@@ -96,7 +79,7 @@ const COLLECTIONS_MAX = 4
 
 export function createSeen(): Seen {
   const recent: SeenDecision[] = []
-  const workloads = new Map<string, SeenWorkload>()
+  const scores = new Map<string, SeenScore[]>()
   const followers = new Set<(some: readonly SeenDecision[]) => void>()
   let waiting: SeenDecision[] = []
   let n = 0
@@ -104,7 +87,7 @@ export function createSeen(): Seen {
     if (waiting.length === 0) return
     const some = waiting
     waiting = []
-    for (const one of some) note(workloads, one)
+    for (const one of some) noteScore(scores, one)
     recent.push(...some)
     if (recent.length > RECENT_MAX) recent.splice(0, recent.length - RECENT_MAX)
     for (const tell of followers) tell(some)
@@ -119,13 +102,9 @@ export function createSeen(): Seen {
       settle()
       return recent
     },
-    workloads() {
+    scoresOf(workload) {
       settle()
-      return [...workloads.values()]
-    },
-    workload(id) {
-      settle()
-      return workloads.get(id)
+      return scores.get(workload) ?? []
     },
     follow(tell) {
       settle()
@@ -172,47 +151,16 @@ function nameOf({ namespace, collection }: NonNullable<Seeable['account']['targe
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 
-function note(workloads: Map<string, SeenWorkload>, one: SeenDecision): void {
-  const { workload: id, at } = one
-  if (id === undefined) return
-  const its: SeenWorkload = workloads.get(id) ?? {
-    id,
-    firstAt: at,
-    lastAt: at,
-    allowed: 0,
-    denied: new Map(),
-    serials: new Map(),
-    used: [],
-    scores: []
-  }
-  // Who calls is put last: when there is no room, whoever was quiet for longest leaves.
-  if (workloads.size >= WORKLOADS_MAX / 2) workloads.delete(id)
-  if (workloads.size >= WORKLOADS_MAX) workloads.delete(workloads.keys().next().value as string)
-  workloads.set(id, its)
-  its.lastAt = at
-  if (one.reason !== undefined) its.denied.set(one.reason, (its.denied.get(one.reason) ?? 0) + 1)
-  else noteAllowed(its, one)
-  if (one.serial !== undefined && (its.serials.has(one.serial) || its.serials.size < SERIALS_MAX)) its.serials.set(one.serial, at)
-  noteScore(its, one)
-}
-
-function noteAllowed(its: SeenWorkload, { tenant, database = '', operation, collections }: SeenDecision): void {
-  its.allowed++
-  if (tenant === undefined || operation === undefined) return
-  for (const name of collections) {
-    const known = its.used.find(
-      (one) => one.collection === name && one.action === operation && one.tenant === tenant && one.database === database
-    )
-    if (known !== undefined) known.count++
-    else if (its.used.length < USED_MAX) its.used.push({ tenant, database, collection: name, action: operation, count: 1 })
-  }
-}
-
-function noteScore({ scores }: SeenWorkload, { at, score, standing, causes }: SeenDecision): void {
-  if (score === undefined && causes.length === 0) return
-  const last = scores.at(-1)
+function noteScore(all: Map<string, SeenScore[]>, { workload, at, score, standing, causes }: SeenDecision): void {
+  if (workload === undefined || (score === undefined && causes.length === 0)) return
+  const its = all.get(workload) ?? []
+  const last = its.at(-1)
   const now = standing ?? 'normal'
   if (last !== undefined && last.standing === now && causes.length === 0 && at - last.at < SCORE_MS) return
-  scores.push({ at, score: score ?? 0, standing: now, causes })
-  if (scores.length > SCORES_MAX) scores.shift()
+  // Who has one is put last: when there is no room, whoever had none for longest leaves.
+  if (all.size >= WORKLOADS_MAX / 2) all.delete(workload)
+  if (all.size >= WORKLOADS_MAX) all.delete(all.keys().next().value as string)
+  all.set(workload, its)
+  its.push({ at, score: score ?? 0, standing: now, causes })
+  if (its.length > SCORES_MAX) its.shift()
 }

@@ -165,7 +165,7 @@ function settingsFaults(settings: Settings, kinds: readonly KnownKind[]): Docume
 }
 
 /** What each role has to have, and must not. */
-function roleFaults({ role, envoys, audience, jwt_svid, admin, access_log, databases }: Settings): DocumentFault[] {
+function roleFaults({ role, envoys, audience, jwt_svid, admin, access_log, databases, inventory }: Settings): DocumentFault[] {
   const faults: DocumentFault[] = []
   const wrong = (path: DocumentPath, says: string, remedy: string) => void faults.push({ path, says, remedy })
   if (role !== 'egress' && envoys === undefined)
@@ -182,6 +182,8 @@ function roleFaults({ role, envoys, audience, jwt_svid, admin, access_log, datab
     wrong(['admin'], 'Role egress keeps no approvals: the index does', 'Take admin away, and give it to the index.')
   if (role === 'egress' && access_log !== undefined)
     wrong(['access_log'], 'Role egress is told of no answers: the index is', 'Take access_log away.')
+  if (inventory !== undefined && admin === undefined)
+    wrong(['inventory'], 'There is no admin port, so nobody could ask what was used', 'Add admin, or take inventory away.')
   for (const [at, { credential }] of databases.entries()) {
     if (role === 'egress' && credential !== undefined)
       wrong(

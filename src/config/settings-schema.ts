@@ -4,6 +4,7 @@ import { BODY_BYTES_MAX, WRITE_BODY_BYTES_MAX } from '../core/limits.ts'
 import { compileIdPattern, parseSpiffeId } from '../core/spiffe-id.ts'
 import { audit } from './audit-schema.ts'
 import { credential } from './credential-schema.ts'
+import { inventory } from './inventory-schema.ts'
 import { learning } from './learning-schema.ts'
 import { paging } from './paging-schema.ts'
 import { state } from './state-schema.ts'
@@ -104,6 +105,7 @@ export const settingsSchema = z.strictObject({
     })
     .optional()
     .describe('Port for approvals and grants; without it, what needs one cannot be approved here'),
+  inventory,
   access_log: z
     .strictObject({
       listen: address.describe('Address of the port on which `envoys` tell of answers (gRPC access log over mTLS, envoy/access-log.yaml)')

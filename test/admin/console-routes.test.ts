@@ -86,12 +86,16 @@ describe('what people are shown', () => {
   })
 
   it('any number of workloads and alerts stays within bounds', () => {
-    const { seen, inbox } = open()
-    for (let at = 0; at < 2_500; at++) seen.decided(decidedBy(`spiffe://demo.vecauthz.test/acme/${at}`))
+    const { seen, usage, inbox } = open()
+    for (let at = 0; at < 2_500; at++) seen.decided(decidedBy(`spiffe://demo.vecauthz.test/acme/${at}`, { score: 0.5 }))
     for (let at = 0; at < 700; at++) inbox.add({ kind: 'monitoring', subject: String(at), says: 'much', severity: 'page' }, at)
-    expect(seen.workloads()).toHaveLength(2_000)
-    expect(seen.workload('spiffe://demo.vecauthz.test/acme/2499')).toBeDefined()
-    expect(seen.workload('spiffe://demo.vecauthz.test/acme/0')).toBeUndefined()
+    expect([...usage.workloads()]).toHaveLength(2_000)
+    expect(usage.workload('spiffe://demo.vecauthz.test/acme/2499')).toBeDefined()
+    expect(usage.workload('spiffe://demo.vecauthz.test/acme/0')).toBeUndefined()
+    // Those that left had used something, and nobody knows what any more.
+    expect(usage.facts().forgotten).toBe(500)
+    expect(seen.scoresOf('spiffe://demo.vecauthz.test/acme/2499')).toHaveLength(1)
+    expect(seen.scoresOf('spiffe://demo.vecauthz.test/acme/0')).toEqual([])
     expect(inbox.list()).toHaveLength(500)
   })
 

@@ -377,7 +377,7 @@ function standingRow(one, act) {
 
 const ACTIONS = ['search', 'read', 'write', 'delete', 'define', 'drop', 'export', 'observe']
 
-export function matrix({ rows, more }) {
+export function matrix({ since, rows, more }) {
   const cell = (row, action) => {
     const allowed = row.actions.includes(action)
     const used = row.used[action]
@@ -385,7 +385,7 @@ export function matrix({ rows, more }) {
     return h('td', { class: used === undefined ? 'allowed' : 'used' }, used === undefined ? 'allowed' : `used ${used}`)
   }
   return [
-    h('h1', {}, 'Who may what, and what of it was used since the start'),
+    h('h1', {}, `Who may what, and what of it was used since ${since.slice(0, 10)}`),
     table(
       ['Tenant', 'Database', 'Collection', ...ACTIONS],
       rows.map((row) =>
