@@ -1,10 +1,11 @@
 /** Records as the server keeps them: the sinks of the settings, the SVID that signs the heads of the chains, and what happens when there is no room. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { createPromptIds, type PromptIds } from './audit/prompt-id.ts'
 import { auditLine, type Recordable, streamOf } from './audit/record.ts'
+import type { OwnIdentity } from './audit/send-tls.ts'
 import { type AuditSink, openSink } from './audit/sink.ts'
 import type { SinkPlan } from './audit/worker.ts'
 import { openWorkerSink } from './audit/worker-sink.ts'
@@ -85,6 +86,7 @@ function workerSink(audit: AuditSettings, { settingsFile, own, log }: AuditEdges
     bufferBytesMax: buffer_mib * MIB,
     sign: chain && signerOfHeads(run, own, log),
     anchorMs: (chain?.anchor_seconds ?? 0) * 1000,
+    identity: plans.some(asksWhoWeAre) ? identityOf(own) : undefined,
     onTrouble: (name, because) => {
       if (because === undefined) log.info({ sink: name }, 'audit: delivered again')
       else log.error({ sink: name, because }, 'audit: a sink does not take records; they wait')
@@ -104,6 +106,8 @@ interface HttpPlace {
   readonly url: string
   readonly authorization_file?: string | undefined
   readonly ca_file?: string | undefined
+  readonly client?: 'svid' | { readonly cert_file: string; readonly key_file: string } | undefined
+  readonly server_id?: string | undefined
   readonly timeout_ms: number
 }
 
@@ -117,7 +121,7 @@ function placeOf({ file, rotate, http, otlp }: Place, at: (path: string) => stri
       rotate: mib === undefined || hours === undefined ? undefined : { bytes: mib * MIB, ms: hours * HOUR_MS, keep }
     }
   }
-  const { url, authorization_file, ca_file, timeout_ms: timeoutMs } = posted
+  const { url, authorization_file, ca_file, client, server_id: serverId, timeout_ms: timeoutMs } = posted
   const form = http === undefined ? 'otlp' : 'ndjson'
   return {
     kind: 'http',
@@ -125,7 +129,26 @@ function placeOf({ file, rotate, http, otlp }: Place, at: (path: string) => stri
     form,
     timeoutMs,
     authorizationFile: authorization_file && at(authorization_file),
-    caFile: ca_file && at(ca_file)
+    caFile: ca_file && at(ca_file),
+    client: typeof client === 'object' ? { certFile: at(client.cert_file), keyFile: at(client.key_file) } : client,
+    serverId
+  }
+}
+
+const asksWhoWeAre = ({ to }: SinkPlan) => to.kind === 'http' && (to.client === 'svid' || to.serverId !== undefined)
+
+/** Our SVID and its bundles, made anew when one of them is another; the last ones when the Workload API is closed. */
+function identityOf(own: () => SvidSnapshot | undefined): () => OwnIdentity | undefined {
+  let generation: number | undefined
+  let identity: OwnIdentity | undefined
+  return () => {
+    const snapshot = own()
+    if (snapshot === undefined || snapshot.generation === generation) return identity
+    const { svid, bundles: trust } = snapshot
+    const pem = (der: Uint8Array) => new X509Certificate(der).toString()
+    identity = { cert: svid.certificates.map(pem).join(''), key: svid.key.export({ type: 'pkcs8', format: 'pem' }) as string, trust }
+    generation = snapshot.generation
+    return identity
   }
 }
 

@@ -2,7 +2,8 @@
 import { request as httpRequest } from 'node:http'
 import { connect, type TLSSocket } from 'node:tls'
 import type { TrustBundles } from '../core/trust.ts'
-import { chainOf, verifyPeer } from './peer-identity.ts'
+import { chainOf } from '../identity/peer-chain.ts'
+import { verifyPeer } from './peer-identity.ts'
 import { unreadable } from './svid-verify-question.ts'
 
 /** Who we are to the server, and whom we believe. */

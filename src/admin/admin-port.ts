@@ -6,10 +6,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { compileIdPattern, type IdPattern } from '../core/spiffe-id.ts'
 import type { TrustBundles } from '../core/trust.ts'
+import { chainOf } from '../identity/peer-chain.ts'
 import { addId, findId, newIdIndex } from '../policy/id-index.ts'
 import { type Answering, answer, send } from './admin-answer.ts'
 import { problem } from './admin-route.ts'
-import { chainOf, type PeerVerdict, verifyPeer } from './peer-identity.ts'
+import { type PeerVerdict, verifyPeer } from './peer-identity.ts'
 
 export interface AdminOptions extends Answering {
   readonly host: string

@@ -1,31 +1,31 @@
 /** Records as HTTP requests: newline-delimited JSON to a collector of one's own, or OTLP logs (OpenTelemetry protocol, HTTP with JSON). */
 import { readFileSync } from 'node:fs'
 import { Agent as PlainAgent, request as plainRequest } from 'node:http'
-import { Agent, request } from 'node:https'
+import { request } from 'node:https'
 import type { Outlet } from './delivery.ts'
 import { otlpLogs } from './otlp.ts'
+import { createTlsAgents, type OwnIdentity, type TlsPlan } from './send-tls.ts'
 
-export interface HttpOptions {
+export interface HttpOptions extends TlsPlan {
   readonly url: string
   readonly form: 'ndjson' | 'otlp'
   /** File with the value of `authorization`, read for each request, so that it can be renewed. */
   readonly authorizationFile: string | undefined
-  /** PEM of the authorities of that server, instead of the public ones. */
-  readonly caFile: string | undefined
   readonly timeoutMs: number
 }
 
 /** Of an answer, only OTLP's is looked at, and that is short. */
 const ANSWER_BYTES_MAX = 16 * 1024
 
-/** @param onRejected what the receiver took and yet did not keep: words without its contents */
-export function openHttp(options: HttpOptions, onRejected: (says: string) => void): Outlet {
+/** @param onRejected what the receiver took and yet did not keep: words without its contents. @param own who we are, where that is asked for */
+export function openHttp(
+  options: HttpOptions,
+  onRejected: (says: string) => void,
+  own: () => OwnIdentity | undefined = () => undefined
+): Outlet {
   const url = new URL(options.url)
   const secure = url.protocol === 'https:'
-  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile)
-  const agent = secure
-    ? new Agent({ keepAlive: true, maxSockets: 1, ...(ca === undefined ? {} : { ca }) })
-    : new PlainAgent({ keepAlive: true, maxSockets: 1 })
+  const agents = secure ? createTlsAgents(options, own, Date.now, options.timeoutMs) : plainAgents()
   const contentType = options.form === 'otlp' ? 'application/json' : 'application/x-ndjson'
   const post = (body: Buffer | string, id: string) =>
     new Promise<string>((resolve, reject) => {
@@ -36,6 +36,7 @@ export function openHttp(options: HttpOptions, onRejected: (says: string) => voi
         'x-vecauthz-batch': id
       }
       if (options.authorizationFile !== undefined) headers['authorization'] = readFileSync(options.authorizationFile, 'utf8').trim()
+      const agent = agents.agent()
       const asked = (secure ? request : plainRequest)(url, { method: 'POST', agent, headers, timeout: options.timeoutMs }, (answer) => {
         let text = ''
         answer.setEncoding('utf8')
@@ -60,8 +61,13 @@ export function openHttp(options: HttpOptions, onRejected: (says: string) => voi
       // The protocol forbids to send these again.
       if (rejected > 0) onRejected(`${url.origin} did not keep ${rejected} of the records that it took`)
     },
-    close: () => agent.destroy()
+    close: agents.close
   }
+}
+
+function plainAgents() {
+  const agent = new PlainAgent({ keepAlive: true, maxSockets: 1 })
+  return { agent: () => agent, close: () => agent.destroy() }
 }
 
 /** `partialSuccess.rejectedLogRecords` of an OTLP answer: an int64, which JSON has as text. */

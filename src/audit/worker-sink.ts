@@ -1,6 +1,7 @@
 /** Where records go when they are chained, sent or put aside: lines are gathered here, and a worker does the rest. */
 import { Worker } from 'node:worker_threads'
 import type { Head, Stream } from '../core/audit-anchor.ts'
+import type { OwnIdentity } from './send-tls.ts'
 import type { AuditSink, SinkFigures } from './sink.ts'
 import type { FromWorker, ToWorker, WorkerPlan } from './worker.ts'
 
@@ -11,6 +12,8 @@ export interface WorkerSinkParts {
   /** Signs the heads of the chains: one line for the anchors; undefined where nothing can sign right now. `ended`: no more records follow. */
   readonly sign: ((heads: Readonly<Record<Stream, Head>>, ended: boolean) => string | undefined) | undefined
   readonly anchorMs: number
+  /** Who we are, to sinks that ask; another object when it is another. Undefined where none asks. */
+  readonly identity?: (() => OwnIdentity | undefined) | undefined
   /** How long the end waits for sinks that do not take what is left; 5 s unless told. */
   readonly closeMs?: number
   /** `because` undefined: that sink works again. */
@@ -25,8 +28,15 @@ const CLOSE_MS = 5_000
 
 /** Rejects with a sentence where a file or folder cannot be used. */
 export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink> {
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: parts.plan })
+  let identity = parts.identity?.()
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { ...parts.plan, identity } satisfies WorkerPlan })
   const post = (message: ToWorker, transfer: readonly ArrayBuffer[] = []) => worker.postMessage(message, transfer)
+  const tellIdentity = () => {
+    const own = parts.identity?.()
+    if (own === undefined || own === identity) return
+    identity = own
+    post({ kind: 'identity', own })
+  }
   let outstanding = 0
   let refused = 0
   let [broken, closing] = [false, false]
@@ -57,7 +67,10 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
   })
   await opened.promise
   anchors?.start()
-  const timer = setInterval(flush, FLUSH_MS)
+  const timer = setInterval(() => {
+    tellIdentity()
+    flush()
+  }, FLUSH_MS)
   timer.unref()
   return {
     write(line, stream: Stream = 'agents') {

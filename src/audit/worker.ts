@@ -5,6 +5,7 @@ import { type Chain, createChain } from './chain.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
 import { type FileOptions, openFile } from './send-file.ts'
 import { type HttpOptions, openHttp } from './send-http.ts'
+import type { OwnIdentity } from './send-tls.ts'
 import { openSpill } from './spill.ts'
 
 export interface SinkPlan {
@@ -21,12 +22,16 @@ export interface WorkerPlan {
   readonly chained: boolean
   readonly memoryBytesMax: number
   readonly spill: { readonly folder: string; readonly bytesMax: number } | undefined
+  /** At the start; only where a sink asks for it. */
+  readonly identity?: OwnIdentity | undefined
 }
 
 export type ToWorker =
   | { readonly kind: 'records'; readonly stream: Stream; readonly lines: Uint8Array }
   | { readonly kind: 'heads' }
   | { readonly kind: 'anchor'; readonly lines: Uint8Array }
+  /** From now on, to receivers that ask who we are. */
+  | { readonly kind: 'identity'; readonly own: OwnIdentity }
   | { readonly kind: 'close'; readonly msMax: number }
 
 export type FromWorker =
@@ -50,10 +55,11 @@ function run(plan: WorkerPlan, say: (message: FromWorker) => void): void {
   try {
     const chains = plan.chained ? { agents: createChain(plan.run, 'agents'), people: createChain(plan.run, 'people') } : undefined
     const kept = keeper(say)
+    let own = plan.identity
     const sinks = plan.sinks.map((sink) => ({
       takes: sink.takes,
       name: sink.name,
-      delivery: open(sink, plan, say, () => kept.again(sinks))
+      delivery: open(sink, plan, say, { onRoom: () => kept.again(sinks), own: () => own })
     }))
     const timer = setInterval(() => say(figuresOf(sinks)), FIGURES_MS)
     port?.on('message', (message: ToWorker) => {
@@ -68,6 +74,9 @@ function run(plan: WorkerPlan, say: (message: FromWorker) => void): void {
           return chains && say({ kind: 'heads', heads: headsOf(chains) })
         case 'anchor':
           return give(sinks, 'anchors', Buffer.from(message.lines))
+        case 'identity':
+          own = message.own
+          return
         case 'close':
           clearInterval(timer)
           return void Promise.all(sinks.map(({ delivery }) => delivery.close(message.msMax))).then((lost) => {
@@ -110,9 +119,14 @@ function keeper(say: (message: FromWorker) => void) {
   }
 }
 
-function open({ name, to, takes }: SinkPlan, plan: WorkerPlan, say: (message: FromWorker) => void, onRoom: () => void): Delivery {
+interface OpenEdges {
+  readonly onRoom: () => void
+  readonly own: () => OwnIdentity | undefined
+}
+
+function open({ name, to, takes }: SinkPlan, plan: WorkerPlan, say: (message: FromWorker) => void, { onRoom, own }: OpenEdges): Delivery {
   const onTrouble = (because: string | undefined) => say({ kind: 'trouble', sink: name, because })
-  const outlet = to.kind === 'file' ? openFile(to, Date.now) : openHttp(to, onTrouble)
+  const outlet = to.kind === 'file' ? openFile(to, Date.now) : openHttp(to, onTrouble, own)
   const { run, memoryBytesMax } = plan
   const spill = plan.spill && openSpill(`${plan.spill.folder}/${name}`, plan.spill.bytesMax, onTrouble)
   // Those who wait for room ask all sinks, and anchors are few.

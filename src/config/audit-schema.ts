@@ -1,5 +1,6 @@
 /** `audit` of the settings: where records go, and what holds them together. */
 import { z } from 'zod'
+import { parseSpiffeId } from '../core/spiffe-id.ts'
 
 const MIB_MAX = 1024 * 1024
 const URL = /^(https:\/\/|http:\/\/(127\.0\.0\.1|\[::1\]|localhost)[:/])[^\s?#@]+$/
@@ -13,14 +14,38 @@ const rotate = z
   })
   .optional()
 
-const http = z.strictObject({
-  url: z.string().regex(URL, 'must be an https:// URL (http:// for loopback only)').describe('Where batches are posted'),
-  authorization_file: file
-    .optional()
-    .describe('File with the value of the `authorization` header, relative to this file; read for each batch'),
-  ca_file: file.optional().describe('PEM of the authorities for that host, instead of the public ones, relative to this file'),
-  timeout_ms: z.int().min(100).max(60_000).default(10_000).describe('How long an answer may take before the batch is sent again')
+const keyPair = z.strictObject({
+  cert_file: file.describe('PEM, the leaf first, relative to this file'),
+  key_file: file.describe('Its private key, relative to this file')
 })
+
+const http = z
+  .strictObject({
+    url: z.string().regex(URL, 'must be an https:// URL (http:// for loopback only)').describe('Where batches are posted'),
+    authorization_file: file
+      .optional()
+      .describe('File with the value of the `authorization` header, relative to this file; read for each batch'),
+    ca_file: file
+      .optional()
+      .describe('PEM of the authorities for that host, instead of the public ones, relative to this file; read again when it changes'),
+    client: z
+      .union([z.literal('svid'), keyPair])
+      .optional()
+      .describe(
+        'How the server proves itself to that host: `svid`, or `{ cert_file, key_file }` (PEM, relative to this file), read again when they change'
+      ),
+    server_id: z
+      .string()
+      .refine((text) => parseSpiffeId(text).ok, 'must be a SPIFFE ID')
+      .optional()
+      .describe('SPIFFE ID that the host must prove by the bundles of the Workload API, in the place of a name: else it gets nothing'),
+    timeout_ms: z.int().min(100).max(60_000).default(10_000).describe('How long an answer may take before the batch is sent again')
+  })
+  .refine(({ ca_file, server_id }) => ca_file === undefined || server_id === undefined, 'has ca_file or server_id, not both')
+  .refine(
+    ({ url, client, server_id }) => (client === undefined && server_id === undefined) || url.startsWith('https://'),
+    'client and server_id need an https:// URL'
+  )
 
 const place = {
   file: file.optional().describe('A file, relative to this file, or `stdout`'),

@@ -94,6 +94,8 @@ const optionsOf = (url: string, form: 'ndjson' | 'otlp', more = {}) => ({
   form,
   authorizationFile: undefined,
   caFile: undefined,
+  client: undefined,
+  serverId: undefined,
   timeoutMs: 5_000,
   ...more
 })

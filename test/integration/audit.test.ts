@@ -1,10 +1,15 @@
 /** The audit of a real server under load, in short: `npm run audit:campaign` does the same for longer and faster. */
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { TLSSocket } from 'node:tls'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { diskFull, downAtEnd, killed, sinkDown, slowSink, verified } from '../../bench/audit-campaign.ts'
-import { type AuditStage, openAuditStage } from '../../bench/audit-server.ts'
+import { type AuditStage, openAuditStage, startLoad } from '../../bench/audit-server.ts'
+import { GATEWAY_SERVER, INDEXER, SUPPORT, TRUST_DOMAIN } from '../../demo/identities.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'aud-'))
 const SHORT = { rate: 150, seconds: 2 }
@@ -85,5 +90,51 @@ describe('records under load', () => {
     const { passedAfter, log } = await diskFull(stage, { rate: 600, seconds: 1 })
     expect(passedAfter).toBe(0)
     expect(log).toContain('no room for records; calls are refused')
+  })
+})
+
+/** The SIEM with an SVID of `id`: takes whoever has one of the trust domain, and notes whose and which. */
+async function siem(id: string, port = 0) {
+  const own = stage.issuer.issueX509(id)
+  const got: { readonly names: string; readonly serial: string; readonly lines: readonly string[] }[] = []
+  const tls = { cert: own.chainPem, key: own.keyPem, ca: stage.issuer.bundlePem(TRUST_DOMAIN), requestCert: true, rejectUnauthorized: true }
+  const server = createServer(tls, async (request, response) => {
+    let body = ''
+    for await (const part of request) body += part
+    const peer = (request.socket as TLSSocket).getPeerX509Certificate()
+    got.push({ names: peer?.subjectAltName ?? '', serial: peer?.serialNumber ?? '', lines: body.split('\n').slice(0, -1) })
+    response.writeHead(202).end()
+  })
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  const close = async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return { got, close, port: (server.address() as AddressInfo).port }
+}
+
+describe('a sink that is named by its SPIFFE ID', () => {
+  it('gets what waited once it is itself, by our SVID, and by the next one after a rotation; another gets nothing', async () => {
+    const WAIT = { timeout: 30_000, interval: 50 }
+    // Of the trust domain, and not the one that is meant.
+    const wrong = await siem(INDEXER)
+    const sinks = [{ name: 'siem', http: { url: `https://127.0.0.1:${wrong.port}/in`, client: 'svid', server_id: SUPPORT } }]
+    const server = await stage.start({ sinks, spill: { folder: join(stage.folder, 'siem-spill') } })
+    const load = startLoad(server, stage.issuer, 20)
+    await vi.waitFor(() => expect(server.log()).toContain(`is ${INDEXER}, not ${SUPPORT}, and gets nothing`), WAIT)
+    expect(wrong.got).toEqual([])
+    await wrong.close()
+    const right = await siem(SUPPORT, wrong.port)
+    await vi.waitFor(() => expect(right.got.length).toBeGreaterThan(0), WAIT)
+    expect(right.got[0]?.names).toContain(GATEWAY_SERVER)
+    stage.issuer.rotate(GATEWAY_SERVER)
+    await vi.waitFor(() => expect(new Set(right.got.map(({ serial }) => serial)).size).toBe(2), WAIT)
+    await load.stop()
+    expect(await server.stop()).toBe(0)
+    await right.close()
+    const recorded = new Set(right.got.flatMap(({ lines }) => lines.map((one) => (JSON.parse(one) as { decision_id: string }).decision_id)))
+    expect([...load.ids.keys()].filter((id) => !recorded.has(id))).toEqual([])
+    expect(load.ids.size).toBeGreaterThan(0)
   })
 })
