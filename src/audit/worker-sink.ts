@@ -28,15 +28,10 @@ const CLOSE_MS = 5_000
 
 /** Rejects with a sentence where a file or folder cannot be used. */
 export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink> {
-  let identity = parts.identity?.()
+  const identity = parts.identity?.()
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { ...parts.plan, identity } satisfies WorkerPlan })
   const post = (message: ToWorker, transfer: readonly ArrayBuffer[] = []) => worker.postMessage(message, transfer)
-  const tellIdentity = () => {
-    const own = parts.identity?.()
-    if (own === undefined || own === identity) return
-    identity = own
-    post({ kind: 'identity', own })
-  }
+  const tellIdentity = identityTeller(parts.identity, identity, post)
   let outstanding = 0
   let refused = 0
   let [broken, closing] = [false, false]
@@ -123,6 +118,21 @@ function createChunk(stream: Stream, hand: (stream: Stream, lines: Uint8Array<Ar
       chunk[used++] = 0x0a
       return count + 1
     }
+  }
+}
+
+/** @param told what the worker knows from its start */
+function identityTeller(
+  identity: WorkerSinkParts['identity'],
+  told: OwnIdentity | undefined,
+  post: (message: ToWorker) => void
+): () => void {
+  let last = told
+  return () => {
+    const own = identity?.()
+    if (own === undefined || own === last) return
+    last = own
+    post({ kind: 'identity', own })
   }
 }
 
