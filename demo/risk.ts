@@ -10,7 +10,7 @@ import { type Scene, sceneOf } from './step.ts'
 
 /** As many as learn at the same time: each has one burst, and it takes twelve bursts to judge, forty to know a rhythm. */
 export const LEARNERS = 44
-const LATER = 75
+const LATER = 125
 const AGENT_TYPE = 'dba'
 /** At once: two cores are enough for that. */
 const SIDE_BY_SIDE = 8

@@ -27,7 +27,7 @@ import type { Step } from './step.ts'
 /** Who is who among the agents: after those that learn come eight that work on, then these. */
 const WORKING = 8
 const [HIJACKED, DISOWNED, READER, NEWCOMER, FOLLOWER, ON_BEHALF, REPORTED] = [52, 53, 54, 55, 56, 57, 58] as const
-const NEW_WORK = { first: 60, count: 9, questions: 4, rounds: 3 }
+const NEW_WORK = { first: 60, count: 9, questions: 4, rounds: 3, roundsMax: 12 }
 const RECORDS_A_DAY = 200
 const REASON = 'ticket 4812'
 const why = ['--reason', REASON]
@@ -212,11 +212,16 @@ export const RISK_STEPS: readonly Step<RiskScene>[] = [
     name: 'an operator adopts the new work: the same alarms nobody any more',
     shows: `people/grace: vecauthz baselines adopt ID …; acme/agent/dba/${FOLLOWER}: all questions about web servers`,
     run: async (scene) => {
-      await adopted(scene)
-      // What is near enough to it is covered; the rest is proposed once more when it was asked for.
-      for (let round = NEW_WORK.rounds; round < 2 * NEW_WORK.rounds; round++) await newWork(scene, round)
-      await adopted(scene)
-      const answer = await morning(scene, new Map([[FOLLOWER, scene.questions.fresh]]))
+      // What is near enough to it is covered; the rest is proposed once more when it was asked for, in what order decides in how many goes.
+      for (let round = NEW_WORK.rounds; (await adopted(scene)) > 0; ) {
+        if (round >= NEW_WORK.roundsMax) throw new Error('there is always something more that is proposed')
+        for (const end = round + NEW_WORK.rounds; round < end; round++) await newWork(scene, round)
+      }
+      const answer = await morning(scene, new Map([[FOLLOWER, scene.questions.fresh]])).catch(async (cause: Error) => {
+        const { out } = await command(scene, 0, OPERATOR, 'standings')
+        const { out: known } = await command(scene, 0, OPERATOR, 'baselines')
+        throw new Error(`${cause.message}\n${out}\n${known}`)
+      })
       const { out: after } = await command(scene, 0, OPERATOR, 'standings')
       if (after.includes(`${dba(FOLLOWER)} `)) throw new Error(`it is not at rest:\n${after}`)
       return answer
@@ -233,12 +238,15 @@ async function newWork(scene: RiskScene, round: number): Promise<void> {
   await morning(scene, new Map(Array.from({ length: NEW_WORK.count }, (_, at) => [first + at, questions])))
 }
 
-/** Adopts what is proposed most, as an operator would who reads who asked there. */
-async function adopted(scene: RiskScene): Promise<void> {
-  const { out } = await command(scene, 0, OPERATOR, 'baselines')
-  // What takes somebody who insists is not adopted in passing.
-  const [, id] = /proposed +(\S+):(?!.*--anyway)/.exec(out) ?? []
-  if (id !== undefined) await mustSay(scene, 'done: adopt', 'baselines', 'adopt', id, ...BASELINE, ...why)
+/** Adopts what is proposed, as an operator would who reads who asked there. @returns how many */
+async function adopted(scene: RiskScene): Promise<number> {
+  for (let count = 0; ; count++) {
+    const { out } = await command(scene, 0, OPERATOR, 'baselines')
+    // What takes somebody who insists is not adopted in passing. With one adopted, others may be over.
+    const [, id] = /proposed +(\S+):(?!.*--anyway)/.exec(out) ?? []
+    if (id === undefined) return count
+    await mustSay(scene, 'done: adopt', 'baselines', 'adopt', id, ...BASELINE, ...why)
+  }
 }
 
 /** An end user's token is brought, by the agent itself: it is the token that answers. @throws Error when the command says something else */

@@ -21,7 +21,7 @@ import { addBets, BEYOND, NOVELTY_SCORES, SLOTS, slotOf } from './drift-bets.ts'
 import { beginBurst, meanEvidence, newEvidence, noteUnsent, startsBurst } from './drift-evidence.ts'
 import { nearSlot } from './drift-near.ts'
 import { queriesOf } from './drift-queries.ts'
-import type { ReadyBaseline } from './drift-ready.ts'
+import { isOutlier, type ReadyBaseline } from './drift-ready.ts'
 import { digestOfSketch, distances, endBurst, isRepeat, newRings, noDistances, pushRow } from './drift-rings.ts'
 import { novelty, standardise } from './drift-score.ts'
 import { quantise, sketch } from './drift-sketch.ts'
@@ -89,7 +89,7 @@ function judge(ready: ReadyBaseline, state: DriftState, rings: Rings, call: Drif
     addBets(ready.bets, slots, logs)
     for (let bet = 0; bet < BETS; bet++) evidence.logs[bet] = (evidence.logs[bet] as number) + (logs[bet] as number)
     contribute(ready, state, at, found.centroid, found.trouble)
-    if (found.trouble === undefined && (scores[0] as number) > ready.outlierZ)
+    if (found.trouble === undefined && isOutlier(ready, scores))
       tally.outliers.push({ row: row.slice(), scale: found.scale, background: found.background, residual: found.residual })
   }
   if (state.unsent !== undefined) noteUnsent(state.unsent, fresh, evidence.epoch, at, logs)

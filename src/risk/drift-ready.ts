@@ -1,6 +1,6 @@
 /** A baseline made ready for the hot path: centroids where the kernel reads them, and every bet worked out. */
 import { type Background, type Baseline, HISTOGRAM_BINS } from '../core/drift.ts'
-import { type BetTable, betTable, slotPValues, temper } from './drift-bets.ts'
+import { type BetTable, betTable, NOVELTY_SCORES, slotPValues, temper } from './drift-bets.ts'
 import type { EvidenceRules } from './drift-evidence.ts'
 import { ratesOf } from './drift-lundberg.ts'
 import { type Codebook, codebookOf } from './drift-score.ts'
@@ -16,8 +16,8 @@ export interface ReadyBaseline extends EvidenceRules {
   readonly bets: BetTable
   /** Per score and slot. */
   readonly pValues: Float64Array
-  /** Standardised distance beyond which a query is among the farthest twentieth. */
-  readonly outlierZ: number
+  /** For each score of novelty, beyond what a query is among the farthest twentieth. Infinity for a score that was never taken. */
+  readonly outlierAt: Float64Array
 }
 
 const OUTLIER_SHARE = 0.05
@@ -51,17 +51,25 @@ export function prepare(
     codebook: codebookOf(baseline.centroids, background.points),
     bets: temper(betTable(baseline.counts, pValues), rates),
     pValues,
-    outlierZ: outlierZ(baseline)
+    outlierAt: Float64Array.from({ length: NOVELTY_SCORES }, (_, score) => outlierAt(baseline, score))
   }
 }
 
 /** Lower end of the first bin that at most a twentieth of the calibration queries reach. */
-function outlierZ({ counts, ranges }: Baseline): number {
-  const limit = OUTLIER_SHARE * counts.histograms.subarray(0, HISTOGRAM_BINS + 1).reduce((sum, count) => sum + count, 0)
+function outlierAt({ counts, ranges }: Baseline, score: number): number {
+  const bins = counts.histograms.subarray(score * (HISTOGRAM_BINS + 1), (score + 1) * (HISTOGRAM_BINS + 1))
+  const all = bins.reduce((sum, count) => sum + count, 0)
+  if (all === 0) return Number.POSITIVE_INFINITY
   let bin = HISTOGRAM_BINS
-  for (let tail = counts.histograms[bin] as number; bin > 0 && tail + (counts.histograms[bin - 1] as number) <= limit; bin--)
-    tail += counts.histograms[bin - 1] as number
-  return (ranges[0] as number) + bin * (ranges[1] as number)
+  for (let tail = bins[bin] as number; bin > 0 && tail + (bins[bin - 1] as number) <= OUTLIER_SHARE * all; bin--)
+    tail += bins[bin - 1] as number
+  return (ranges[2 * score] as number) + bin * (ranges[2 * score + 1] as number)
+}
+
+/** Whatever can raise an alarm can be let in by a person: a query is an outlier by any of its scores of novelty. */
+export function isOutlier({ outlierAt: limits }: ReadyBaseline, scores: Float64Array): boolean {
+  for (let score = 0; score < NOVELTY_SCORES; score++) if ((scores[score] as number) > (limits[score] as number)) return true
+  return false
 }
 
 /** Bytes that a ready baseline keeps in memory, the kernel's copy of the codebook included. */

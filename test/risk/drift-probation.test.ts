@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { DRIFT_THRESHOLDS, type DriftCall, type Outlier } from '../../src/core/drift.ts'
+import { SLOTS, slotOf } from '../../src/risk/drift-bets.ts'
 import { backgroundOf } from '../../src/risk/drift-freeze.ts'
 import { newDriftState, observe } from '../../src/risk/drift-observe.ts'
 import { adopt, candidatesOf, doubt, doubtsAbout, isSupported, newProbation, propose } from '../../src/risk/drift-probation.ts'
-import { prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
+import { isOutlier, prepare, type ReadyBaseline } from '../../src/risk/drift-ready.ts'
 import { startKernel } from '../../src/risk/kernel-wasm.ts'
 import { callsOf, learntFrom, worldOf } from './drift-material.ts'
 
@@ -81,6 +82,21 @@ describe('new neighbourhoods', () => {
     expect(noveltyOf(after, fresh)).toBeLessThan(30)
     expect(noveltyOf(after, foreign)).toBeGreaterThan(300)
     expect(after.baseline.counts.bursts).toBe(baseline.counts.bursts)
+  })
+
+  it('are gathered by each score that can raise an alarm: what cannot be proposed could never be let in', () => {
+    const limits = [...ready.outlierAt]
+    expect(limits).toHaveLength(3)
+    expect(isOutlier(ready, Float64Array.from(limits))).toBe(false)
+    for (const [score, limit] of limits.entries()) {
+      const only = Float64Array.from(limits, (value) => value - 1)
+      only[score] = limit + 1e-6
+      expect(isOutlier(ready, only)).toBe(true)
+      // A twentieth of what is normal lies beyond it, and it is no bin that everything reaches.
+      const slot = slotOf(score, limit + 1e-6, baseline.ranges)
+      expect(ready.pValues[score * SLOTS + slot]).toBeLessThan(0.15)
+    }
+    expect(isOutlier(ready, new Float64Array(3).fill(Number.NaN))).toBe(false)
   })
 
   describe('that workloads supported which were slowed, challenged or quarantined meanwhile', () => {
