@@ -1,6 +1,6 @@
 /** Where records go when they are chained, sent or put aside: lines are gathered here, and a worker does the rest. */
 import { Worker } from 'node:worker_threads'
-import type { Head, Stream } from '../core/audit-anchor.ts'
+import { type Head, STREAMS, type Stream } from '../core/audit-anchor.ts'
 import type { OwnIdentity } from './send-tls.ts'
 import type { AuditSink, SinkFigures } from './sink.ts'
 import type { FromWorker, ToWorker, WorkerPlan } from './worker.ts'
@@ -41,10 +41,7 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
   const anchors = parts.sign === undefined ? undefined : anchorsOf(parts.sign, parts.anchorMs, post)
   const hand = (stream: Stream, lines: Uint8Array<ArrayBuffer>) => post({ kind: 'records', stream, lines }, [lines.buffer])
   const chunks = { agents: createChunk('agents', hand), people: createChunk('people', hand) }
-  const flush = () => {
-    chunks.agents.flush()
-    chunks.people.flush()
-  }
+  const flush = () => STREAMS.forEach((stream) => void chunks[stream].flush())
   worker.on('message', (message: FromWorker) => {
     if (message.kind === 'open') opened.resolve()
     else if (message.kind === 'failed') opened.reject(new Error(message.because))
