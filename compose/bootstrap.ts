@@ -31,17 +31,17 @@ function foldersOf(wanted: Wanted): Folder[] {
     group: MEMBERS[`${role}-server`].user,
     files: serverFiles(role, wanted)
   })
-  const envoy = (kind: Parameters<typeof envoyFiles>[0], name: string, member: keyof typeof MEMBERS, asked: string) => ({
+  const envoy = (kind: Parameters<typeof envoyFiles>[0], name: string, member: keyof typeof MEMBERS, asked: string, careless = false) => ({
     name,
     group: MEMBERS[member].user,
-    files: envoyFiles(kind, member, asked)
+    files: envoyFiles(kind, member, { asked, careless })
   })
   return [
     ...(['gateway', 'egress', 'index'] as const).map(server),
     envoy('gateway', 'gateway-envoy', 'gateway-envoy', 'vecauthz-gateway'),
     // Two Envoys in front of the database, each with an index server of its own: one identity, one Redis.
     envoy('index', 'index-envoy', 'index-envoy', 'vecauthz-index'),
-    envoy('index', 'index-envoy-2', 'index-envoy', 'vecauthz-index-2'),
+    envoy('index', 'index-envoy-2', 'index-envoy', 'vecauthz-index-2', true),
     envoy('egress', 'indexer-envoy', 'indexer-envoy', 'vecauthz-egress'),
     envoy('egress', 'trials-envoy', 'trials-envoy', 'vecauthz-egress'),
     ...foreignFolders(wanted)

@@ -6,6 +6,7 @@ import { addDatabases } from '../demo/databases.ts'
 import { type Address, applyOverrides, type Bootstrap, httpFilterOf, named, readBootstrap, renderBootstrap } from '../demo/envoy-config.ts'
 import { IDP_ISSUER } from '../demo/idp.ts'
 import { carelessHost } from '../demo/pair.ts'
+import { WRITE_BODY_BYTES_MAX } from '../src/core/limits.ts'
 import { jwksOf, type Keys } from './authority.ts'
 import { type MemberName, PORTS, STATE, SVID_SECONDS, socketOf, USERS } from './roster.ts'
 
@@ -53,7 +54,9 @@ export function serverFiles(role: 'gateway' | 'egress' | 'index', wanted: Wanted
     // To standard output, which is the container's log.
     audit: { file: 'stdout' },
     svid_ttl_seconds: SVID_SECONDS,
-    deadline_ms: DEADLINE_MS
+    deadline_ms: DEADLINE_MS,
+    // No write lane of its own here: this server is asked about batches, too.
+    body_bytes_max: WRITE_BODY_BYTES_MAX
   })
   if (wanted.qdrant) addDatabases(['qdrant'], settings, policy)
   const files = { 'idp.json': jwksOf(wanted.keys.idpKey), 'policy.yaml': stringify(policy) }
@@ -64,14 +67,25 @@ export function serverFiles(role: 'gateway' | 'egress' | 'index', wanted: Wanted
   delete settings.admin.local
   if (role === 'gateway') {
     settings.state = { kind: 'sqlite', file: join(STATE, 'state.sqlite') }
+    settings.inventory = { folder: join(STATE, 'inventory') }
     return { ...files, 'vecauthz.yaml': stringify(settings) }
   }
   settings.state = { kind: 'redis', url: 'rediss://redis:6379', ca_file: 'redis-ca.pem', password_file: 'redis-password' }
   return { ...files, ...redisClient(wanted.keys), 'vecauthz.yaml': stringify(settings) }
 }
 
-/** @param asked where the server is that this Envoy asks */
-export function envoyFiles(kind: 'gateway' | 'index' | 'egress', name: MemberName, asked: string): Folder['files'] {
+export interface EnvoyPlace {
+  /** Where the server is that this Envoy asks. */
+  readonly asked: string
+  /** With the mistake that two steps of the scenario are about. `vecauthz doctor` fails this Envoy for it. */
+  readonly careless?: boolean
+}
+
+export function envoyFiles(
+  kind: 'gateway' | 'index' | 'egress',
+  name: MemberName,
+  { asked, careless = false }: EnvoyPlace
+): Folder['files'] {
   const bootstrap = readBootstrap(join(ROOT, `envoy/spire/${kind}.yaml`))
   const authz = { address: asked, port: PORTS.authz }
   const chroma = { address: 'witness', port: 8000 }
@@ -95,7 +109,7 @@ export function envoyFiles(kind: 'gateway' | 'index' | 'egress', name: MemberNam
     // An agent's own Envoy stays on loopback, which only that agent shares. The others are the door.
     const [listener] = one.static_resources.listeners
     if (kind !== 'egress' && listener?.address.socket_address !== undefined) listener.address.socket_address.address = '0.0.0.0'
-    if (kind === 'index') carelessHost(one)
+    if (careless) carelessHost(one)
     patient(one)
   }
   applyOverrides(bootstrap, { ports, upstreams, maxConnectionSeconds: Math.floor(SVID_SECONDS * 0.4), edit })
@@ -104,8 +118,12 @@ export function envoyFiles(kind: 'gateway' | 'index' | 'egress', name: MemberNam
 
 /** Twenty containers share a laptop here: what is late is not yet a fault. The server's own deadline stays below Envoy's. */
 function patient({ static_resources: { listeners, clusters } }: Bootstrap): void {
-  for (const listener of listeners)
-    httpFilterOf(listener, 'envoy.filters.http.ext_authz')['grpc_service'].timeout = `${DEADLINE_MS / 1000 + 0.5}s`
+  const limit = `${DEADLINE_MS / 1000 + 0.5}s`
+  for (const listener of listeners) {
+    const service = httpFilterOf(listener, 'envoy.filters.http.ext_authz')['grpc_service']
+    service.timeout = limit
+    service.retry_policy.retry_back_off.max_interval = limit
+  }
   for (const name of ['vecauthz', 'vecauthz_writes']) named(clusters, name)['health_checks'][0].timeout = '2s'
 }
 

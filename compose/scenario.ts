@@ -47,8 +47,14 @@ export async function connectScene(say: Say, { keep = false } = {}): Promise<Pai
   const { identity } = profilesOf(process.env['COMPOSE_PROFILES'])
   say(identity === 'spire' ? 'Identities: SPIRE.' : 'Identities: the DEV ISSUER, which attests nobody. This is not the run with SPIRE.')
   const issuer = await ownIssuer(identity === 'dev' ? say : () => undefined)
-  const stack = await stackOf(issuer, identity, keep)
-  return { ...sceneOf(stack), pair: await pairOf(stack, keep) }
+  const stack = await stackOf(issuer, identity, keep).catch((cause) => endedBy(cause, issuer.close))
+  return { ...sceneOf(stack), pair: await pairOf(stack, keep).catch((cause) => endedBy(cause, stack.stop)) }
+}
+
+/** Nothing is left of what cannot be had whole: it may be asked for again. */
+async function endedBy(cause: unknown, end: () => Promise<void>): Promise<never> {
+  await end()
+  throw cause
 }
 
 async function steps(say: Say, stack: Stack, pair: Pair, began: number): Promise<number> {

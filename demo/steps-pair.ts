@@ -64,6 +64,9 @@ const THROUGH: readonly PairStep[] = [
   }
 ]
 
+/** The index whose Envoy somebody configured without care (carelessHost; in compose only this one). */
+const CARELESS = 1
+
 const STRAIGHT: readonly PairStep[] = [
   {
     name: 'straight to the index, past the first hop',
@@ -82,14 +85,14 @@ const STRAIGHT: readonly PairStep[] = [
   {
     name: 'a role by `Host`: a host whose checks say that a gateway asks',
     shows: 'acme/indexer: Host: localhost, for which a careless Envoy sends context_extensions {role: gateway}; no token',
-    run: (scene) => straight(scene, INDEXER, { ...searchIn(scene, 'acme'), headers: { host: 'localhost' } }, undefined),
+    run: (scene) => straight(scene, INDEXER, { ...searchIn(scene, 'acme'), headers: { host: 'localhost' } }, undefined, CARELESS),
     want: { status: 401, reason: 'token-missing' },
     rule: 'T-1'
   },
   {
     name: 'the token, for that host',
     shows: 'acme/indexer: Host: localhost, token for chroma.demo.vecauthz.test',
-    run: (scene) => withToken(scene, (token) => token, { headers: { host: 'localhost' } }),
+    run: (scene) => withToken(scene, (token) => token, { headers: { host: 'localhost' } }, CARELESS),
     want: { status: 401, reason: 'token-mismatch' },
     rule: 'T-13'
   },
@@ -269,10 +272,10 @@ export function straight(scene: PairScene, id: string, ask: Ask, token: string |
 }
 
 /** The indexer's search straight at the index: with its token as `bend` makes it, and with changes that the token does not know. */
-async function withToken(scene: PairScene, bend: (token: string) => string, change: Partial<Ask> = {}): Promise<Answer> {
+async function withToken(scene: PairScene, bend: (token: string) => string, change: Partial<Ask> = {}, at: 0 | 1 = 0): Promise<Answer> {
   const ask = searchIn(scene, 'acme')
   const token = await tokenFor(scene, INDEXER, ask)
-  return straight(scene, INDEXER, { ...ask, ...change }, bend(token))
+  return straight(scene, INDEXER, { ...ask, ...change }, bend(token), at)
 }
 
 function bent(rule: RuleNumber, name: string, shows: string, bend: (token: string, scene: PairScene) => string): PairStep {

@@ -101,9 +101,12 @@ function component(name, path) {
 
 /** Node as the npm package has it, npm, and everything that the Dockerfile installs, as npm's own cache: the build needs no network. */
 function nodeFiles() {
-  const inputs = ['package.json', 'package-lock.json', 'envoy/protos/package.json', 'spire/protos/package.json']
+  const inputs = ['package.json', 'package-lock.json', 'envoy/protos/package.json', 'spire/protos/package.json', 'compose/needed.mjs']
+  const building = /^RUN node compose\/needed\.mjs ([^&\\\n]+?) *\\?$/m.exec(text(join(ROOT, 'compose/Dockerfile')))?.[1]?.split(' ')
+  if (building === undefined) throw new Error('compose/Dockerfile does not say which packages it builds with')
   const digest = createHash('sha256')
   for (const one of inputs) digest.update(text(join(ROOT, one)))
+  digest.update(building.join(' '))
   const made = join(WORK, `npm-${NPM_VERSION}-${digest.digest('hex').slice(0, 16)}`)
   if (!fs.existsSync(made)) {
     fs.mkdirSync(WORK, { recursive: true })
@@ -115,6 +118,7 @@ function nodeFiles() {
       fs.copyFileSync(join(ROOT, one), join(project, one))
     }
     const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--no-progress', '--loglevel=error', `--cache=${cache}`]
+    run(process.execPath, ['compose/needed.mjs', ...building], project)
     run('npm', ['install', ...flags], project)
     run('npm', ['install', ...flags, `--prefix=${join(fresh, 'npm')}`, `npm@${NPM_VERSION}`], fresh)
     fs.rmSync(project, { recursive: true })

@@ -1,9 +1,10 @@
 /** Checks about the question itself: whether it is asked, what it shows, and what the answer may do. */
 import { AUTHZ_FILTER, noServer, serverOf } from './authz-filter.ts'
+import { GUARD, hasGuard } from './checks-guard.ts'
 import { cannotTell, type Finding, fail, put, remove, todo } from './finding.ts'
 import { askings, type Check, DECIDING, filters, type Given, must } from './look.ts'
 import type { Asking, Way } from './survey.ts'
-import { at, count, flag, has, seconds, text } from './values.ts'
+import { at, count, flag, has, listOf, type Place, seconds, text } from './values.ts'
 
 const MAIN_SECONDS_MAX = 0.5
 /** A batch of writes of the largest size is read for longer than a search. */
@@ -14,16 +15,22 @@ function everyConnection({ survey }: Given, hops: Check['hops']): readonly Findi
   const harmless = /\.(echo|direct_response)\./
   const around = survey.others
     .filter(({ type }) => !harmless.test(type))
-    .map(({ chain, type }) => {
-      const fix = todo('Take this filter chain out, or make it an http_connection_manager with ext_authz.')
+    .map(({ listener, chain, type }) => {
+      const chains = listOf(listener, 'filter_chains').length + (has(listener, 'default_filter_chain') ? 1 : 0)
+      // A listener without a filter chain is none that Envoy takes.
+      const fix = { kind: 'remove', at: chains > 1 ? chain.path : listener.path } as const
       return type.endsWith('.TcpProxy')
-        ? fail(chain, 'connections go on without a question (tcp_proxy)', fix)
+        ? fail(chain, 'connections go on without a question (tcp_proxy), and only an http_connection_manager could ask one', fix)
         : cannotTell(chain.path, `connections are taken by ${type}`)
     })
   const ways = survey.ways.filter((way) => hops.includes(way.hop) && way.forwards.length > 0)
   const silent = ways.flatMap((way) => {
     const filter = way.filters[way.authzAt]
-    if (filter === undefined) return [fail(way.http, 'calls go on without a question: there is no ext_authz filter', insert(way))]
+    if (filter === undefined)
+      return [
+        fail(way.http, 'calls go on without a question: there is no ext_authz filter', insert(way, AUTHZ_FILTER)),
+        ...(hasGuard(way) ? [] : [fail(way.http, 'nor is there a guard behind it', insert(way, GUARD, 1))])
+      ]
     if (flag(filter.place, 'disabled')) return [fail(filter.place, 'the filter is there, and disabled', remove(filter.place, 'disabled'))]
     return flag(filter.place, 'is_optional')
       ? [fail(filter.place, 'an Envoy without ext_authz would go on without it', remove(filter.place, 'is_optional'))]
@@ -33,23 +40,37 @@ function everyConnection({ survey }: Given, hops: Check['hops']): readonly Findi
   return [...around, ...silent]
 }
 
-function insert(way: Way) {
+/** @param after how many others are put there before */
+function insert(way: Way, value: object, after = 0) {
   const index = way.filters.findIndex(({ type }) => type.endsWith('.Router') || type.endsWith('.RBAC'))
-  return { kind: 'insert', at: [...way.http.path, 'http_filters'], index: Math.max(0, index), value: AUTHZ_FILTER } as const
+  return { kind: 'insert', at: [...way.http.path, 'http_filters'], index: Math.max(0, index) + after, value } as const
 }
 
 function timeout(asking: Asking, given: Given): readonly Finding[] {
-  const most = asking.lane === 'main' ? MAIN_SECONDS_MAX : ROUTE_SECONDS_MAX
   const value = has(asking.service, 'timeout') ? seconds(asking.service, 'timeout') : AUTHZ_SECONDS_DEFAULT
   const server = serverOf(asking, given)
   const deadline = server?.settings.deadline_ms
+  const most = asking.lane === 'main' ? mainMost(deadline) : ROUTE_SECONDS_MAX
   const good = deadline === undefined ? most : Math.min(most, (deadline + 100) / 1000)
-  const fix = put(asking.service, { timeout: `${good}s` })
+  const fix = put(asking.service, { timeout: `${good}s`, ...triesWithin(asking.service, good) })
   if (value === undefined || value > most) return [fail(asking.service, `an answer may take ${value ?? 'for ever,'} s`, fix)]
   if (deadline === undefined) return [cannotTell(asking.service.path, noServer(given))]
   if (value * 1000 > deadline) return []
   const lower = todo(`In ${server?.file}: deadline_ms below ${value * 1000}, so that a late answer is a written one.`)
-  return [fail(asking.service, `Envoy gives up after ${value} s, and deadline_ms is ${deadline}`, value < most ? fix : lower)]
+  return [fail(asking.service, `Envoy gives up after ${value} s, and deadline_ms is ${deadline}`, good * 1000 > deadline ? fix : lower)]
+}
+
+/** The longest back-off is the timeout of each try as well, so it grows along. */
+function triesWithin(service: Place, limit: number): object {
+  const policy = at(service, 'retry_policy')
+  const backOff = policy === undefined ? undefined : at(policy, 'retry_back_off')
+  if (policy === undefined || backOff === undefined || (seconds(backOff, 'max_interval') ?? limit) >= limit) return {}
+  return { retry_policy: { ...policy.value, retry_back_off: { ...backOff.value, max_interval: `${limit}s` } } }
+}
+
+/** Half a second, or that much more than the server itself was told to take. */
+function mainMost(deadline: number | undefined): number {
+  return Math.min(ROUTE_SECONDS_MAX, Math.max(MAIN_SECONDS_MAX, (deadline ?? 0) / 1000 + MAIN_SECONDS_MAX))
 }
 
 export const ASKING: readonly Check[] = [
@@ -68,7 +89,10 @@ export const ASKING: readonly Check[] = [
     look: filters(({ config }) => {
       if (has(config, 'http_service') || !has(config, 'grpc_service')) {
         const { grpc_service } = AUTHZ_FILTER.typed_config
-        return [fail(config, 'it is not asked over gRPC', put(config, { grpc_service }))]
+        return [
+          ...(has(config, 'http_service') ? [fail(config, 'it is asked over HTTP', remove(config, 'http_service'))] : []),
+          fail(config, 'it is not asked over gRPC', put(config, { grpc_service }))
+        ]
       }
       const version = text(config, 'transport_api_version') ?? 'V3'
       return version === 'V3' || version === 'AUTO'

@@ -45,6 +45,15 @@ const dropRule = (filter: (name: string) => Loose, text: string) => {
   rules.splice(index, 1)
 }
 
+const patient = (authz: () => Loose, limit: string) => {
+  const service = authz()['grpc_service']
+  service.timeout = limit
+  service.retry_policy.retry_back_off.max_interval = limit
+}
+const takesItsTime = (settings: Loose, index: number) => {
+  if (index === 0) settings['deadline_ms'] = 2_000
+}
+
 const ROWS: readonly Row[] = [
   {
     name: 'connections without a certificate',
@@ -343,8 +352,22 @@ const ROWS: readonly Row[] = [
     change: () => undefined,
     settings: (settings, index) => {
       if (index === 0) settings['deadline_ms'] = 600
+    }
+  },
+  {
+    name: 'a server that takes longer than anybody may wait',
+    check: 'answer-in-time',
+    change: () => undefined,
+    settings: (settings, index) => {
+      if (index === 0) settings['deadline_ms'] = 6_000
     },
     unfixable: true
+  },
+  {
+    name: 'Envoy waits longer than a patient vecauthz needs',
+    check: 'answer-in-time',
+    change: ({ authz }) => patient(authz, '2.6s'),
+    settings: takesItsTime
   },
   { name: 'checks that are not repeated', check: 'checks-repeated', change: ({ authz }) => delete authz()['grpc_service'].retry_policy },
   {
@@ -820,6 +843,12 @@ describe('shipped files', () => {
         file
       ).toEqual([])
     }
+  })
+
+  it('pass with a server that takes its time, where Envoy waits for it', () => {
+    const value = shippedValue('gateway.yaml')
+    patient(partsOf(value).authz, '2.5s')
+    expect(failing(reportOn('gateway.yaml', value, takesItsTime))).toEqual([])
   })
 
   it('in shadow say that whatever the answer is, calls go on', () => {
