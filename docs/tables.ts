@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { policySchema } from '../src/config/policy-schema.ts'
 import { settingsSchema } from '../src/config/settings-schema.ts'
-import { DENIALS, type DenyRow } from '../src/core/deny-reason.ts'
 import { ACTIONS } from '../src/core/policy-document.ts'
 import type { Dialect } from '../src/databases/dialect.ts'
 import { DIALECTS } from '../src/databases/dialects.ts'
@@ -16,6 +15,7 @@ import { FACTS } from '../src/policy/when.ts'
 import { coverage } from './coverage.ts'
 import { forShadow, forSpire } from './envoy-variants.ts'
 import { openapiDocument } from './openapi.ts'
+import { whyDenied } from './why-denied.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -27,7 +27,7 @@ interface Table {
 
 const TABLES: readonly Table[] = [
   { file: 'README.md', marker: 'coverage', text: coverageTable },
-  { file: 'README.md', marker: 'deny-reasons', text: denyReasons },
+  { file: 'docs/why-denied.md', marker: 'denials', text: whyDenied },
   { file: 'docs/reference.md', marker: 'settings', text: () => keys(settingsSchema) },
   { file: 'docs/reference.md', marker: 'policy', text: () => keys(policySchema) },
   { file: 'docs/policy.md', marker: 'facts', text: facts },
@@ -107,14 +107,6 @@ function doctorChecks(): string {
   return rows(
     ['line', 'what is true', 'hops', 'why'],
     CHECKS.map(({ id, line, hops, why }) => [`\`${id}\``, line, hops.length === 3 ? 'all' : hops.join(', '), why])
-  )
-}
-
-function denyReasons(): string {
-  const entries = Object.entries(DENIALS as Record<string, DenyRow>)
-  return rows(
-    ['reason', 'HTTP', 'gRPC', 'ATLAS', 'what the caller reads'],
-    entries.map(([kind, row]) => [`\`${kind}\``, String(row.http), String(row.grpc), row.atlas ?? '–', row.tells])
   )
 }
 
