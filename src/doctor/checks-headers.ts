@@ -64,16 +64,25 @@ const FAMILIES: readonly Stripped[] = [
     id: 'strip-forwarded',
     line: 'Forwarding headers of clients are stripped before the check',
     why: 'A host or address that the client wrote is believed by whatever stands behind.',
-    names: ['x-forwarded-host', 'x-forwarded-prefix', 'forwarded', 'x-real-ip'],
-    rules: [{ remove: 'x-forwarded-host' }, { remove: 'x-forwarded-prefix' }, { remove: 'forwarded' }, { remove: 'x-real-ip' }]
+    names: [...['for', 'host', 'port', 'path', 'prefix', 'server'].map((name) => `x-forwarded-${name}`), 'forwarded', 'x-real-ip'],
+    // All of them, but not the two that Envoy has just written itself: -client-cert, and -proto, without which it finds no route.
+    rules: [
+      { remove_on_match: { key_matcher: { safe_regex: { regex: 'x-forwarded-([^cp].*|p[^r].*|prefix.*)' } } } },
+      { remove: 'forwarded' },
+      { remove: 'x-real-ip' }
+    ]
   },
   {
     id: 'strip-credentials',
     line: "Clients' own database credentials are stripped before the check",
     why: 'A permanent key that still works makes the tenant of the key, not of the caller, what the database serves.',
-    names: ['api-key', 'x-api-key', 'x-chroma-token', 'proxy-authorization', 'sourceid', 'x-openai-api-key', 'x-pinecone-api-version'],
+    names: [
+      ...['api-key', 'x-api-key', 'x-chroma-token', 'proxy-authorization', 'x-proxy-user', 'sourceid'],
+      ...['x-openai-api-key', 'x-openai-baseurl', 'x-pinecone-api-version']
+    ],
     rules: [
       ...['api-key', 'x-api-key', 'x-chroma-token', 'sourceid', 'proxy-authorization'].map((name) => ({ remove: name })),
+      { remove_on_match: { key_matcher: { prefix: 'x-proxy-' } } },
       { remove_on_match: { key_matcher: { prefix: 'x-pinecone-' } } },
       { remove_on_match: { key_matcher: { safe_regex: { regex: 'x-.*-(api-key|baseurl)' } } } }
     ]

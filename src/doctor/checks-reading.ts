@@ -1,5 +1,5 @@
 /** Checks about one reading of a request for Envoy, vecauthz and the database, and about requests that never end. */
-import { cannotTell, type Finding, fail, put, remove } from './finding.ts'
+import { cannotTell, type Finding, type Fix, fail, put, remove, todo } from './finding.ts'
 import { ALL, type Check, DECIDING, each, type Given, must, ways } from './look.ts'
 import type { Hop, Way } from './survey.ts'
 import { at, count, flag, has, listOf, type Place, seconds, text, textsOf } from './values.ts'
@@ -160,19 +160,34 @@ export const READING: readonly Check[] = [
   }
 ]
 
-/** Where the request says which host, or which cluster, it is for. */
+const CHOOSING = ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin']
+
+/** Where the request says which host, or which cluster, it is for. A route has to lead somewhere: to where others of its host do. */
 function choosing(way: Way): readonly Finding[] {
-  const chosen = (place: Place, keys: readonly string[], says: string) =>
-    keys.filter((key) => has(place, key)).map((key) => fail(place, `${key}: ${says}`, remove(place, key)))
-  const routes = way.forwards.flatMap(({ action, scopes }) => {
+  const says = 'who asks chooses the cluster'
+  const vhost = has(way.routes, 'vhost_header')
+  const routes = way.forwards.flatMap(({ host, action, scopes }) => {
     const weighted = at(action, 'weighted_clusters')
-    return [
-      ...chosen(action, ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin'], 'who asks chooses the cluster'),
-      ...(weighted === undefined ? [] : chosen(weighted, ['header_name'], 'who asks chooses the cluster')),
-      ...scopes.slice(3).flatMap((share) => chosen(share, ['cluster_header'], 'who asks chooses the cluster'))
+    const keys = [
+      ...CHOOSING.filter((key) => has(action, key)),
+      ...(weighted !== undefined && has(weighted, 'header_name') ? ['weighted_clusters.header_name'] : []),
+      ...(scopes.slice(3).some((share) => has(share, 'cluster_header')) ? ['weighted_clusters.cluster_header'] : [])
     ]
+    const others = way.forwards.filter((one) => one.host === host).flatMap((one) => one.clusters)
+    return keys.slice(0, 1).map((key) => fail(action, `${key}: ${says}`, leadingTo(action, others.at(-1))))
   })
-  return [...chosen(way.routes, ['vhost_header'], 'judged for one host, a call goes on to another'), ...routes]
+  return [
+    ...(vhost
+      ? [fail(way.routes, 'vhost_header: judged for one host, a call goes on to another', remove(way.routes, 'vhost_header'))]
+      : []),
+    ...routes
+  ]
+}
+
+function leadingTo(action: Place, cluster: string | undefined): Fix {
+  if (cluster === undefined) return todo('Write the cluster into the route.')
+  const kept = Object.entries(action.value).filter(([key]) => !CHOOSING.includes(key) && key !== 'weighted_clusters' && key !== 'cluster')
+  return { kind: 'replace', at: action.path, value: { cluster, ...Object.fromEntries(kept) } }
 }
 
 /** Clusters whose endpoints are what the request says. */
@@ -182,10 +197,11 @@ function choosingClusters({ survey }: Given, hops: readonly Hop[]): readonly Fin
   if (clusters.length === 0) return []
   return each(clusters, 'cluster', (cluster) => {
     const original = at(cluster, 'original_dst_lb_config')
-    if (original !== undefined && flag(original, 'use_http_header'))
-      return [fail(original, 'a header chooses the endpoint', remove(original, 'use_http_header'))]
+    // As a whole: the name of a header without the use of it is an error to Envoy.
+    const fixed = remove(cluster, 'original_dst_lb_config')
+    if (original !== undefined && flag(original, 'use_http_header')) return [fail(original, 'a header chooses the endpoint', fixed)]
     if (original !== undefined && has(original, 'metadata_key'))
-      return [fail(original, 'what a filter noted of a request chooses the endpoint', remove(original, 'metadata_key'))]
+      return [fail(original, 'what a filter noted of a request chooses the endpoint', fixed)]
     const type = at(cluster, 'cluster_type')
     return type === undefined
       ? []
