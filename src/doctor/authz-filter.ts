@@ -44,7 +44,7 @@ export const AUTHZ_FILTER = {
 
 export function overrides(way: Way): readonly Place[] {
   const scopes = [way.routes, ...way.hosts, ...way.forwards.flatMap(({ scopes }) => scopes.slice(2))]
-  return scopes.flatMap((scope) => perFilter(scope, EXT_AUTHZ)).map(({ config }) => config)
+  return scopes.flatMap((scope) => perFilter(scope, EXT_AUTHZ, way.filters)).map(({ config }) => config)
 }
 
 export function bodyOf(filter: Filter): Place | undefined {

@@ -74,6 +74,8 @@ function touching(way: Way, { type, config }: Filter, fix: Fix): readonly Findin
       return [fail(one, 'header_to_metadata takes headers away after the verdict', fix)]
     if (listOf(one, 'request_headers_to_add_when_not_enforced').length > 0)
       return [fail(one, 'local_ratelimit adds headers after the verdict', remove(one, 'request_headers_to_add_when_not_enforced'))]
+    if (flag(one, 'clear_route_cache'))
+      return [fail(one, 'set_filter_state has the route chosen again after the verdict', remove(one, 'clear_route_cache'))]
     return []
   })
 }

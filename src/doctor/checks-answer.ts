@@ -1,9 +1,9 @@
 /** Checks about what the question shows beside the body, and what an answer may do. */
 import { AUTHZ_FILTER, overrides } from './authz-filter.ts'
-import { cannotTell, type Finding, fail, put, remove } from './finding.ts'
+import { cannotTell, type Finding, type Fix, fail, put, remove } from './finding.ts'
 import { type Check, DECIDING, filters, GATEWAY, must } from './look.ts'
 import type { Filter, Way } from './survey.ts'
-import { at, count, flag, has, isMessage, text, textsOf } from './values.ts'
+import { at, count, flag, has, isMessage, type Place, text, textsOf } from './values.ts'
 
 /** Headers that an answer must not touch: with them, another request is made than was judged. */
 const NOBODYS = ['content-length', ':method', ':authority', 'host', 'transfer-encoding', 'content-type', 'content-encoding', 'x-tenant-id2']
@@ -63,6 +63,12 @@ function share(filter: Filter, way: Way): readonly Finding[] {
   if (flag(config, 'shadow_mode'))
     found.push(fail(config, 'shadow_mode: whatever the answer is, the call goes on', remove(config, 'shadow_mode')))
   return found
+}
+
+/** Envoy takes none that says nothing: what only disables goes as a whole. */
+function enabled(override: Place): Fix {
+  if (has(override, 'config')) return remove(override, 'disabled')
+  return { kind: 'remove', at: override.path.slice(0, override.path.lastIndexOf('typed_per_filter_config') + 2) }
 }
 
 export const ANSWER: readonly Check[] = [
@@ -129,7 +135,7 @@ export const ANSWER: readonly Check[] = [
     why: 'A route that a header, a query or a host selects is one that the caller selects.',
     hops: DECIDING,
     look: filters((_, way) =>
-      overrides(way).flatMap((one) => (flag(one, 'disabled') ? [fail(one, 'ext_authz is disabled here', remove(one, 'disabled'))] : []))
+      overrides(way).flatMap((one) => (flag(one, 'disabled') ? [fail(one, 'ext_authz is disabled here', enabled(one))] : []))
     )
   },
   {

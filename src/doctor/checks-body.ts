@@ -3,7 +3,7 @@ import { AUTHZ_FILTER, bodyOf, MIB, noServer, overrides, serverOf } from './auth
 import { cannotTell, type Finding, fail, put, remove } from './finding.ts'
 import { askings, type Check, DECIDING, each, filters, type Given, must, waysOf } from './look.ts'
 import type { Asking } from './survey.ts'
-import { at, count, flag, type Place } from './values.ts'
+import { at, count, flag, has, type Place } from './values.ts'
 
 /** All places that say how much of the body is shown: the filter's, and those of routes. */
 function bodies(look: (body: Place, asking: { readonly lane: 'main' | 'route' }) => readonly Finding[]): Check['look'] {
@@ -23,6 +23,19 @@ function bodyLimit(asking: Asking, given: Given): readonly Finding[] {
   const filter = asking.way.filters[asking.way.authzAt]
   const body = at(asking.holder, 'with_request_body') ?? (filter === undefined ? undefined : bodyOf(filter))
   if (body === undefined) return [cannotTell(asking.holder.path, 'there is no with_request_body')]
+  return [body, ...routeBodies(asking)].flatMap((one) => held(one, asking, given))
+}
+
+/** Routes that show more or less of a body, and leave who is asked as it is. */
+function routeBodies({ way, lane }: Asking): readonly Place[] {
+  if (lane !== 'main') return []
+  return overrides(way)
+    .map((one) => at(one, 'check_settings'))
+    .filter((one) => one !== undefined && !has(one, 'grpc_service'))
+    .flatMap((one) => (one === undefined ? [] : (at(one, 'with_request_body') ?? [])))
+}
+
+function held(body: Place, asking: Asking, given: Given): readonly Finding[] {
   const most = count(body, 'max_request_bytes') ?? 0
   if (most <= 0) return [fail(body, 'max_request_bytes is not set', put(body, { max_request_bytes: MIB }))]
   const server = serverOf(asking, given)

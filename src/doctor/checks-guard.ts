@@ -23,7 +23,7 @@ const RULES = {
     }
   }
 }
-const GUARD = {
+export const GUARD = {
   name: 'envoy.filters.http.rbac',
   typed_config: { '@type': `type.googleapis.com/${RBAC}`, rules_stat_prefix: 'must_have_verdict.', rules: RULES }
 }
@@ -50,24 +50,39 @@ function demandsVerdict(principal: Place): boolean {
   return path.length === 1 && path[0]?.value['key'] === 'verdict' && value?.value['exact'] === 'allow'
 }
 
-/** Filters that write what the guard reads: with them a client's header is a verdict. */
+/** Filters that write what the guard reads, everywhere or on a route: with them a client's header is a verdict. */
 function forging(way: Way): readonly Finding[] {
   const list = [...way.http.path, 'http_filters']
-  return way.filters.flatMap(({ config, place }, index) => {
-    if (index === way.authzAt || !JSON.stringify(config.value).includes(`"metadata_namespace":"${AUTHZ_NAMESPACE}"`)) return []
+  const writes = (config: unknown) => JSON.stringify(config).includes(`"metadata_namespace":"${AUTHZ_NAMESPACE}"`)
+  const everywhere = way.filters.flatMap(({ config, place }, index) => {
+    if (index === way.authzAt || !writes(config.value)) return []
     return [fail(place, 'another filter writes what the guard reads', { kind: 'remove', at: [...list, index] })]
+  })
+  const onRoutes = scopesOf(way).flatMap((scope) =>
+    Object.entries(at(scope, 'typed_per_filter_config')?.value ?? {})
+      .filter(([, config]) => writes(config))
+      .map(([key]) => fail(scope, 'another filter writes here what the guard reads', remove(scope, 'typed_per_filter_config', key)))
+  )
+  return [...everywhere, ...onRoutes]
+}
+
+function rbacsOf(way: Way): readonly Filter[] {
+  return way.filters.slice(way.authzAt + 1).filter(({ type, place }) => type === RBAC && !flag(place, 'disabled'))
+}
+
+/** After the question, where there is one. */
+export function hasGuard(way: Way): boolean {
+  return rbacsOf(way).some(({ config }) => {
+    const rules = at(config, 'rules')
+    return rules !== undefined && guards(rules)
   })
 }
 
 function guarded(filter: Filter, way: Way): readonly Finding[] {
   const forged = forging(way)
   if (forged.length > 0) return forged
-  const rbacs = way.filters.slice(way.authzAt + 1).filter(({ type, place }) => type === RBAC && !flag(place, 'disabled'))
-  const good = rbacs.some(({ config }) => {
-    const rules = at(config, 'rules')
-    return rules !== undefined && guards(rules)
-  })
-  if (good) return []
+  if (hasGuard(way)) return []
+  const rbacs = rbacsOf(way)
   const weak = rbacs[0]
   if (weak !== undefined && has(weak.config, 'rules')) {
     const path = [...weak.config.path, 'rules']
@@ -98,12 +113,13 @@ export const GUARDING: readonly Check[] = [
     hops: DECIDING,
     look: ways((way) =>
       scopesOf(way).flatMap((scope) => {
-        const weak = perFilter(scope, RBAC).some(({ config }) => {
+        const weak = perFilter(scope, RBAC, way.filters).find(({ config }) => {
           const rules = at(config, 'rbac', 'rules')
           return rules === undefined || !guards(rules)
         })
-        const key = Object.keys(at(scope, 'typed_per_filter_config')?.value ?? {}).find((one) => one.includes('rbac')) ?? ''
-        return weak ? [fail(scope, 'RBAC is overridden here', remove(scope, 'typed_per_filter_config', key))] : []
+        if (weak === undefined) return []
+        const key = weak.config.path[scope.path.length + 1] ?? ''
+        return [fail(scope, 'RBAC is overridden here', remove(scope, 'typed_per_filter_config', key))]
       })
     )
   }

@@ -20,7 +20,7 @@ export interface Spoiling {
 
 export function spoiled(way: Way): readonly Spoiling[] {
   const scopes = new Set([way.routes, ...way.hosts, ...way.forwards.flatMap((one) => one.scopes.slice(2))])
-  const overrides = [...scopes].flatMap((scope) => perFilter(scope, HEADER_MUTATION_TYPE))
+  const overrides = [...scopes].flatMap((scope) => perFilter(scope, HEADER_MUTATION_TYPE, way.filters))
   return overrides.map(({ type, config }) => {
     const at = config.path.slice(0, config.path.lastIndexOf('typed_per_filter_config') + 2)
     const off = type.endsWith('.FilterConfig') && flag(config, 'disabled')

@@ -51,7 +51,7 @@ export interface Survey {
   readonly document: EnvoyDocument
   readonly ways: readonly Way[]
   /** Filter chains that are no HTTP, with the filter that takes the connection away. */
-  readonly others: readonly { readonly chain: Place; readonly type: string }[]
+  readonly others: readonly { readonly listener: Place; readonly chain: Place; readonly type: string }[]
   readonly askings: readonly Asking[]
   readonly clusters: ReadonlyMap<string, Place>
   /** What could not be made out; whoever looks at the ways cannot tell then. */
@@ -93,15 +93,10 @@ function chainsOf(listener: Place): readonly Place[] {
   return [...listOf(listener, 'filter_chains'), ...(last === undefined ? [] : [last])]
 }
 
-function chainOf(
-  listener: Place,
-  chain: Place,
-  clusters: Survey['clusters'],
-  forced: Hop | undefined
-): Way | { chain: Place; type: string } {
+function chainOf(listener: Place, chain: Place, clusters: Survey['clusters'], forced: Hop | undefined): Way | Survey['others'][number] {
   const network = listOf(chain, 'filters').map((one) => typed(one) ?? unclear(one.path, 'a network filter without typed_config'))
   const last = network.at(-1) ?? unclear(chain.path, 'a filter chain without filters')
-  if (!last.type.endsWith(`.${HTTP_MANAGER}`)) return { chain, type: last.type }
+  if (!last.type.endsWith(`.${HTTP_MANAGER}`)) return { listener, chain, type: last.type }
   const http = last.config
   const filters = listOf(http, 'http_filters').map((place) => {
     const read = typed(place)
@@ -161,8 +156,15 @@ export function authzOf(way: Way): Filter | undefined {
   return way.filters[way.authzAt]
 }
 
-/** What a scope says of a filter for its requests: directly, and within the wrapper that can switch it off. */
-export function perFilter(scope: Place, type: string): readonly { readonly type: string; readonly config: Place }[] {
+/**
+ * What a scope says of a filter for its requests: directly, and within the wrapper that can switch it off.
+ * @param filters those of the way: names are free, and a wrapper without content says by name alone which of them it is for
+ */
+export function perFilter(
+  scope: Place,
+  type: string,
+  filters: readonly Filter[] = []
+): readonly { readonly type: string; readonly config: Place }[] {
   const all = at(scope, 'typed_per_filter_config')
   return Object.keys(all?.value ?? {}).flatMap((key) => {
     const read = all === undefined ? undefined : typed(all, key)
@@ -170,9 +172,9 @@ export function perFilter(scope: Place, type: string): readonly { readonly type:
     if (!read.type.endsWith('.FilterConfig')) return read.type.startsWith(type) ? [read] : []
     const inner = typed(read.config, 'config')
     const family = type.split('.').at(-3) ?? type
-    // Names are free: of a wrapper without content, only the name says what it is for.
     if (inner?.type.startsWith(type) === true) return [read, inner]
-    return inner === undefined && key.includes(family) ? [read] : []
+    const isNamed = filters.some((one) => one.type === type && one.place.value['name'] === key)
+    return inner === undefined && (isNamed || key.includes(family)) ? [read] : []
   })
 }
 

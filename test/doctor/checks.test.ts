@@ -23,6 +23,7 @@ const STRIP = 'envoy.filters.http.header_mutation'
 const STRIP_TYPE = 'type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation'
 const perRoute = (config: object) => ({ typed_per_filter_config: { [AUTHZ]: { '@type': PER_ROUTE, ...config } } })
 const filterOf = (type: string) => ({ name: type, typed_config: { '@type': `type.googleapis.com/envoy.extensions.filters.http.${type}` } })
+const WRAPPED_OFF = { '@type': 'type.googleapis.com/envoy.config.route.v3.FilterConfig', disabled: true }
 const last = (host: Loose): Loose => host['routes'].at(-1)
 const insertBefore = (http: Loose, name: string, one: object) =>
   http['http_filters'].splice(
@@ -321,8 +322,33 @@ const ROWS: readonly Row[] = [
       const proxy = { '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', cluster: 'chroma' }
       const filters = [{ name: 'envoy.filters.network.tcp_proxy', typed_config: proxy }]
       value['static_resources'].listeners.push({ name: 'side', filter_chains: [{ filters }] })
-    },
-    unfixable: true
+    }
+  },
+  {
+    name: 'a filter chain that forwards TCP beside the one that asks',
+    check: 'every-way-asks',
+    change: ({ listener }) => {
+      const proxy = { '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', cluster: 'chroma' }
+      listener['default_filter_chain'] = { filters: [{ name: 'envoy.filters.network.tcp_proxy', typed_config: proxy }] }
+    }
+  },
+  {
+    name: 'a second listener with neither question nor guard',
+    check: 'every-way-asks',
+    change: ({ value, chain }) => {
+      const copy: Loose = structuredClone(chain)
+      const http: Loose = copy['filters'][0].typed_config
+      http['http_filters'] = http['http_filters'].filter((one: Loose) => ![AUTHZ, 'envoy.filters.http.rbac'].includes(one['name']))
+      value['static_resources'].listeners.push({ name: 'side', filter_chains: [copy] })
+    }
+  },
+  {
+    name: 'vecauthz asked over HTTP',
+    check: 'over-grpc',
+    change: ({ authz }) => {
+      delete authz()['grpc_service']
+      authz()['http_service'] = { server_uri: { uri: 'https://vecauthz', cluster: 'vecauthz', timeout: '0.5s' } }
+    }
   },
   {
     name: 'vecauthz asked over an older protocol',
@@ -393,6 +419,14 @@ const ROWS: readonly Row[] = [
     check: 'body-limit',
     change: ({ authz }) => {
       authz()['with_request_body'].max_request_bytes = 4_194_304
+    }
+  },
+  {
+    name: 'more of a body than vecauthz reads, on a route that leaves who is asked as it is',
+    check: 'body-limit',
+    change: ({ host }) => {
+      const with_request_body = { max_request_bytes: 4_194_304, pack_as_bytes: true }
+      Object.assign(last(host), perRoute({ check_settings: { with_request_body } }))
     }
   },
   {
@@ -473,6 +507,14 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'the same under the name that the filter has',
+    check: 'no-route-skips',
+    change: ({ http, host }) => {
+      http['http_filters'].find((one: Loose) => one['name'] === AUTHZ).name = 'gate'
+      last(host)['typed_per_filter_config'] = { gate: WRAPPED_OFF }
+    }
+  },
+  {
     name: 'a host that skips the question within a wrapper, under a name of its own',
     check: 'no-route-skips',
     change: ({ host }) => {
@@ -518,6 +560,16 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'a guard that reads what a header of the client says, on one route',
+    check: 'guard',
+    change: ({ host }) => {
+      const on_header_present = { metadata_namespace: AUTHZ, key: 'verdict' }
+      const { typed_config } = filterOf('header_to_metadata.v3.Config')
+      const rules = { ...typed_config, request_rules: [{ header: 'x-verdict', on_header_present }] }
+      last(host)['typed_per_filter_config'] = { 'envoy.filters.http.header_to_metadata': rules }
+    }
+  },
+  {
     name: 'a guard that asks for any verdict',
     check: 'guard',
     change: ({ filter }) => {
@@ -531,6 +583,23 @@ const ROWS: readonly Row[] = [
     change: ({ host }) => {
       const off = { '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute' }
       last(host)['typed_per_filter_config'] = { 'envoy.filters.http.rbac': off }
+    }
+  },
+  {
+    name: 'a route without the guard, under the name that the guard has',
+    check: 'guard-everywhere',
+    change: ({ http, host }) => {
+      http['http_filters'].find((one: Loose) => one['name'] === 'envoy.filters.http.rbac').name = 'second'
+      last(host)['typed_per_filter_config'] = { second: WRAPPED_OFF }
+    }
+  },
+  {
+    name: 'a filter after the verdict that has routes chosen again',
+    check: 'nothing-after',
+    change: ({ http }) => {
+      const again = filterOf('set_filter_state.v3.Config')
+      Object.assign(again.typed_config, { clear_route_cache: true })
+      insertBefore(http, 'router', again)
     }
   },
   { name: 'Lua after the verdict', check: 'nothing-after', change: ({ http }) => insertBefore(http, 'router', filterOf('lua.v3.Lua')) },
