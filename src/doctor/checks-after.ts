@@ -19,6 +19,8 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'adaptive_concurrency',
   'bandwidth_limit',
   'buffer',
+  // Answers preflights by itself, and touches answers.
+  'cors',
   'stats'
 ])
 /** Filters that change, answer or send elsewhere what was judged. */
@@ -80,6 +82,12 @@ function touching(way: Way, { type, config }: Filter, fix: Fix): readonly Findin
   })
 }
 
+/** A filter that is told to do nothing, here and on every route. */
+function isIdle(way: Way, { type, config }: Filter): boolean {
+  const settings = [config, ...scopesOf(way).flatMap((scope) => perFilter(scope, type).map((one) => one.config))]
+  return settings.every(({ value }) => Object.keys(value).every((key) => key === '@type'))
+}
+
 function kindOf({ type }: { readonly type: string }): string {
   return type.split('.').at(-3) ?? type
 }
@@ -95,7 +103,8 @@ function after(way: Way): readonly Finding[] {
         ? [fail(filter.place, 'a cache answers before anybody is asked', { kind: 'remove', at: [...list, index] })]
         : []
     if (index === way.authzAt) return []
-    if (HARMLESS.has(kind)) return touching(way, filter, { kind: 'remove', at: [...list, index] })
+    if (HARMLESS.has(kind) || (kind === 'fault' && isIdle(way, filter)))
+      return touching(way, filter, { kind: 'remove', at: [...list, index] })
     if (filter.type === CONTROL_PLANE)
       return [cannotTell(way.http.path, 'which filters the control plane adds is not said here; ask the running Envoy (/config_dump)')]
     const fix = { kind: 'remove', at: [...list, index] } as const

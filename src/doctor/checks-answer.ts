@@ -3,7 +3,7 @@ import { AUTHZ_FILTER, overrides } from './authz-filter.ts'
 import { cannotTell, type Finding, type Fix, fail, put, remove } from './finding.ts'
 import { type Check, DECIDING, filters, GATEWAY, must } from './look.ts'
 import type { Filter, Way } from './survey.ts'
-import { at, count, flag, has, isMessage, type Place, text, textsOf } from './values.ts'
+import { at, count, flag, has, isMessage, listOf, type Place, text, textsOf } from './values.ts'
 
 /** Headers that an answer must not touch: with them, another request is made than was judged. */
 const NOBODYS = ['content-length', ':method', ':authority', 'host', 'transfer-encoding', 'content-type', 'content-encoding', 'x-tenant-id2']
@@ -40,11 +40,17 @@ function marksAll(way: Way): boolean {
     if (isMessage(inner)) return [inner['rules'] ?? inner['ids']].flat().every(any)
     return value['any'] === true
   }
+  const condition = at(way.filters[way.authzAt]?.config ?? way.http, 'filter_enabled_metadata')
+  const wanted = condition === undefined ? undefined : at(condition, 'value', 'string_match')?.value['prefix']
+  if (condition === undefined || typeof wanted !== 'string' || flag(condition, 'invert')) return false
+  const key = listOf(condition, 'path').map((one) => text(one, 'key'))
   return way.filters.slice(0, way.authzAt).some(({ type, config }) => {
     const policies = type.endsWith('.rbac.v3.RBAC') ? at(config, 'shadow_rules', 'policies') : undefined
-    return Object.values(policies?.value ?? {}).some(
-      (one) => isMessage(one) && [one['permissions']].flat().some(any) && [one['principals']].flat().some(any)
-    )
+    const noted = `${text(config, 'shadow_rules_stat_prefix') ?? ''}shadow_effective_policy_id`
+    // The one that is noted is the first that matches: all of them have to be such names.
+    const all = Object.entries(policies?.value ?? {})
+    if (key.length !== 1 || key[0] !== noted || !all.every(([name]) => name.startsWith(wanted))) return false
+    return all.some(([, one]) => isMessage(one) && [one['permissions']].flat().some(any) && [one['principals']].flat().some(any))
   })
 }
 

@@ -172,6 +172,14 @@ export const AROUND: readonly Check[] = [
     look: asked((cluster) => {
       const type = text(cluster, 'type') ?? 'STATIC'
       if (['STATIC', 'STRICT_DNS', 'EDS'].includes(type)) return []
+      if (type === 'ORIGINAL_DST')
+        return [
+          fail(
+            cluster,
+            'type ORIGINAL_DST: a question was meant for no address, and goes nowhere',
+            todo('With Istio: name a Service that has a cluster IP in the extension provider, not a headless one.')
+          )
+        ]
       if (type === 'LOGICAL_DNS') return [fail(cluster, 'type LOGICAL_DNS', put(cluster, { type: 'STRICT_DNS' }))]
       return [cannotTell(cluster.path, `what a cluster of type ${type} leads to is not known here`)]
     })

@@ -54,16 +54,21 @@ export function pinsDomains(common: Place): boolean {
 }
 
 export function sanMatchers(common: Place): readonly { readonly place: Place; readonly kind: string; readonly value: string }[] {
-  return validations(common)
-    .flatMap((one) => listOf(one, 'match_typed_subject_alt_names'))
-    .map((place) => {
-      const matcher = at(place, 'matcher')
-      const { ignore_case: folded, ...kinds } = matcher?.value ?? {}
-      const [kind = '', value = ''] = Object.entries(kinds)[0] ?? []
-      // SPIFFE paths differ by case, and so do those who have them.
-      if (folded === true) return { place, kind: 'other', value: String(value) }
-      return { place, kind: text(place, 'san_type') === 'URI' ? kind : 'other', value: String(value) }
-    })
+  const all = validations(common)
+  const typed = all.flatMap((one) => listOf(one, 'match_typed_subject_alt_names'))
+  // Envoy reads the older field, of any type of name, only where the newer one is not.
+  const untyped = typed.length > 0 ? [] : all.flatMap((one) => listOf(one, 'match_subject_alt_names'))
+  return [
+    ...typed.map((place) => matched(place, at(place, 'matcher'), text(place, 'san_type') === 'URI')),
+    ...untyped.map((place) => matched(place, place, true))
+  ]
+}
+
+function matched(place: Place, matcher: Place | undefined, isUri: boolean) {
+  const { ignore_case: folded, ...kinds } = matcher?.value ?? {}
+  const [kind = '', value = ''] = Object.entries(kinds)[0] ?? []
+  // SPIFFE paths differ by case, and so do those who have them.
+  return { place, kind: isUri && folded !== true ? kind : 'other', value: String(value) }
 }
 
 /** Where certificates are looked at, and taken all the same. */

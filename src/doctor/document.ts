@@ -65,6 +65,7 @@ function fromDump(configs: readonly Loose[]): ReadDocument {
     clusters: [...items(clusters['static_clusters']), ...items(clusters['dynamic_active_clusters'])]
       .map((one) => one['cluster'])
       .filter(isMessage)
+      .map(endpointsInto(items(of('EndpointsConfigDump')?.['dynamic_endpoint_configs'])))
   }
   const { static_resources: _static, dynamic_resources: _dynamic, ...rest } = bootstrap as Loose
   const warming = items(listeners['dynamic_listeners']).some(
@@ -74,6 +75,15 @@ function fromDump(configs: readonly Loose[]): ReadDocument {
   const ecds = of('EcdsConfigDump')
   if (items(ecds?.['ecds_filters']).length > 0) missing.push('filters come by extension discovery (ECDS), which is not read here')
   return { ok: true, document: { root: { value: { ...rest, static_resources: resources }, path: [] }, missing } }
+}
+
+/** Clusters whose endpoints come by EDS, with the endpoints that they have now. */
+function endpointsInto(dumped: readonly Loose[]) {
+  const byName = new Map(dumped.map(({ endpoint_config: one }) => [String(one?.cluster_name), one]))
+  return (cluster: Loose): Loose => {
+    const found = cluster['type'] === 'EDS' ? byName.get(String(cluster['eds_cluster_config']?.service_name ?? cluster['name'])) : undefined
+    return found === undefined ? cluster : { ...cluster, load_assignment: found }
+  }
 }
 
 /** In the place of a reference to routes: the routes, where the dump has them. */

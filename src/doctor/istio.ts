@@ -7,8 +7,11 @@ import { isMessage } from './values.ts'
 const NOTE =
   'Istio manifests: what istiod makes of them is in the /config_dump of a sidecar, and a patch that finds no place is left out without a word.'
 const UPSTREAM = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'
+const ACCESS_LOG = 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog'
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 const FILTER = { name: 'envoy.filters.network.http_connection_manager' }
+/** Of every sidecar: whatever comes to a port that no Service names goes on to the pod. */
+const PASSING = ['virtualInbound', 'virtualInbound-catchall-http']
 
 export function readIstio(all: readonly Manifest[]): ReadDocument | undefined {
   const mesh = meshOf(all)
@@ -18,7 +21,8 @@ export function readIstio(all: readonly Manifest[]): ReadDocument | undefined {
   if (mesh === undefined) missing.push('there is no meshConfig with the extension provider; give its file as well')
   const custom = ofKind('AuthorizationPolicy').filter(({ spec }) => spec?.action === 'CUSTOM')
   const workloads = custom.length > 0 ? custom : [unaskedOf(ofKind('EnvoyFilter')[0])]
-  const drafts = workloads.map((policy) => draftOf(policy, custom.includes(policy), mesh ?? {}, ofKind, missing))
+  const services = all.filter((one) => one['kind'] === 'Service')
+  const drafts = workloads.map((policy) => draftOf(policy, custom.includes(policy), mesh ?? {}, { ofKind, services, missing }))
   return documentOf(drafts, missing, NOTE)
 }
 
@@ -38,7 +42,13 @@ function meshOf(all: readonly Manifest[]): Manifest | undefined {
 
 type OfKind = (kind: string) => readonly Manifest[]
 
-function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, ofKind: OfKind, missing: string[]): Draft {
+interface Around {
+  readonly ofKind: OfKind
+  readonly services: readonly Manifest[]
+  readonly missing: string[]
+}
+
+function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, { ofKind, services, missing }: Around): Draft {
   const { namespace, name } = policy['metadata'] ?? {}
   const about = (one: Manifest) =>
     one['metadata']?.namespace === namespace && selects(one['spec']?.selector?.matchLabels ?? one['spec']?.workloadSelector?.labels, policy)
@@ -54,16 +64,18 @@ function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, ofKind: Of
     name: `${namespace ?? ''}/${name}`,
     tls: {
       require_client_certificate: strict,
-      ...(mesh['meshMTLS']?.minProtocolVersion === 'TLSV1_3'
-        ? { common_tls_context: partly({ tls_params: { tls_minimum_protocol_version: 'TLSv1_3' } }) }
-        : {})
+      common_tls_context: partly({
+        tls_params: { tls_minimum_protocol_version: mesh['meshMTLS']?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2' }
+      })
     },
     http: httpOf(mesh),
     filters: [],
     authz: isPolicy ? authzOf(policy, provider, asked) : undefined,
     after: [],
-    domains: undefined,
-    cluster: clusterOf(asked, ofKind('DestinationRule'))
+    domains: ['*'],
+    action: { retry_policy: { retry_on: 'reset-before-request' } },
+    chains: PASSING.map(passing),
+    cluster: clusterOf(asked, ofKind('DestinationRule'), services)
   }
   const filters = ofKind('EnvoyFilter')
     .filter(about)
@@ -87,8 +99,20 @@ function httpOf(mesh: Manifest): Manifest {
     merge_slashes: paths === 'MERGE_SLASHES' || paths === 'DECODE_AND_MERGE_SLASHES',
     forward_client_cert_details: xfcc,
     // On every listener, whatever the manifests say.
-    upgrade_configs: [{ upgrade_type: 'websocket' }]
+    upgrade_configs: [{ upgrade_type: 'websocket' }],
+    ...(typeof mesh['accessLogFile'] === 'string' && mesh['accessLogFile'] !== '' ? { access_log: [accessLogOf(mesh)] } : {})
   }
+}
+
+function accessLogOf(mesh: Manifest): Manifest {
+  const format = mesh['accessLogEncoding'] === 'JSON' ? { json_format: mesh['accessLogFormat'] } : { text_format: mesh['accessLogFormat'] }
+  const typed_config = { '@type': ACCESS_LOG, path: mesh['accessLogFile'], log_format: format }
+  return { name: 'envoy.access_loggers.file', typed_config }
+}
+
+function passing(name: string): Manifest {
+  const typed_config = { '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy' }
+  return { name, filters: [{ name: 'envoy.filters.network.tcp_proxy', typed_config }] }
 }
 
 /** All of it is made of the provider; what that does not say has Envoy's default. */
@@ -113,7 +137,8 @@ function authzOf(policy: Manifest, provider: Manifest | undefined, asked: Manife
   }
 }
 
-function clusterOf(asked: Manifest, rules: readonly Manifest[]): Manifest {
+function clusterOf(asked: Manifest, rules: readonly Manifest[], services: readonly Manifest[]): Manifest {
+  const named = services.find(({ metadata: at }) => String(asked['service']).startsWith(`${at?.name}.${at?.namespace}.`))
   const rule = rules.find((one) => one['spec']?.host === asked['service'])?.['spec']?.trafficPolicy
   const sds = [{ name: 'default' }]
   const names = (rule?.tls?.subjectAltNames ?? []).map((exact: string) => ({ san_type: 'URI', matcher: { exact } }))
@@ -126,6 +151,7 @@ function clusterOf(asked: Manifest, rules: readonly Manifest[]): Manifest {
     validation_context: undefined,
     validation_context_sds_secret_config: undefined,
     combined_validation_context: context,
+    tls_params: { tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' },
     alpn_protocols: ['h2']
   })
   const tls = { name: 'envoy.transport_sockets.tls', typed_config: partly({ '@type': UPSTREAM, common_tls_context: common }) }
@@ -137,7 +163,7 @@ function clusterOf(asked: Manifest, rules: readonly Manifest[]): Manifest {
   const socket_address = { address: asked['service'], port_value: asked['port'] }
   return partly({
     name: 'vecauthz',
-    type: 'EDS',
+    type: named?.['spec']?.clusterIP === 'None' ? 'ORIGINAL_DST' : 'EDS',
     load_assignment: { endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address } } }] }] },
     ...(rule?.tls?.mode === 'DISABLE'
       ? { transport_socket: undefined }
@@ -145,6 +171,8 @@ function clusterOf(asked: Manifest, rules: readonly Manifest[]): Manifest {
         ? { transport_socket: tls }
         : {}),
     typed_extension_protocol_options: { [HTTP_OPTIONS]: options },
+    health_checks: undefined,
+    common_lb_config: partly({ healthy_panic_threshold: {} }),
     http2_protocol_options: undefined,
     transport_socket_matches: undefined,
     transport_socket_matcher: undefined
@@ -169,10 +197,19 @@ function patched(draft: Draft, { applyTo, match, patch }: Manifest, asked: Manif
   }
   if (applyTo === 'NETWORK_FILTER' && operation === 'MERGE' && match?.listener?.filterChain?.filter?.name === FILTER.name)
     return { ...draft, http: mergedMessage(draft.http, value['typed_config'] ?? {}) }
+  if (applyTo === 'FILTER_CHAIN' && operation === 'REMOVE')
+    return { ...draft, chains: draft.chains?.filter(({ name }) => name !== match?.listener?.filterChain?.name) ?? [] }
+  // Each is about one port, and which there are is not said here.
+  if (applyTo === 'VIRTUAL_HOST' && operation === 'REPLACE')
+    return { ...draft, domains: value['domains'] ?? [], action: value['routes']?.[0]?.route ?? {} }
   if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE')
     return { ...draft, tls: mergedMessage(draft.tls, value['transport_socket']?.typed_config ?? {}) }
-  if (applyTo === 'CLUSTER' && operation === 'MERGE')
-    return match?.cluster?.service === asked['service'] ? { ...draft, cluster: mergedMessage(draft.cluster, value) } : draft
+  if (applyTo === 'CLUSTER' && operation === 'MERGE') {
+    // Of a patch with a transport socket nothing else is merged.
+    const { transport_socket } = value
+    const merged = transport_socket === undefined ? value : { transport_socket }
+    return match?.cluster?.service === asked['service'] ? { ...draft, cluster: mergedMessage(draft.cluster, merged) } : draft
+  }
   missing.push(`a patch that is not read here: ${operation} of ${applyTo}${sub === undefined ? '' : ` at ${sub}`}`)
   return draft
 }

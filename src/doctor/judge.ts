@@ -18,6 +18,8 @@ export interface Report {
   readonly document: EnvoyDocument
   /** What this Envoy is: more than one where its listeners differ. */
   readonly hops: readonly Hop[]
+  /** Listeners that were left out: a sidecar's, for the calls of its own pod. */
+  readonly ownCalls: number
   readonly judged: readonly Judged[]
   /** Checks that are about other hops. */
   readonly elsewhere: readonly Check[]
@@ -33,6 +35,7 @@ export function judge(document: EnvoyDocument, servers: readonly Server[], force
   return {
     document,
     hops: here,
+    ownCalls: found.ownCalls,
     judged: CHECKS.filter(about).map((check) => judgeOne(check, given)),
     elsewhere: CHECKS.filter((check) => !about(check))
   }

@@ -15,7 +15,7 @@ const HOPS = {
 
 /** @param source file or URL. @param brief leaves out the lines that pass */
 export function reportLines(source: string, report: Report, brief: boolean): readonly string[] {
-  const { judged, elsewhere, hops, document } = report
+  const { judged, elsewhere, hops, document, ownCalls } = report
   const shown = judged.filter(({ verdict }) => !brief || verdict !== 'pass')
   const counts = (['pass', 'fail', 'cannot-tell'] as const).map((verdict) => ({
     verdict,
@@ -25,6 +25,7 @@ export function reportLines(source: string, report: Report, brief: boolean): rea
   const others = elsewhere.length === 0 ? '' : `; ${elsewhere.length} lines are about other hops`
   return [
     `${source}: ${hops.map((hop) => HOPS[hop]).join('; ')}`,
+    ...(ownCalls === 0 ? [] : [`${ownCalls} listeners are for the calls of the pod itself, and left out.`]),
     ...(document.note === undefined ? [] : [document.note]),
     '',
     ...shown.flatMap((one) => judgedLines(one, document)),
@@ -76,6 +77,7 @@ export function reportJson(source: string, report: Report): object {
   return {
     source,
     hops: report.hops,
+    ...(report.ownCalls === 0 ? {} : { own_calls: report.ownCalls }),
     verdict: verdictOf(report),
     lines: report.judged.map(({ check, verdict, findings }) => ({
       id: check.id,

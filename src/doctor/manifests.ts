@@ -44,6 +44,8 @@ export interface Draft {
   readonly domains: readonly string[] | undefined
   /** What is known of its routes' actions. */
   readonly action?: Manifest
+  /** Ways past all of that. */
+  readonly chains?: readonly Manifest[]
   readonly cluster: Manifest
 }
 
@@ -55,7 +57,7 @@ export function documentOf(drafts: readonly Draft[], missing: readonly string[],
   return { ok: true, document: { root: { value: partly({ static_resources }), path: [] }, missing, hop: 'gateway', note } }
 }
 
-function listenerOf({ name, tls, http, filters, authz, after, domains, action = {} }: Draft): Manifest {
+function listenerOf({ name, tls, http, filters, authz, after, domains, action = {}, chains = [] }: Draft): Manifest {
   const route = partly({ ...action, cluster: 'database', weighted_clusters: undefined })
   const routes = [partly({ match: { prefix: '/' }, route, typed_per_filter_config: {} })]
   const host = partly({ name, ...(domains === undefined ? {} : { domains }), routes, typed_per_filter_config: {}, matcher: undefined })
@@ -73,7 +75,7 @@ function listenerOf({ name, tls, http, filters, authz, after, domains, action = 
     typed_config: partly({ common_tls_context: partly({}), ...tls, '@type': DOWN_TLS })
   }
   const chain = { transport_socket, filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }
-  return partly({ name, filter_chains: [partly(chain)], default_filter_chain: undefined })
+  return partly({ name, traffic_direction: undefined, filter_chains: [partly(chain), ...chains], default_filter_chain: undefined })
 }
 
 /** Deep, as EnvoyFilter merges: messages are merged, lists are added to. */

@@ -36,6 +36,7 @@ function fileOrFolder(path: string): string {
 async function dumpOf(source: string): Promise<string> {
   const url = URL.canParse(source) ? new URL(source) : unreadable(`${oneLine(source)} is no URL.`)
   if (url.pathname === '/') url.pathname = '/config_dump'
+  if (url.search === '') url.search = '?include_eds'
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS), redirect: 'error' })
     if (answer.status !== 200) return unreadable(`${url.href} answers with status ${answer.status}; is /config_dump among allow_paths?`)

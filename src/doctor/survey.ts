@@ -1,6 +1,6 @@
 /** Finds in a configuration the places that checks look at: ways in, filters, routes, whom Envoy asks, where calls go on to. */
 import type { EnvoyDocument } from './document.ts'
-import { at, has, isUnclear, listOf, type Place, seconds, text, typed, type Unclear, unclear } from './values.ts'
+import { at, flag, has, isUnclear, listOf, type Place, seconds, text, typed, type Unclear, unclear } from './values.ts'
 
 /** What stands behind an Envoy: the database (gateway), another hop that is asked for (egress), or one without a question (sidecar). */
 export type Hop = 'gateway' | 'egress' | 'sidecar'
@@ -53,6 +53,8 @@ export interface Survey {
   /** Filter chains that are no HTTP, with the filter that takes the connection away. */
   readonly others: readonly { readonly listener: Place; readonly chain: Place; readonly type: string }[]
   readonly askings: readonly Asking[]
+  /** Listeners for the pod's own calls, which are no way in. */
+  readonly ownCalls: number
   readonly clusters: ReadonlyMap<string, Place>
   /** What could not be made out; whoever looks at the ways cannot tell then. */
   readonly unclear: readonly Unclear[]
@@ -80,12 +82,26 @@ export function survey(document: EnvoyDocument, forced: Hop | undefined): Survey
       return resources === undefined ? [] : listOf(resources, key)
     })
   const clusters = new Map(all('clusters').flatMap((one) => read(() => [[text(one, 'name') ?? '', one] as const])))
-  const chains = all('listeners').flatMap((listener) => read(() => chainsOf(listener)).map((chain) => ({ listener, chain })))
+  const listeners = all('listeners')
+  const inward = forced === undefined || forced === 'gateway' ? read(() => waysInward(listeners)) : listeners
+  const chains = inward.flatMap((listener) => read(() => chainsOf(listener)).map((chain) => ({ listener, chain })))
   const found = chains.flatMap(({ listener, chain }) => read(() => [chainOf(listener, chain, clusters, forced)]))
   const ways = found.filter((one) => 'http' in one)
-  const others = found.filter((one) => 'type' in one)
+  const others = found.filter((one) => 'type' in one).filter((one) => read(() => (goesNowhere(one, clusters) ? [one] : [])).length === 0)
   const askings = ways.flatMap((way) => read(() => askingsOf(way)))
-  return { document, ways, others, askings, clusters, unclear: problems }
+  return { document, ways, others, askings, ownCalls: listeners.length - inward.length, clusters, unclear: problems }
+}
+
+/**
+ * Without those of a mesh's sidecar that take its own pod's calls: they have no port of their own, and only its listener for redirected
+ * calls hands connections on to them. That one leads out of the pod. A listener that comes inward and hands on makes all of them ways in.
+ */
+function waysInward(listeners: readonly Place[]): readonly Place[] {
+  const outward = (one: Place) => text(one, 'traffic_direction') === 'OUTBOUND'
+  const handsOn = (one: Place) => flag(one, 'use_original_dst')
+  const isSidecar = listeners.some((one) => text(one, 'traffic_direction') === 'INBOUND')
+  if (!isSidecar || listeners.some((one) => !outward(one) && handsOn(one))) return listeners
+  return listeners.filter((one) => !outward(one) || !(handsOn(one) || !flag(one, 'bind_to_port', true)))
 }
 
 function chainsOf(listener: Place): readonly Place[] {
@@ -109,6 +125,14 @@ function chainOf(listener: Place, chain: Place, clusters: Survey['clusters'], fo
   const forwards = hosts.flatMap((host) => forwardsOf(routes, host))
   const hop = forced ?? (leadsToAHop(forwards, clusters) ? (authzAt === -1 ? 'sidecar' : 'egress') : 'gateway')
   return { hop, listener, chain, tls: tlsOf(chain), http, filters, authzAt, routes, hosts, forwards }
+}
+
+/** To a cluster that has no endpoint and gets none: how Istio ends what was sent to the port of the sidecar itself. */
+function goesNowhere({ chain }: { readonly chain: Place }, clusters: Survey['clusters']): boolean {
+  const last = listOf(chain, 'filters').at(-1)
+  const read = last === undefined ? undefined : typed(last)
+  const cluster = read?.type.endsWith('.TcpProxy') === true ? clusters.get(text(read.config, 'cluster') ?? '') : undefined
+  return cluster !== undefined && text(cluster, 'type') === 'STATIC' && !has(cluster, 'load_assignment')
 }
 
 function tlsOf(chain: Place): Place | undefined {
@@ -210,6 +234,8 @@ export interface Endpoint {
 
 /** Where a cluster leads. Throws `Unclear` where that comes from elsewhere. */
 export function endpointsOf(cluster: Place): readonly Endpoint[] {
+  if (text(cluster, 'type') === 'ORIGINAL_DST')
+    return unclear(cluster.path, 'it leads to wherever the connection was meant for, and who else reaches that is not said here')
   const load = at(cluster, 'load_assignment')
   if (load === undefined) return unclear(cluster.path, 'its endpoints come from a control plane (EDS)')
   const found = listOf(load, 'endpoints')

@@ -75,7 +75,7 @@ describe('vecauthz doctor', () => {
     { name: 'a file that is not there', args: ['/nowhere.yaml'], says: 'There is no file' },
     { name: 'settings that are not there', args: [GATEWAY, '--config', 'x'], says: 'There is no settings file' },
     { name: 'a policy', args: [join(import.meta.dirname, '../../demo/config/policy.yaml')], says: 'neither an Envoy bootstrap nor' },
-    { name: 'nobody at a URL', args: ['http://127.0.0.1:1'], says: 'http://127.0.0.1:1/config_dump cannot be reached' },
+    { name: 'nobody at a URL', args: ['http://127.0.0.1:1'], says: 'http://127.0.0.1:1/config_dump?include_eds cannot be reached' },
     { name: 'a hop that is none', args: [GATEWAY, '--hop', 'index'], says: '--hop is gateway, egress or sidecar' }
   ])('cannot say: $name', async ({ args, says }) => {
     const { code, err } = await run(...args)

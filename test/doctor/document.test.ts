@@ -76,14 +76,18 @@ describe('a document', () => {
 
 describe('the way in which Istio asks', () => {
   /** RBAC in front notes which rule would match, and ext_authz asks where one does. */
-  const asking = (rule: object) => {
+  const asking = (rule: object, name = 'istio-ext-authz-vecauthz-ns[data]-rule[0]') => {
     const value = shippedValue('gateway.yaml')
     const { http, authz } = partsOf(value)
     const rbac = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC'
-    http['http_filters'].unshift({ name: 'envoy.filters.http.rbac', typed_config: { '@type': rbac, shadow_rules: { policies: { rule } } } })
+    http['http_filters'].unshift({
+      name: 'envoy.filters.http.rbac',
+      typed_config: { '@type': rbac, shadow_rules_stat_prefix: 'istio_ext_authz_', shadow_rules: { policies: { [name]: rule } } }
+    })
     authz()['filter_enabled_metadata'] = {
       filter: 'envoy.filters.http.rbac',
-      path: [{ key: 'istio_ext_authz_shadow_effective_policy_id' }]
+      path: [{ key: 'istio_ext_authz_shadow_effective_policy_id' }],
+      value: { string_match: { prefix: 'istio-ext-authz-vecauthz' } }
     }
     return failing(value)
   }
@@ -97,6 +101,11 @@ describe('the way in which Istio asks', () => {
     const one = { url_path: { path: { prefix: '/collections/' } } }
     expect(asking({ permissions: [{ and_rules: { rules: [one] } }], principals: anybody })).toEqual(['every-request-asked'])
     expect(asking({ permissions: [{ any: true }], principals: [{ authenticated: {} }] })).toEqual(['every-request-asked'])
+  })
+
+  it('is none of them where what is noted has another name', () => {
+    expect(asking({ permissions: [{ any: true }], principals: anybody })).toEqual([])
+    expect(asking({ permissions: [{ any: true }], principals: anybody }, 'istio-ext-authz-other')).toEqual(['every-request-asked'])
   })
 })
 

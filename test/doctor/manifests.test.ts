@@ -32,8 +32,8 @@ function judged(kind: Kind, change: (all: Manifest[]) => unknown = () => undefin
 
 const one = (all: readonly Manifest[], kind: string, at = 0): Manifest =>
   all.filter((manifest) => manifest['kind'] === kind)[at] ?? expect.fail(kind)
-const provider = (all: readonly Manifest[]): Manifest =>
-  all.find((manifest) => manifest['meshConfig'])?.['meshConfig'].extensionProviders[0].envoyExtAuthzGrpc
+const meshOf = (all: readonly Manifest[]): Manifest => all.find((manifest) => manifest['meshConfig'])?.['meshConfig']
+const provider = (all: readonly Manifest[]): Manifest => meshOf(all)['extensionProviders'][0].envoyExtAuthzGrpc
 const without = (all: Manifest[], kind: string, at = 0) => all.splice(all.indexOf(one(all, kind, at)), 1)
 const dropPatch = (all: readonly Manifest[], kind: string, list: string, text: string) => {
   for (const manifest of all.filter((candidate) => candidate['kind'] === kind)) {
@@ -45,7 +45,7 @@ const dropPatch = (all: readonly Manifest[], kind: string, list: string, text: s
 }
 
 /** What manifests never show: the control plane writes it, or nobody. */
-const LEFT_OPEN = ['nothing-after', 'no-upstream-filters', 'admin-private', 'admin-reads-only', 'database-private', 'access-log']
+const LEFT_OPEN = ['nothing-after', 'no-upstream-filters', 'admin-private', 'admin-reads-only', 'database-private']
 
 describe.each(Object.keys(READERS) as Kind[])('%s as shipped', (kind) => {
   it('fails no line, and leaves open what it does not say', () => {
@@ -112,6 +112,47 @@ const ISTIO: readonly { name: string; lines: readonly string[]; change: (all: Ma
       'answers-counted'
     ],
     change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'include_peer_certificate')
+  },
+  {
+    name: 'the headless Service, of which Istio makes a cluster that no question reaches',
+    lines: ['authz-replicas'],
+    change: (all) => Object.assign(one(all, 'Service')['spec'], { clusterIP: 'None' })
+  },
+  {
+    name: 'sidecars that take TLS 1.2',
+    lines: ['tls-1.3'],
+    change: (all) => delete meshOf(all)['meshMTLS']
+  },
+  {
+    name: 'vecauthz asked over TLS 1.2',
+    lines: ['authz-tls-1.3'],
+    change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'UpstreamTlsContext')
+  },
+  {
+    name: 'health in the patch of the transport socket, of which Istio merges nothing else',
+    lines: ['authz-health'],
+    change: (all) => {
+      const socket = dropPatch(all, 'EnvoyFilter', 'configPatches', 'UpstreamTlsContext')?.[0] as Manifest
+      const patches: Manifest[] = all.flatMap((manifest) => manifest['spec']?.configPatches ?? [])
+      Object.assign(patches.find(({ applyTo }) => applyTo === 'CLUSTER')?.['patch'].value, socket['patch'].value)
+    }
+  },
+  ...['virtualInbound', 'virtualInbound-catchall-http'].map((chain) => ({
+    name: `${chain}, for ports that no Service names`,
+    lines: ['every-way-asks'],
+    change: (all: Manifest[]) => dropPatch(all, 'EnvoyFilter', 'configPatches', `"name":"${chain}"`)
+  })),
+  {
+    name: 'any host, and repeats, as Istio has them',
+    lines: ['hosts-listed', 'no-route-retries'],
+    change: (all) => {
+      for (const port of [6333, 6334]) dropPatch(all, 'EnvoyFilter', 'configPatches', `inbound|http|${port}`)
+    }
+  },
+  {
+    name: 'a log without the decision',
+    lines: ['access-log'],
+    change: (all) => Object.assign(meshOf(all), { accessLogFormat: '{"code": "%RESPONSE_CODE%"}' })
   },
   {
     name: 'any workload may give verdicts',

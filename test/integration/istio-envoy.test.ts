@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type RunningEnvoy, startEnvoy } from '../../demo/envoy.ts'
 import { type Config, httpFilterOf, named, readBootstrap, renderBootstrap } from '../../demo/envoy-config.ts'
@@ -10,7 +12,7 @@ import { EXT_AUTHZ, GATEWAY_FILE, GUARD, STRIP, writeSecrets } from './support/g
 import { applyEnvoyFilters, bootstrapOf, customFilters, documentsOf, inbound, outbound, VECAUTHZ } from './support/istio.ts'
 import { allow, deny, type ScriptedAuthorizer, startAuthorizer } from './support/scripted-authorizer.ts'
 import { startRecorder, type UpstreamRecorder } from './support/upstream-recorder.ts'
-import { type Http1Request, http1 } from './support/wire-client.ts'
+import { type Http1Request, http1, tlsOptions } from './support/wire-client.ts'
 
 /**
  * envoy/istio in a real Envoy: a sidecar as istiod writes it, with the EnvoyFilters merged in. Each row has its control on the same
@@ -74,7 +76,9 @@ beforeEach(() => {
   upstream.reset()
 })
 
-const ask = (listener: string, request: Http1Request = {}) => http1(envoy.port(listener), agent, request)
+const HOST = ['host', 'qdrant.data.svc.cluster.local:6333'] as const
+const ask = (listener: string, request: Http1Request = {}) =>
+  http1(envoy.port(listener), agent, { ...request, headers: [HOST, ...(request.headers ?? [])] })
 const post = (headers: readonly (readonly [string, string])[] = [], body: Buffer | string = '{}'): Http1Request => ({
   method: 'POST',
   target: '/collections/handbook/points/query',
@@ -84,8 +88,8 @@ const post = (headers: readonly (readonly [string, string])[] = [], body: Buffer
 
 describe('the patches', () => {
   it('each find their place: on every listener, or on the one cluster', () => {
-    // The fourth merges into ext_authz, which one of the three listeners has not.
-    expect(applied).toEqual([3, 3, 2, 3, 3, 3, 1])
+    // The third merges into ext_authz, which one of the three listeners has not; and here is no second port.
+    expect(applied).toEqual([3, 3, 2, 3, 3, 3, 3, 3, 3, 0, 1, 1])
   })
 
   it('say what gateway.yaml says', () => {
@@ -218,6 +222,26 @@ describe('what Envoy reads otherwise than a database', () => {
     expect(authorizer.checks).toHaveLength(1)
     expect(authorizer.checks[0]?.attributes?.request?.http?.rawBody.length).toBe(0)
   })
+})
+
+it('a host that nobody listed is nobody to ask about', async () => {
+  const request = { headers: [['host', 'rebound.example.org']] } as const
+  // Without a route ext_authz asks nobody, and the guard has no verdict.
+  expect((await http1(envoy.port('shipped'), agent, request)).status).toBe(403)
+  expect([authorizer.checks, upstream.seen]).toEqual([[], []])
+  expect((await http1(envoy.port('bare'), agent, request)).status).toBe(200)
+})
+
+it('a client that stops at TLS 1.2 is refused, and vecauthz is asked over 1.3', async () => {
+  const handshake = (maxVersion: 'TLSv1.2' | 'TLSv1.3') => connectTls(tlsOptions(envoy.port('shipped'), agent, { maxVersion }))
+  await expect(once(handshake('TLSv1.2'), 'secureConnect')).rejects.toThrow(/alert protocol version/)
+  const good = handshake('TLSv1.3')
+  await once(good, 'secureConnect')
+  good.destroy()
+  const cluster = outbound(VECAUTHZ, RULE)
+  applyEnvoyFilters(FILTERS, [], [cluster])
+  expect(cluster['transport_socket'].typed_config.common_tls_context.tls_params.tls_minimum_protocol_version).toBe('TLSv1_3')
+  expect(cluster['health_checks']).toHaveLength(1)
 })
 
 describe('the guard', () => {

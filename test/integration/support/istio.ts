@@ -1,6 +1,6 @@
 /**
- * A sidecar's inbound side as istiod writes it (as read in its source, August 2026), and EnvoyFilters as it applies them: enough to start a
- * real Envoy with what the manifests of envoy/istio come to. There is no istiod here.
+ * A sidecar's inbound side as istiod writes it, and EnvoyFilters as it applies them: enough to start a real Envoy with what the manifests
+ * of envoy/istio come to. There is no istiod here; istiod-live.test.ts holds the two against each other where there is one.
  */
 import { readFileSync } from 'node:fs'
 import { parse, parseAllDocuments } from 'yaml'
@@ -8,7 +8,7 @@ import type { Bootstrap, Cluster, Config, Listener } from '../../../demo/envoy-c
 
 const HCM = 'envoy.filters.network.http_connection_manager'
 const FILTERS = 'type.googleapis.com/envoy.extensions.filters.http'
-export const VECAUTHZ = 'outbound|9901||vecauthz.vecauthz.svc.cluster.local'
+export const VECAUTHZ = 'outbound|9901||vecauthz-mesh.vecauthz.svc.cluster.local'
 
 interface Provider {
   readonly service: string
@@ -23,13 +23,15 @@ interface Provider {
   }
 }
 
+const NETWORK = 'type.googleapis.com/envoy.extensions.filters.network'
+const REPEATS = { retry_on: 'reset-before-request', num_retries: 2 }
 const STATUS: Readonly<Record<string, string>> = { 503: 'ServiceUnavailable', 403: 'Forbidden' }
 
 /** What a CUSTOM policy becomes: a shadow that marks whom it is about, and the filter that asks about those. */
 export function customFilters(meshValues: string, rule: Config): Config[] {
   const provider: Provider = parse(readFileSync(meshValues, 'utf8')).meshConfig.extensionProviders[0].envoyExtAuthzGrpc
   const { maxRequestBytes, allowPartialMessage, packAsBytes } = provider.includeRequestBodyInCheck
-  const name = 'istio-ext-authz-default-ns[data]-policy[qdrant-vecauthz]-rule[0]'
+  const name = 'istio-ext-authz-vecauthz-ns[data]-policy[qdrant-vecauthz]-rule[0]'
   return [
     {
       name: 'envoy.filters.http.rbac',
@@ -52,7 +54,7 @@ export function customFilters(meshValues: string, rule: Config): Config[] {
         filter_enabled_metadata: {
           filter: 'envoy.filters.http.rbac',
           path: [{ key: 'istio_ext_authz_shadow_effective_policy_id' }],
-          value: { string_match: { prefix: 'istio-ext-authz-default' } }
+          value: { string_match: { prefix: 'istio-ext-authz-vecauthz' } }
         },
         grpc_service: {
           envoy_grpc: { cluster_name: `outbound|${provider.port}||${provider.service}`, authority: provider.service },
@@ -71,7 +73,10 @@ export function inbound(name: string, custom: readonly Config[]): Listener {
     name,
     address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
     filter_chains: [
+      passing('virtualInbound'),
+      passing('virtualInbound-catchall-http'),
       {
+        name: '0.0.0.0_6333',
         filter_chain_match: { transport_protocol: 'tls' },
         transport_socket: {
           name: 'envoy.transport_sockets.tls',
@@ -80,7 +85,7 @@ export function inbound(name: string, custom: readonly Config[]): Listener {
             require_client_certificate: true,
             common_tls_context: {
               alpn_protocols: ['h2', 'http/1.1'],
-              tls_params: { tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' },
+              tls_params: { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' },
               tls_certificate_sds_secret_configs: [{ name: 'default', sds_config: sds('svid') }],
               validation_context_sds_secret_config: { name: 'ALL', sds_config: sds('bundles') }
             }
@@ -96,6 +101,13 @@ export function inbound(name: string, custom: readonly Config[]): Listener {
       }
     ]
   }
+}
+
+/** Where connections go that come to a port which no Service names; here to none that is tried. */
+function passing(name: string): Config {
+  const typed_config = { '@type': `${NETWORK}.tcp_proxy.v3.TcpProxy`, stat_prefix: name, cluster: 'inbound|6333||' }
+  const filters = [{ name: 'envoy.filters.network.tcp_proxy', typed_config }]
+  return { name, filter_chain_match: { server_names: [`${name}.test`] }, filters }
 }
 
 function connectionManager(name: string, custom: readonly Config[]): Config {
@@ -118,6 +130,7 @@ function connectionManager(name: string, custom: readonly Config[]): Config {
     access_log: [],
     http_filters: [
       ...structuredClone(custom),
+      plain('grpc_stats', 'grpc_stats.v3.FilterConfig'),
       plain('fault', 'fault.v3.HTTPFault'),
       plain('cors', 'cors.v3.Cors'),
       plain('router', 'router.v3.Router')
@@ -128,7 +141,7 @@ function connectionManager(name: string, custom: readonly Config[]): Config {
         {
           name: 'inbound|http|6333',
           domains: ['*'],
-          routes: [{ name: 'default', match: { prefix: '/' }, route: { timeout: '0s', cluster: 'inbound|6333||' } }]
+          routes: [{ name: 'default', match: { prefix: '/' }, route: { timeout: '0s', cluster: 'inbound|6333||', retry_policy: REPEATS } }]
         }
       ]
     }
@@ -160,7 +173,7 @@ export function outbound(name: string, destinationRule: Config): Cluster {
           tls_certificate_sds_secret_configs: [{ name: 'default', sds_config: sds('svid') }],
           combined_validation_context: {
             default_validation_context: {
-              match_typed_subject_alt_names: tls.subjectAltNames.map((exact: string) => ({ san_type: 'URI', matcher: { exact } }))
+              match_subject_alt_names: tls.subjectAltNames.map((exact: string) => ({ exact }))
             },
             validation_context_sds_secret_config: { name: 'ALL', sds_config: sds('bundles') }
           }
@@ -194,14 +207,19 @@ function placesOf({ applyTo, match, patch }: Config, listeners: readonly Listene
   switch (applyTo) {
     case 'CLUSTER': {
       const name = `outbound|${match.cluster.portNumber}||${match.cluster.service}`
-      return clusters.filter((one) => one.name === name).map((one) => () => merge(one, value))
+      const those = clusters.filter((one) => one.name === name)
+      // Of a patch with a transport socket, nothing else is merged.
+      if (value.transport_socket !== undefined) return those.map((one) => () => mergeNamed(one['transport_socket'], value.transport_socket))
+      return those.map((one) => () => merge(one, value))
     }
-    case 'FILTER_CHAIN': {
-      const wanted = match.listener.filterChain.transportProtocol
-      const chains = listeners.flatMap((one) => one['filter_chains'] as Config[])
-      const those = chains.filter((one) => one['filter_chain_match'].transport_protocol === wanted)
-      return those.map((one) => () => mergeNamed(one['transport_socket'], value.transport_socket))
-    }
+    case 'FILTER_CHAIN':
+      return listeners.flatMap((one) => filterChainPlaces(one, match.listener.filterChain, operation, value))
+    case 'VIRTUAL_HOST':
+      if (operation !== 'REPLACE') throw new Error(`no such operation: ${operation}`)
+      return managersOf(listeners)
+        .map((one) => one['typed_config'].route_config)
+        .filter((one) => one.name === match.routeConfiguration.name)
+        .map((one) => () => void Object.assign(one, { virtual_hosts: [structuredClone(value)] }))
     case 'NETWORK_FILTER':
       return managersOf(listeners).map((one) => () => mergeNamed(one, value))
     case 'HTTP_FILTER':
@@ -209,6 +227,16 @@ function placesOf({ applyTo, match, patch }: Config, listeners: readonly Listene
     default:
       throw new Error(`no such place: ${applyTo}`)
   }
+}
+
+function filterChainPlaces(listener: Listener, match: Config, operation: string, value: Config): (() => void)[] {
+  const chains = listener['filter_chains'] as Config[]
+  if (operation === 'REMOVE') {
+    const drop = () => void Object.assign(listener, { filter_chains: chains.filter(({ name }) => name !== match['name']) })
+    return chains.some(({ name }) => name === match['name']) ? [drop] : []
+  }
+  const those = chains.filter((one) => one['filter_chain_match'].transport_protocol === match['transportProtocol'])
+  return those.map((one) => () => mergeNamed(one['transport_socket'], value['transport_socket']))
 }
 
 function httpFilterPlaces(filters: Config[], match: Config, operation: string, value: Config): (() => void)[] {
