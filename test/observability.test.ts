@@ -43,10 +43,29 @@ describe('what is shipped for Prometheus and Grafana', () => {
     expect(own.filter((name) => !seen(name))).toEqual(['vecauthz_svid_generation', 'vecauthz_policy_loads_total'])
   })
 
-  it('has a page in the runbook for each alert, and no page without one', () => {
-    const pages = [...read('docs/runbook.md').matchAll(/^## (\w+)\n\n\*\*Means\*\*: .+[\s\S]*?\n\*\*Do\*\*: .+/gm)].map(([, name]) => name)
+  it('has a page in the runbook for each alert, complete, and no page without one', () => {
+    const fields = ['Means', 'First look', 'Likely causes', 'Act', 'Over when']
+    const sections = read('docs/runbook.md')
+      .split(/^## /m)
+      .slice(1)
+      .map((text) => ({ name: text.split('\n')[0], fields: [...text.matchAll(/^\*\*([^*]+)\*\*: \S.{15,}/gm)].map(([, field]) => field) }))
+    expect(sections.filter((one) => one.fields.join() !== fields.join())).toEqual([])
+    const pages = sections.map(({ name }) => name)
     expect(pages).toEqual(rules.map(({ alert }) => alert))
     expect(rules.filter(({ labels: { severity } }) => !['page', 'ticket', 'info'].includes(severity))).toEqual([])
+  })
+})
+
+describe('docs/runbook.md', () => {
+  it('names commands and metrics that there are', () => {
+    const text = read('docs/runbook.md')
+    const used = [...text.matchAll(/`(vecauthz_[a-z_]+)/g)].map(([, name = '']) => name)
+    expect(used.length).toBeGreaterThan(20)
+    expect(used.filter((name) => !isKnown(name))).toEqual([])
+    const commands = [...text.matchAll(/`vecauthz ([a-z][a-z-]*)/g)].map(([, name = '']) => name)
+    const known = read('docs/commands.md')
+    expect(commands.length).toBeGreaterThan(20)
+    expect([...new Set(commands)].filter((name) => !known.includes(`\`${name}\``) && !known.includes(`\`${name} `))).toEqual([])
   })
 })
 

@@ -21,6 +21,9 @@ export interface ServerFacts {
     readonly refused: number
     readonly waitingBytes: number
     readonly spilledBytes: number
+    readonly oldestMs: number
+    /** Of the sink that has least room: 1 is all of it. */
+    readonly used: { readonly memory: number; readonly spill: number }
     readonly failing: readonly string[]
   }
   /** Decisions that wait for a name. */
@@ -45,6 +48,7 @@ export function serverMetrics(registry: Registry, facts: () => ServerFacts): Ser
   }
   registerGauges(registry, facts)
   registerPolicy(registry, facts)
+  registerAudit(registry, facts)
   const moves = new Counter({
     name: 'vecauthz_standing_moves_total',
     help: 'Changes of standing that were decided by this process',
@@ -117,6 +121,9 @@ function registerPolicy(registry: Registry, facts: () => ServerFacts): void {
       this.inc({ result: 'failed' }, failed)
     }
   })
+}
+
+function registerAudit(registry: Registry, facts: () => ServerFacts): void {
   new Counter({
     name: 'vecauthz_audit_refused_total',
     help: 'Audit lines that could not be kept; what they were of was refused',
@@ -145,4 +152,21 @@ function registerPolicy(registry: Registry, facts: () => ServerFacts): void {
       this.set(facts().audit.failing.length)
     }
   })
+  new Gauge({
+    name: 'vecauthz_audit_used_ratio',
+    help: 'What is used of the room for audit lines that wait, of the sink that has least of it: 1 is all',
+    labelNames: ['in'],
+    registers: [registry],
+    collect() {
+      const { memory, spill } = facts().audit.used
+      this.set({ in: 'memory' }, memory)
+      this.set({ in: 'spill' }, spill)
+    }
+  })
+  const gauge = gaugesOf(registry, facts)
+  gauge(
+    'vecauthz_audit_oldest_seconds',
+    'How long the oldest audit line has waited that is not delivered',
+    ({ audit }) => audit.oldestMs / 1000
+  )
 }

@@ -23,6 +23,10 @@ export interface Delivery {
 export interface DeliveryFigures {
   readonly memoryBytes: number
   readonly spilledBytes: number
+  /** How long the oldest record has waited, milliseconds; 0 where none waits. */
+  readonly oldestMs: number
+  /** What is used of the room there is: 1 is all of it. 0 for a disk that is not there. */
+  readonly used: { readonly memory: number; readonly spill: number }
   /** Attempts that failed since the last one that did not. */
   readonly failures: number
 }
@@ -32,6 +36,8 @@ export interface DeliveryParts {
   /** Undefined: what memory has no room for is not taken. */
   readonly spill: Spill | undefined
   readonly memoryBytesMax: number
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
   /** Prefix of the ids of batches. */
   readonly run: string
   /** Undefined: it works again. Said once. */
@@ -46,7 +52,13 @@ const SPILL_FILE_BYTES = 4 * BATCH_BYTES
 const BACKOFF_MS = 100
 const BACKOFF_MS_MAX = 10_000
 
-type Entry = { lines: Buffer | undefined; file: SpillFile | undefined; readonly bytes: number }
+type Entry = {
+  lines: Buffer | undefined
+  file: SpillFile | undefined
+  readonly bytes: number
+  /** When its first line was added, milliseconds since the epoch. */
+  readonly at: number
+}
 
 export function createDelivery(parts: DeliveryParts): Delivery {
   const queue = createQueue(parts)
@@ -147,8 +159,8 @@ interface Queue {
   readonly spillAll: () => number
 }
 
-function createQueue({ spill, memoryBytesMax }: DeliveryParts): Queue {
-  const entries: Entry[] = (spill?.left() ?? []).map((file) => ({ lines: undefined, file, bytes: file.bytes }))
+function createQueue({ spill, memoryBytesMax, now }: DeliveryParts): Queue {
+  const entries: Entry[] = (spill?.left() ?? []).map((file) => ({ lines: undefined, file, bytes: file.bytes, at: file.at }))
   let memory = 0
   let taken = 0
   const toDisk = (lines: Buffer): boolean => {
@@ -157,18 +169,23 @@ function createQueue({ spill, memoryBytesMax }: DeliveryParts): Queue {
     const open = last?.file !== undefined && at >= taken && last.file.bytes < SPILL_FILE_BYTES ? last.file : undefined
     if (open !== undefined) return spill?.append(open, lines) ?? false
     const file = spill?.create(lines)
-    if (file !== undefined) entries.push({ lines: undefined, file, bytes: lines.length })
+    if (file !== undefined) entries.push({ lines: undefined, file, bytes: lines.length, at: now() })
     return file !== undefined
   }
   return {
     add(lines) {
       if (memory + lines.length > memoryBytesMax && toDisk(lines)) return
-      entries.push({ lines, file: undefined, bytes: lines.length })
+      entries.push({ lines, file: undefined, bytes: lines.length, at: now() })
       memory += lines.length
     },
     isEmpty: () => entries.length === 0,
     full: () => memory > memoryBytesMax,
-    figures: () => ({ memoryBytes: memory, spilledBytes: spill?.bytes() ?? 0 }),
+    figures: () => ({
+      memoryBytes: memory,
+      spilledBytes: spill?.bytes() ?? 0,
+      oldestMs: entries[0] === undefined ? 0 : Math.max(0, now() - entries[0].at),
+      used: { memory: memory / memoryBytesMax, spill: spill === undefined ? 0 : spill.bytes() / spill.bytesMax }
+    }),
     take(bytes) {
       const [first] = entries
       if (first?.file !== undefined) {

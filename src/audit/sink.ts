@@ -22,6 +22,10 @@ export interface AuditSink {
 export interface SinkFigures {
   readonly waitingBytes: number
   readonly spilledBytes: number
+  /** How long the oldest line has waited that is not delivered, milliseconds; 0 where none waits. */
+  readonly oldestMs: number
+  /** Of the sink that has least room: what is used of it, 1 is all. */
+  readonly used: { readonly memory: number; readonly spill: number }
   /** Names of the sinks that cannot be written to right now. */
   readonly failing: readonly string[]
 }
@@ -72,7 +76,13 @@ export async function openSink(file: string, onError: (cause: Error) => void): P
       return true
     },
     refused: () => refused,
-    figures: () => ({ waitingBytes: used + queue.bytes(), spilledBytes: 0, failing: queue.broken() ? ['file'] : [] }),
+    figures: () => ({
+      waitingBytes: used + queue.bytes(),
+      spilledBytes: 0,
+      oldestMs: queue.oldestMs(),
+      used: { memory: queue.bytes() / BUFFER_BYTES_MAX, spill: 0 },
+      failing: queue.broken() ? ['file'] : []
+    }),
     async close() {
       closing = true
       clearInterval(timer)
@@ -88,6 +98,8 @@ interface Queue {
   /** Writes what waits, oldest first, unless that is under way. */
   readonly pump: () => void
   readonly bytes: () => number
+  /** How long what waits first has been first, milliseconds: less than it waits. */
+  readonly oldestMs: () => number
   /** True from a failed write until the same bytes could be written. */
   readonly broken: () => boolean
   /** What waits and is not under way, without waiting for anything: the process ends. */
@@ -98,6 +110,7 @@ interface Queue {
 function createQueue(fd: number, onError: (cause: Error) => void): Queue {
   const chunks: Buffer[] = []
   let bytes = 0
+  let firstSince = 0
   let writing = false
   let broken = false
   let idle: () => void = () => undefined
@@ -121,16 +134,21 @@ function createQueue(fd: number, onError: (cause: Error) => void): Queue {
     bytes -= count
     // A line that was cut by a full disk goes on where it stopped.
     if (count < first.length) chunks[0] = first.subarray(count)
-    else chunks.shift()
+    else {
+      chunks.shift()
+      firstSince = performance.now()
+    }
     pump()
   }
   return {
     add(chunk) {
+      if (chunks.length === 0) firstSince = performance.now()
       chunks.push(chunk)
       bytes += chunk.length
     },
     pump,
     bytes: () => bytes,
+    oldestMs: () => (chunks.length === 0 ? 0 : performance.now() - firstSince),
     broken: () => broken,
     flushNow() {
       try {

@@ -20,6 +20,8 @@ import { join } from 'node:path'
 export interface SpillFile {
   readonly path: string
   bytes: number
+  /** When it was made, milliseconds since the epoch. */
+  readonly at: number
 }
 
 export interface Spill {
@@ -32,6 +34,7 @@ export interface Spill {
   readonly read: (file: SpillFile) => Buffer
   readonly remove: (file: SpillFile) => void
   readonly bytes: () => number
+  readonly bytesMax: number
 }
 
 const NAME = /^\d{12}\.ndjson$/
@@ -51,11 +54,12 @@ export function openSpill(folder: string, bytesMax: number, onTrouble: (says: st
     return true
   }
   return {
+    bytesMax,
     left: () => left.filter((file) => file.bytes > 0),
     bytes: () => bytes,
     append: add,
     create(lines) {
-      const file = { path: join(folder, `${String(++last).padStart(12, '0')}.ndjson`), bytes: 0 }
+      const file = { path: join(folder, `${String(++last).padStart(12, '0')}.ndjson`), bytes: 0, at: Date.now() }
       if (add(file, lines)) return file
       if (existsSync(file.path)) unlinkSync(file.path)
       return undefined
@@ -91,12 +95,13 @@ function writeAll(path: string, lines: Buffer, size: number): boolean {
 
 /** Without the line that a killed process was writing, for its receiver would take no batch with half a record in it. */
 function whole(path: string, onTrouble: (says: string) => void): SpillFile {
-  const { size } = statSync(path)
+  const { size, birthtimeMs, mtimeMs } = statSync(path)
   const lines = readFileSync(path)
   const end = lines.lastIndexOf(NEWLINE) + 1
   if (end < size) {
     truncateSync(path, end)
     onTrouble(`a record that was cut when the last process ended was left out of ${path} (${size - end} bytes)`)
   }
-  return { path, bytes: end }
+  // Not every file system knows when a file was made.
+  return { path, bytes: end, at: birthtimeMs > 0 ? Math.min(birthtimeMs, mtimeMs) : mtimeMs }
 }

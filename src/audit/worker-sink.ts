@@ -25,6 +25,7 @@ export interface WorkerSinkParts {
 const FLUSH_MS = 100
 const CHUNK_BYTES = 128 * 1024
 const CLOSE_MS = 5_000
+const NO_FIGURES: SinkFigures = { waitingBytes: 0, spilledBytes: 0, oldestMs: 0, used: { memory: 0, spill: 0 }, failing: [] }
 
 /** Rejects with a sentence where a file or folder cannot be used. */
 export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink> {
@@ -35,7 +36,7 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
   let outstanding = 0
   let refused = 0
   let [broken, closing] = [false, false]
-  let figures: SinkFigures = { waitingBytes: 0, spilledBytes: 0, failing: [] }
+  let figures = NO_FIGURES
   const closed = Promise.withResolvers<number>()
   const opened = Promise.withResolvers<void>()
   const anchors = parts.sign === undefined ? undefined : anchorsOf(parts.sign, parts.anchorMs, post)
@@ -74,7 +75,7 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
       return true
     },
     refused: () => refused,
-    figures: () => ({ ...figures, waitingBytes: figures.waitingBytes + outstanding }),
+    figures: () => withOutstanding(figures, outstanding, parts.bufferBytesMax),
     async close() {
       closing = true
       clearInterval(timer)
@@ -85,6 +86,12 @@ export async function openWorkerSink(parts: WorkerSinkParts): Promise<AuditSink>
       if (lost > 0) parts.onTrouble('audit', `${lost} bytes of records could be neither delivered nor put on the disk`)
     }
   }
+}
+
+/** What is under way to the worker waits in memory as well. */
+function withOutstanding(figures: SinkFigures, outstanding: number, bytesMax: number): SinkFigures {
+  const memory = Math.max(figures.used.memory, outstanding / bytesMax)
+  return { ...figures, waitingBytes: figures.waitingBytes + outstanding, used: { ...figures.used, memory } }
 }
 
 /** Lines of one stream, gathered: a message for each would cost more than the line. */

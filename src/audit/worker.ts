@@ -6,6 +6,7 @@ import { createDelivery, type Delivery } from './delivery.ts'
 import { type FileOptions, openFile } from './send-file.ts'
 import { type HttpOptions, openHttp } from './send-http.ts'
 import type { OwnIdentity } from './send-tls.ts'
+import type { SinkFigures } from './sink.ts'
 import { openSpill } from './spill.ts'
 
 export interface SinkPlan {
@@ -42,7 +43,7 @@ export type FromWorker =
   | { readonly kind: 'heads'; readonly heads: Readonly<Record<Stream, Head>> }
   /** `because` undefined: it works again. */
   | { readonly kind: 'trouble'; readonly sink: string; readonly because: string | undefined }
-  | { readonly kind: 'figures'; readonly waitingBytes: number; readonly spilledBytes: number; readonly failing: readonly string[] }
+  | ({ readonly kind: 'figures' } & SinkFigures)
   /** `lost`: bytes that could be neither delivered nor put on the disk. */
   | { readonly kind: 'closed'; readonly lost: number }
 
@@ -130,7 +131,15 @@ function open({ name, to, takes }: SinkPlan, plan: WorkerPlan, say: (message: Fr
   const { run, memoryBytesMax } = plan
   const spill = plan.spill && openSpill(`${plan.spill.folder}/${name}`, plan.spill.bytesMax, onTrouble)
   // Those who wait for room ask all sinks, and anchors are few.
-  return createDelivery({ outlet, spill, memoryBytesMax, run: takes === 'anchors' ? `${run}-anchors` : run, onTrouble, onRoom })
+  return createDelivery({
+    outlet,
+    spill,
+    memoryBytesMax,
+    now: Date.now,
+    run: takes === 'anchors' ? `${run}-anchors` : run,
+    onTrouble,
+    onRoom
+  })
 }
 
 const headsOf = (chains: Readonly<Record<Stream, Chain>>) =>
@@ -142,6 +151,8 @@ function figuresOf(sinks: readonly Sink[]): FromWorker {
     kind: 'figures',
     waitingBytes: all.reduce((sum, one) => sum + one.memoryBytes, 0),
     spilledBytes: all.reduce((sum, one) => sum + one.spilledBytes, 0),
+    oldestMs: Math.max(...all.map(({ oldestMs }) => oldestMs)),
+    used: { memory: Math.max(...all.map(({ used }) => used.memory)), spill: Math.max(...all.map(({ used }) => used.spill)) },
     failing: all.filter(({ failures }) => failures > 0).map(({ name }) => name)
   }
 }

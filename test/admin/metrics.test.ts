@@ -38,6 +38,9 @@ describe('metrics', () => {
       'vecauthz_audit_waiting_bytes{in="memory"} 512',
       'vecauthz_audit_waiting_bytes{in="spill"} 1024',
       'vecauthz_audit_sinks_failing 1',
+      'vecauthz_audit_used_ratio{in="memory"} 1',
+      'vecauthz_audit_used_ratio{in="spill"} 0.25',
+      'vecauthz_audit_oldest_seconds 90.5',
       'vecauthz_pending_decisions 4',
       'vecauthz_jwt_bundle_age_seconds Nan',
       'vecauthz_credentials_missing{database="demo"} 1'

@@ -35,7 +35,7 @@ function receiver(takes: () => boolean) {
   return { outlet, names, ids }
 }
 
-function deliveryOf(outlet: Outlet, options: { folder?: string; memory?: number; spillMax?: number } = {}) {
+function deliveryOf(outlet: Outlet, options: { folder?: string; memory?: number; spillMax?: number; now?: () => number } = {}) {
   const troubles: (string | undefined)[] = []
   let room = 0
   const spill = options.folder === undefined ? undefined : openSpill(options.folder, options.spillMax ?? 1e9, (says) => troubles.push(says))
@@ -43,7 +43,8 @@ function deliveryOf(outlet: Outlet, options: { folder?: string; memory?: number;
     room++
   }
   const onTrouble = (because: string | undefined) => void troubles.push(because)
-  const delivery = createDelivery({ outlet, spill, memoryBytesMax: options.memory ?? 1e9, run: 'r', onTrouble, onRoom })
+  const { memory: memoryBytesMax = 1e9, now = Date.now } = options
+  const delivery = createDelivery({ outlet, spill, memoryBytesMax, now, run: 'r', onTrouble, onRoom })
   return { delivery, troubles, rooms: () => room }
 }
 
@@ -138,5 +139,31 @@ describe('a delivery', () => {
     mkdirSync(folder)
     const file = spill.create(lineOf(2))
     expect(file === undefined ? '' : readFileSync(file.path, 'utf8')).toBe(lineOf(2).toString('utf8'))
+  })
+
+  it('says how long the oldest record has waited, and how much of the room is used, also of what an earlier process left', async () => {
+    const folder = fresh()
+    let now = 1_000
+    let open = false
+    const { outlet, names } = receiver(() => open)
+    const [memory, spillMax] = [lineOf(1).length, 4 * lineOf(1).length]
+    const { delivery } = deliveryOf(outlet, { folder, memory, spillMax, now: () => now })
+    expect(delivery.figures()).toMatchObject({ oldestMs: 0, used: { memory: 0, spill: 0 } })
+    for (const name of [1, 2]) {
+      delivery.add(lineOf(name))
+      now += 5_000
+    }
+    expect(delivery.figures()).toMatchObject({ oldestMs: 10_000, used: { memory: 1, spill: 0.25 } })
+    expect(await delivery.close(0)).toBe(0)
+    open = true
+    now = Date.now() + 60_000
+    const next = deliveryOf(outlet, { folder, memory, spillMax, now: () => now })
+    // Nothing of it is sent before this turn ends.
+    expect(next.delivery.figures().oldestMs).toBeGreaterThanOrEqual(60_000)
+    await vi.waitFor(() => expect([...names].sort()).toEqual([1, 2]), { timeout: 30_000 })
+    await vi.waitFor(() => expect(next.delivery.figures()).toMatchObject({ oldestMs: 0, used: { memory: 0, spill: 0 } }), {
+      timeout: 30_000
+    })
+    expect(await next.delivery.close(1_000)).toBe(0)
   })
 })
