@@ -25,6 +25,7 @@ import type { DocumentPath, PolicyDocument } from './core/policy-document.ts'
 import { SERVED } from './databases/dialects.ts'
 import type { DoctorEdges } from './doctor/doctor-command.ts'
 import { verifyX509Svid } from './identity/x509-svid.ts'
+import type { InventoryEdges } from './inventory/inventory-command.ts'
 import { kubernetesCommand } from './k8s/command.ts'
 import { createJudge } from './offline.ts'
 import { compilePolicy } from './policy/compile.ts'
@@ -42,11 +43,12 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[], edges: Edges) 
   test: testCommand
 }
 
-type RareEdges = DoctorEdges & OffboardEdges
+type RareEdges = DoctorEdges & OffboardEdges & InventoryEdges
 
 /** Loaded when they are asked for: a server starts without them. */
 const RARE: Readonly<Record<string, (args: readonly string[], edges: RareEdges) => Promise<number>>> = {
   doctor: async (args, edges) => (await import('./doctor/doctor-command.ts')).doctorCommand(args, edges),
+  inventory: async (args, edges) => (await import('./inventory/inventory-command.ts')).inventoryCommand(args, edges),
   spire: async (args, edges) => (await import('./registration/spire-command.ts')).spireCommand(args, edges),
   onboard: async (args, edges) => (await import('./registration/onboard.ts')).onboardCommand(args, edges),
   offboard: async (args, edges) => (await import('./registration/offboard.ts')).offboardCommand(args, edges)

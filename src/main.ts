@@ -25,6 +25,7 @@ Usage: vecauthz COMMAND [options]
   explain    the same in prose: who, what, which check ended it, the nearest rule and what it lacks
   test       run policy tests: who may do what, and which rules no test needs
   replay     recorded decisions again, under another policy: what would come out otherwise
+  inventory  who may do what, who uses it, and a patch that takes out what nobody used
   doctor     hold an Envoy configuration, or a running Envoy, against the safe-deployment list
   spire      registration entries for SPIRE from the policy
   onboard    let a workload in: its place in the policy, its entry at SPIRE, and what it may do then

@@ -129,9 +129,24 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   // What stands in front of the server, judged with the server's settings.
   doctor: ['core', 'admin', 'config'],
+  // The policy beside what was seen.
+  inventory: ['core', 'admin', 'config', 'policy', 'usage'],
   // Who is who to SPIRE, and what it takes to let somebody in and out.
   registration: ['core', 'admin', 'config'],
-  'commands.ts': ['core', 'offline.ts', 'admin', 'config', 'databases', 'doctor', 'identity', 'k8s', 'policy', 'registration', 'spire'],
+  'commands.ts': [
+    'core',
+    'offline.ts',
+    'admin',
+    'config',
+    'databases',
+    'doctor',
+    'identity',
+    'inventory',
+    'k8s',
+    'policy',
+    'registration',
+    'spire'
+  ],
   // Commands that have nothing to do with a running server live in admin.
   'main.ts': ['commands.ts', 'config', 'databases', 'policy', 'serve.ts', 'admin']
 }

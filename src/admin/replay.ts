@@ -93,7 +93,7 @@ function policiesOf(options: Parsed, edges: Edges): Under {
 }
 
 /** What operators did, how workloads stand, and the life of a request are in the same file. */
-const NO_DECISION = /^\{"ts":"[^"]*","kind":"(operator_act|approval|standing|monitoring)"/
+const NO_DECISION = /^\{"ts":"[^"]*","kind":"(operator_act|approval|standing|monitoring|unchecked_call)"/
 
 async function replayFile(file: string, { policyOf }: Under): Promise<Replay> {
   const changes: Change[] = []
