@@ -1,6 +1,6 @@
 /** How a cluster is spoken to: who it is, that it knows us, and over which TLS. Of every transport socket that an endpoint may get. */
 import { BUNDLES_BY_SDS, bundleSecret, careless, SVID_BY_SDS, sanMatchers, TLS13, validations } from './checks-peer.ts'
-import { cannotTell, type Finding, fail, put } from './finding.ts'
+import { cannotTell, type Finding, fail, put, remove } from './finding.ts'
 import { upstreamTls } from './survey.ts'
 import { at, has, isMessage, listOf, type Place, text, unclear } from './values.ts'
 
@@ -47,15 +47,21 @@ function provenBy(holder: Place, alpn: string): readonly Finding[] {
   }
   const own = at(tls, 'common_tls_context') ?? { value: {}, path: [...tls.path, 'common_tls_context'] }
   const found: Finding[] = []
-  const say = (says: string, value: unknown) => found.push(fail(own, says, put(tls, { common_tls_context: value })))
+  const say = (says: string, value: unknown, inThePlaceOf: readonly string[]) => {
+    found.push(fail(own, says, put(tls, { common_tls_context: value })))
+    // Envoy does not start with both.
+    for (const key of inThePlaceOf.filter((one) => has(own, one))) found.push(fail(own, `${key} stands in its place`, remove(own, key)))
+  }
   if (listOf(own, 'tls_certificate_sds_secret_configs').length === 0)
-    say('it is not told who asks', { tls_certificate_sds_secret_configs: [SVID_BY_SDS] })
+    say('it is not told who asks', { tls_certificate_sds_secret_configs: [SVID_BY_SDS] }, ['tls_certificates'])
   const believes =
     bundleSecret(own) !== undefined || validations(own).some((one) => has(one, 'trusted_ca') || has(one, 'custom_validator_config'))
-  if (!believes) say('whoever answers is believed', { combined_validation_context: common.combined_validation_context })
+  const { combined_validation_context } = common
+  const others = ['validation_context', 'validation_context_sds_secret_config']
+  if (!believes) say('whoever answers is believed', { combined_validation_context }, others)
   const names = sanMatchers(own)
   if (believes && (names.length === 0 || names.some(({ kind, value }) => kind !== 'exact' || !value.startsWith('spiffe://'))))
-    say('any workload of the trust domain may answer', { combined_validation_context: common.combined_validation_context })
+    say('any workload of the trust domain may answer', { combined_validation_context }, others)
   return [...found, ...careless(own)]
 }
 

@@ -726,6 +726,16 @@ const ROWS: readonly Row[] = [
     change: ({ upstream }) => delete upstream('vecauthz_writes')['common_tls_context'].tls_certificate_sds_secret_configs
   },
   {
+    name: 'any workload may give verdicts that one authority signed',
+    check: 'authz-proven',
+    change: ({ upstream }) => {
+      const context = upstream('vecauthz')['common_tls_context']
+      delete context.combined_validation_context
+      const names = [{ san_type: 'URI', matcher: { prefix: 'spiffe://demo.vecauthz.test/' } }]
+      context.validation_context = { trusted_ca: { filename: 'ca.pem' }, match_typed_subject_alt_names: names }
+    }
+  },
+  {
     name: 'verdicts of strangers under its name',
     check: 'authz-proven',
     change: ({ upstream }) => {
