@@ -239,7 +239,11 @@ export const PEER: readonly Check[] = [
     look: ways((way) => {
       const address = at(way.listener, 'address')
       if (address === undefined) return [cannotTell(way.listener.path, 'its address is not said')]
-      if (isLocal(addressOf(address)) || way.tls !== undefined) return []
+      if (way.tls !== undefined) return []
+      const others = listOf(way.listener, 'additional_addresses').map((one) => at(one, 'address'))
+      if (others.some((one) => one === undefined || !isLocal(addressOf(one))))
+        return [fail(way.listener, 'it listens on additional_addresses', remove(way.listener, 'additional_addresses'))]
+      if (isLocal(addressOf(address))) return []
       const port = addressOf(address).port ?? 0
       return [
         fail(

@@ -6,6 +6,7 @@ import { at, count, flag, has, listOf, type Place, seconds, text, textsOf } from
 
 const REQUEST_SECONDS_MAX = 60
 const HEADERS_SECONDS_MAX = 15
+const HANDSHAKE_SECONDS_MAX = 15
 const IDLE_SECONDS_MAX = 300
 const HEADERS_COUNT_MAX = 100
 const HEADERS_KB_MAX = 60
@@ -18,6 +19,26 @@ const HEADERS_KB_DEFAULT = 60
 function lasting(way: Way, key: string, most: number, good: string, says: string): readonly Finding[] {
   const value = seconds(way.http, key)
   return value !== undefined && value <= most ? [] : [fail(way.http, says, put(way.http, { [key]: good }))]
+}
+
+/** What a route, or the end of an answer, has in the place of stream_idle_timeout. */
+function holding(place: Place, key: string): readonly Finding[] {
+  if (!has(place, key)) return []
+  const value = seconds(place, key)
+  if (value !== undefined && value <= IDLE_SECONDS_MAX) return []
+  return [fail(place, `${key}: a stream may be silent for longer than 300 s`, remove(place, key))]
+}
+
+/** The time for a whole answer is 15 s where a route says none. */
+function isEndless(action: Place): boolean {
+  return has(action, 'timeout') && (seconds(action, 'timeout') ?? Number.POSITIVE_INFINITY) > IDLE_SECONDS_MAX
+}
+
+/** A handshake that never ends. */
+function shaking({ tls, chain }: Way): readonly Finding[] {
+  const value = tls === undefined ? 0 : seconds(chain, 'transport_socket_connect_timeout')
+  if (value !== undefined && value <= HANDSHAKE_SECONDS_MAX) return []
+  return [fail(chain, 'a handshake may take for ever', put(chain, { transport_socket_connect_timeout: '5s' }))]
 }
 
 function options(way: Way, key: string): Place {
@@ -86,13 +107,19 @@ export const READING: readonly Check[] = [
   },
   {
     id: 'requests-end',
-    line: 'Requests, their headers and silent streams have to end',
+    line: 'Handshakes, requests, their headers and silent streams have to end',
     why: 'There is no request timeout by default: a stalled body or an open gRPC stream is held for ever, without a check.',
     hops: ALL,
     look: ways((way) => [
       ...lasting(way, 'request_timeout', REQUEST_SECONDS_MAX, '15s', 'a request may take for ever to arrive'),
       ...lasting(way, 'request_headers_timeout', HEADERS_SECONDS_MAX, '5s', 'headers may take for ever to arrive'),
-      ...lasting(way, 'stream_idle_timeout', IDLE_SECONDS_MAX, '30s', 'a stream may be silent for longer than 300 s')
+      ...lasting(way, 'stream_idle_timeout', IDLE_SECONDS_MAX, '30s', 'a stream may be silent for longer than 300 s'),
+      ...holding(way.http, 'stream_flush_timeout'),
+      ...way.forwards.flatMap(({ action }) => [
+        ...(isEndless(action) ? holding(action, 'idle_timeout') : []),
+        ...holding(action, 'flush_timeout')
+      ]),
+      ...shaking(way)
     ])
   },
   {

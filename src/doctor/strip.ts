@@ -9,7 +9,7 @@ const EARLY_MUTATION = '.early_header_mutation.header_mutation.v3.HeaderMutation
 /** Whether a header of that name, lower-cased, is gone when vecauthz is asked, routes apart (`spoiled`). Throws `Unclear`. */
 export function strips(way: Way): (name: string) => boolean {
   const rules = rulesOf(way)
-  return (name) => rules.some((rule) => rule(name))
+  return (name) => rules.findLast(({ about }) => about(name))?.removes === true
 }
 
 /** What a route, a host or the whole table says to the filters that strip: not to, or to put something there. */
@@ -35,7 +35,13 @@ function addedBy(config: Place): readonly (string | undefined)[] {
   return appended.map((one) => (one === undefined ? undefined : text(one, 'key')?.toLowerCase()))
 }
 
-function rulesOf(way: Way): readonly ((name: string) => boolean)[] {
+/** One mutation; the last about a name counts, for a filter may write what it, or one before it, removed. */
+interface Rule {
+  readonly removes: boolean
+  readonly about: (name: string) => boolean
+}
+
+function rulesOf(way: Way): readonly Rule[] {
   const early = listOf(way.http, 'early_header_mutation_extensions').map(
     (one) => typed(one) ?? unclear(one.path, 'an extension without typed_config')
   )
@@ -49,10 +55,11 @@ function rulesOf(way: Way): readonly ((name: string) => boolean)[] {
         return mutations === undefined ? [] : listOf(mutations, 'request_mutations')
       })
   ].flatMap((mutation) => {
-    const name = text(mutation, 'remove')
-    if (name !== undefined) return [(one: string) => one === name.toLowerCase()]
+    const header = at(mutation, 'append', 'header')
+    const name = text(mutation, 'remove') ?? (header === undefined ? undefined : text(header, 'key'))
+    if (name !== undefined) return [{ removes: header === undefined, about: (one) => one === name.toLowerCase() }]
     const matcher = at(mutation, 'remove_on_match', 'key_matcher')
-    return matcher === undefined ? [] : [matching(matcher)]
+    return matcher === undefined ? [] : [{ removes: true, about: matching(matcher) }]
   })
 }
 

@@ -108,6 +108,15 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'a list of names, and no authority that vouches for them',
+    check: 'certificate-checked',
+    change: ({ tls }) => {
+      bundleless(tls()['common_tls_context'])
+      const names = [{ san_type: 'URI', matcher: { prefix: 'spiffe://a.test/' } }]
+      tls()['common_tls_context'].validation_context = { match_typed_subject_alt_names: names }
+    }
+  },
+  {
     name: "Envoy's certificate in a file",
     check: 'own-svid-by-sds',
     change: ({ tls }) => {
@@ -155,6 +164,15 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'an egress that the whole host reaches by another address',
+    check: 'way-in-private',
+    file: 'egress.yaml',
+    change: ({ listener }) => {
+      const address = (one: string) => ({ address: { socket_address: { address: one, port_value: 8201 } } })
+      listener['additional_addresses'] = [address('127.0.0.1'), address('0.0.0.0')]
+    }
+  },
+  {
     name: 'two lanes with two lifetimes',
     check: 'svid-lifetime-known',
     change: () => undefined,
@@ -186,6 +204,30 @@ const ROWS: readonly Row[] = [
     change: ({ http }) => {
       http['stream_idle_timeout'] = '0s'
     }
+  },
+  {
+    name: 'an answer that is held for ever where nobody reads it',
+    check: 'requests-end',
+    change: ({ http }) => {
+      http['stream_flush_timeout'] = '0s'
+    }
+  },
+  {
+    name: 'the same on one route',
+    check: 'requests-end',
+    change: ({ host }) => {
+      last(host)['route'].flush_timeout = '3600s'
+    }
+  },
+  {
+    name: 'a route whose answers never end, and may be silent for ever',
+    check: 'requests-end',
+    change: ({ host }) => Object.assign(last(host)['route'], { timeout: '0s', idle_timeout: '0s' })
+  },
+  {
+    name: 'a handshake that never ends',
+    check: 'requests-end',
+    change: ({ chain }) => delete chain['transport_socket_connect_timeout']
   },
   {
     name: 'a thousand headers',
@@ -282,6 +324,11 @@ const ROWS: readonly Row[] = [
     }
   },
   { name: "a client's tenant header", check: 'strip-tenant', change: ({ filter }) => dropRule(filter, '"x-tenant"') },
+  {
+    name: 'a header of the client that a filter makes the tenant',
+    check: 'strip-tenant',
+    change: ({ filter }) => mutations(filter).push({ append: { header: { key: 'X-Tenant-Id', value: '%REQ(x-other)%' } } })
+  },
   { name: "a client's decision headers", check: 'strip-decision', change: ({ filter }) => dropRule(filter, 'x-vecauthz') },
   {
     name: "an agent's own policy token at egress",
@@ -300,6 +347,15 @@ const ROWS: readonly Row[] = [
     change: ({ filter }) => dropRule(filter, 'x-http-method-override')
   },
   { name: 'a client that claims another host', check: 'strip-forwarded', change: ({ filter }) => dropRule(filter, 'x-forwarded-') },
+  {
+    name: 'a client that claims another address',
+    check: 'strip-forwarded',
+    change: ({ filter }) => {
+      dropRule(filter, 'x-forwarded-')
+      for (const name of ['host', 'port', 'path', 'prefix', 'server']) mutations(filter).push({ remove: `x-forwarded-${name}` })
+    }
+  },
+  { name: "a client's proxies", check: 'strip-credentials', change: ({ filter }) => dropRule(filter, 'x-proxy-') },
   { name: "a client's API key", check: 'strip-credentials', change: ({ filter }) => dropRule(filter, '"api-key"') },
   {
     name: 'no filter that asks',
