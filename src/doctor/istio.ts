@@ -74,6 +74,7 @@ function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, { ofKind, 
     after: [],
     domains: ['*'],
     action: { retry_policy: { retry_on: 'reset-before-request' } },
+    chain: { transport_socket_connect_timeout: undefined },
     chains: PASSING.map(passing),
     cluster: clusterOf(asked, ofKind('DestinationRule'), services)
   }
@@ -202,6 +203,8 @@ function patched(draft: Draft, { applyTo, match, patch }: Manifest, asked: Manif
   // Each is about one port, and which there are is not said here.
   if (applyTo === 'VIRTUAL_HOST' && operation === 'REPLACE')
     return { ...draft, domains: value['domains'] ?? [], action: value['routes']?.[0]?.route ?? {} }
+  if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE' && value['transport_socket'] === undefined)
+    return { ...draft, chain: mergedMessage(draft.chain ?? {}, value) }
   if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE')
     return { ...draft, tls: mergedMessage(draft.tls, value['transport_socket']?.typed_config ?? {}) }
   if (applyTo === 'CLUSTER' && operation === 'MERGE') {

@@ -36,6 +36,8 @@ export function manifestsIn(source: string): readonly Manifest[] | undefined {
 export interface Draft {
   readonly name: string
   readonly tls: Manifest
+  /** What else is known of its filter chain. */
+  readonly chain?: Manifest
   readonly http: Manifest
   /** In the order of a request; the router and what the control plane adds come by themselves. */
   readonly filters: readonly Manifest[]
@@ -57,7 +59,7 @@ export function documentOf(drafts: readonly Draft[], missing: readonly string[],
   return { ok: true, document: { root: { value: partly({ static_resources }), path: [] }, missing, hop: 'gateway', note } }
 }
 
-function listenerOf({ name, tls, http, filters, authz, after, domains, action = {}, chains = [] }: Draft): Manifest {
+function listenerOf({ name, tls, chain: around, http, filters, authz, after, domains, action = {}, chains = [] }: Draft): Manifest {
   const route = partly({ ...action, cluster: 'database', weighted_clusters: undefined })
   const routes = [partly({ match: { prefix: '/' }, route, typed_per_filter_config: {} })]
   const host = partly({ name, ...(domains === undefined ? {} : { domains }), routes, typed_per_filter_config: {}, matcher: undefined })
@@ -67,6 +69,7 @@ function listenerOf({ name, tls, http, filters, authz, after, domains, action = 
     ...http,
     '@type': HCM,
     early_header_mutation_extensions: http['early_header_mutation_extensions'],
+    local_reply_config: http['local_reply_config'],
     http_filters: [...filters, ...asking, OTHERS, ...after, router],
     route_config: partly({ virtual_hosts: [host], typed_per_filter_config: {}, vhds: undefined })
   })
@@ -74,7 +77,7 @@ function listenerOf({ name, tls, http, filters, authz, after, domains, action = 
     name: 'envoy.transport_sockets.tls',
     typed_config: partly({ common_tls_context: partly({}), ...tls, '@type': DOWN_TLS })
   }
-  const chain = { transport_socket, filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }
+  const chain = { ...around, transport_socket, filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }
   return partly({ name, traffic_direction: undefined, filter_chains: [partly(chain), ...chains], default_filter_chain: undefined })
 }
 

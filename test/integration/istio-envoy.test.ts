@@ -89,7 +89,7 @@ const post = (headers: readonly (readonly [string, string])[] = [], body: Buffer
 describe('the patches', () => {
   it('each find their place: on every listener, or on the one cluster', () => {
     // The third merges into ext_authz, which one of the three listeners has not; and here is no second port.
-    expect(applied).toEqual([3, 3, 2, 3, 3, 3, 3, 3, 3, 0, 1, 1])
+    expect(applied).toEqual([3, 3, 2, 3, 3, 3, 3, 3, 3, 3, 0, 1, 1])
   })
 
   it('say what gateway.yaml says', () => {

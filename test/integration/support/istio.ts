@@ -236,6 +236,7 @@ function filterChainPlaces(listener: Listener, match: Config, operation: string,
     return chains.some(({ name }) => name === match['name']) ? [drop] : []
   }
   const those = chains.filter((one) => one['filter_chain_match'].transport_protocol === match['transportProtocol'])
+  if (value['transport_socket'] === undefined) return those.map((one) => () => merge(one, value))
   return those.map((one) => () => mergeNamed(one['transport_socket'], value['transport_socket']))
 }
 

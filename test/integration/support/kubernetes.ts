@@ -31,6 +31,8 @@ export interface Said {
 export interface Kubernetes {
   /** @param user `admin`, or one of those that were given */
   readonly ask: (user: string, method: string, path: string, body?: object, contentType?: string) => Promise<Said>
+  /** A file for other clients, as admin. */
+  readonly kubeconfig: string
   readonly stop: () => Promise<void>
 }
 
@@ -76,11 +78,25 @@ export async function startKubernetes(folder: string, users: readonly string[]):
     askServer(port, `${user}-token`, method, path, body, contentType)
   for (const until = Date.now() + READY_MS_MAX; ; await sleep(200)) {
     const ready = await ask('admin', 'GET', '/readyz').catch(() => undefined)
-    if (ready?.status === 200) return { ask, stop }
+    if (ready?.status === 200) return { ask, kubeconfig: writeKubeconfig(folder, port), stop }
     if (Date.now() < until) continue
     await stop()
     throw new Error(`kube-apiserver was not ready in time:\n${readFileSync(join(folder, 'kube-apiserver.log'), 'utf8').slice(-2_000)}`)
   }
+}
+
+function writeKubeconfig(folder: string, port: number): string {
+  const file = join(folder, 'kubeconfig')
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'test', cluster: { server: `https://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
+    users: [{ name: 'admin', user: { token: 'admin-token' } }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'admin' } }],
+    'current-context': 'test'
+  }
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
+  return file
 }
 
 async function askServer(
@@ -102,7 +118,7 @@ async function askServer(
   return { status: response.statusCode ?? 0, message: parsed.message ?? '', body: parsed }
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer().listen(0, '127.0.0.1')
@@ -120,6 +136,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   ValidatingAdmissionPolicy: 'validatingadmissionpolicies',
   Gateway: 'gateways',
   AuthorizationPolicy: 'authorizationpolicies',
+  WorkloadEntry: 'workloadentries',
   SecurityPolicy: 'securitypolicies',
   ClientTrafficPolicy: 'clienttrafficpolicies',
   BackendTLSPolicy: 'backendtlspolicies',
