@@ -62,7 +62,8 @@ const all: Terms = {
   },
   database: 'main',
   bytes: 17_500,
-  share: 1
+  share: 1,
+  whole: 1
 }
 
 function standingsOf(raised: number) {

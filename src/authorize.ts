@@ -51,7 +51,8 @@ export function authorize(inbound: Inbound, asking: Asking, world: World, accoun
   // An end user may have come back with the answer to a step-up: then his token is looked at first.
   const answers = held?.refusal?.kind === 'step-up-required' && inbound.headers.has(SUBJECT_HEADER)
   if (held?.refusal !== undefined && !shadow && !answers) return deny(held.refusal)
-  const { budget, share } = held ?? { budget: written, share: 1 }
+  const { budget, share: left } = held ?? { budget: written, share: 1 }
+  const share = left * world.memory.share()
   const spent = overdrawn(caller.value, budget, check, now, world.memory, share)
   if (spent !== undefined && !shadow)
     return deny(spent.reason, spent.retryAfterMs, rateLeft(caller.value, budget, now, world.memory, share))

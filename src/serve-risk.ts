@@ -22,6 +22,7 @@ import { createRiskDesk } from './risk-desk.ts'
 import { createRisk, type RiskStage } from './risk-stage.ts'
 import { createMemory } from './state/memory.ts'
 import { type SharedMemory, shareMemory } from './state/memory-shared.ts'
+import { createReplicas } from './state/replicas.ts'
 import { openSealedFiles, type SealedFiles } from './state/sealed-files.ts'
 import { createSignIns } from './state/sign-ins.ts'
 import { createStandings, type SharedStandings } from './state/standings.ts'
@@ -31,6 +32,8 @@ export interface ServedRisk {
   readonly risk: Risk
   /** Budgets, as one with those of the other replicas. */
   readonly memory: Memory
+  /** Processes that share the store, this one included, as it was last heard. */
+  readonly replicas: () => number
   readonly desk: RiskDesk
   /** How a workload, or an agent type in a collection, stands; undefined while that is not known. */
   readonly standing: (scope: Scope) => Standing | undefined
@@ -55,6 +58,8 @@ export interface RiskEdges {
 
 const HABITS = 'habits-00000000'
 const HABITS_MS = 60_000
+/** Without an answer of the store for so long, what others admit is not known, and budgets are cut to a share. */
+const AWAY_MS = 2_000
 /** Without an answer of the store for so long, it is away. */
 const STALE_MS = 10_000
 
@@ -94,7 +99,7 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
     onFinding: (finding, call) => noteFinding(finding, call, edges)
   })
   const sync = shared ? evidenceSync(edges, stage, baselines, learnt) : undefined
-  const budgets = shared ? budgetsOf(edges) : undefined
+  const budgets = shared ? budgetsOf(edges, standings) : undefined
   standings.start()
   baselines.start()
   orders.start()
@@ -102,6 +107,7 @@ export async function openRisk(settings: Settings, edges: RiskEdges): Promise<Se
   budgets?.start()
   return {
     memory: budgets ?? createMemory(),
+    replicas: budgets?.replicas ?? (() => 1),
     risk: sync === undefined ? stage : toldOf(stage, sync),
     desk: createRiskDesk({ standings, baselines, orders, learnt, stage, rules: () => policy().risk, signIns }),
     standing: (scope) => (standings.isLoaded() ? standingOf(standings.of(scope)) : undefined),
@@ -148,15 +154,30 @@ function evidenceSync(
   })
 }
 
-function budgetsOf({ store, log }: RiskEdges): SharedMemory {
-  return shareMemory(createMemory(), {
+function budgetsOf({ store, log }: RiskEdges, { staleMs }: SharedStandings): SharedMemory & { readonly replicas: () => number } {
+  const replicas = createReplicas({ store, run: randomBytes(12).toString('hex'), now: Date.now })
+  const memory = shareMemory(createMemory(), {
     store,
     now: Date.now,
+    share: () => (staleMs() > AWAY_MS ? 1 / replicas.count() : 1),
     onTrouble: (because) => {
       if (because === undefined) log.info('budgets: shared with the other replicas again')
-      else log.error({ because }, 'budgets: not shared with the other replicas; each admits by itself')
+      else
+        log.error({ because, replicas: replicas.count() }, 'budgets: not shared with the other replicas; each admits its share by itself')
     }
   })
+  return {
+    ...memory,
+    replicas: replicas.count,
+    start() {
+      memory.start()
+      replicas.start()
+    },
+    async stop() {
+      await memory.stop()
+      await replicas.stop()
+    }
+  }
 }
 
 /** Who has called here is told to the others. */

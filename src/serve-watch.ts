@@ -146,6 +146,7 @@ function serverFacts({ policy, sink }: Sources, its: Watched | undefined): Serve
     policy: { since: loadedAt, refused: faults.length > 0, loaded, failed },
     standings: its?.risk?.desk.counts(Date.now()),
     standingsStaleMs: its?.risk?.desk.staleMs(),
+    budgets: its?.risk && { share: its.risk.memory.share(), replicas: its.risk.replicas() },
     audit: { refused: sink.refused(), ...sink.figures() },
     pending: its?.decider.pending() ?? 0
   }

@@ -30,8 +30,10 @@ export function settle(its: Case, granted: Result<AnyGrant>, workload: Workload,
   const calls = its.calls === undefined ? undefined : { ...its.calls, caller: grant.caller, shadow }
   const held = heldFor(its, grant, calls)
   if (held?.refusal !== undefined && !passes(held.refusal)) return deny(held.refusal)
-  const { budget, share } = held ?? { budget: workload.budget, share: 1 }
-  const paid = charge(grant, budget, its.check, its.now, memory, termsOf(its, share))
+  const { budget, share: left } = held ?? { budget: workload.budget, share: 1 }
+  const whole = memory.share()
+  const share = left * whole
+  const paid = charge(grant, budget, its.check, its.now, memory, termsOf(its, share, whole))
   if (!paid.ok && !passes(paid.reason)) return deny(paid.reason, paid.retryAfterMs, rateLeft(grant.caller, budget, its.now, memory, share))
   const risk = riskOf(its, grant, calls)
   if (risk?.refusal !== undefined && !passes(risk.refusal)) return deny(risk.refusal, risk.retryAfterMs)
@@ -57,10 +59,10 @@ function heldFor({ world, account }: Case, grant: AnyGrant, calls: RiskCall | un
   return world.risk.held(calls, place)
 }
 
-function termsOf({ world, policy, account, inbound }: Case, share: number): Terms {
+function termsOf({ world, policy, account, inbound }: Case, share: number, whole: number): Terms {
   // At egress names are ids, and the index charges what its tenants share.
   const further = world.role.kind === 'egress' ? undefined : policy.budgets
-  return { further, database: account.database ?? '', bytes: inbound.body?.length ?? 0, share }
+  return { further, database: account.database ?? '', bytes: inbound.body?.length ?? 0, share, whole }
 }
 
 /** What a paid call adds to what is known of its workload: only what could have been done counts. */

@@ -14,7 +14,7 @@ import { agent, openScene, quarantine, type Replica, type Scene, saidTo, until }
 const [TRIALS, TRIALS_SHORT] = [40, 4]
 const REFUSED_MS_MAX = 250
 const HEARD_MS_MAX = 10_000
-const TIGHT = { per_second: 5, burst: 20 }
+export const TIGHT = { per_second: 5, burst: 20 }
 const [SPENDING_MS, SPENDING_MS_SHORT] = [10_000, 3_000]
 const SPENDERS = 4
 /** What is admitted here is known there a round later: a tenth of a second, and more on a machine that does other things. */
@@ -27,7 +27,7 @@ const QUERIES_MAX = 40
 /** More queries than one replica alone takes to find the same attack. */
 const LATER_MAX = 3
 
-const tight = `spiffe://${TRUST_DOMAIN}/acme/agent/tight`
+export const tight = `spiffe://${TRUST_DOMAIN}/acme/agent/tight`
 const world = worldOf(DIMENSIONS, 2)
 
 export const pair: Fault = {
@@ -80,7 +80,7 @@ async function refusedByBoth(scene: Scene, short: boolean): Promise<Finding> {
 }
 
 /** One workload asks as fast as it can, at both. */
-async function overshoot(scene: Scene, short: boolean): Promise<Finding> {
+export async function overshoot(scene: Scene, short: boolean, bursts = scene.replicas.length): Promise<Finding> {
   const began = performance.now()
   let admitted = 0
   const spend = async (replica: Replica) => {
@@ -91,10 +91,10 @@ async function overshoot(scene: Scene, short: boolean): Promise<Finding> {
   }
   await Promise.all(scene.replicas.flatMap((replica) => Array.from({ length: SPENDERS }, () => spend(replica))))
   const seconds = (performance.now() - began) / 1_000
-  const most = scene.replicas.length * TIGHT.burst + TIGHT.per_second * (seconds + ROUND_SECONDS)
+  const most = bursts * TIGHT.burst + TIGHT.per_second * (seconds + ROUND_SECONDS)
   const alone = TIGHT.burst + TIGHT.per_second * seconds
   return finding(
-    'both together admit at most replicas × burst + rate × time, and what a round lets through',
+    `both together admit at most ${bursts === 1 ? '' : 'replicas × '}burst + rate × time, and what a round lets through`,
     admitted <= most && admitted > TIGHT.burst,
     `${admitted} in ${seconds.toFixed(1)} s; the bound is ${Math.floor(most)}, one budget alone ${Math.floor(alone)}`
   )

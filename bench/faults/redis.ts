@@ -5,6 +5,7 @@ import { whyLeftOut } from '../../setup/components.ts'
 import { startRedis } from '../../test/integration/support/redis.ts'
 import { counted, type Fault, type FaultOptions, type Finding, finding } from './finding.ts'
 import { quantile, reasonsOf, startLoad, type Told } from './load.ts'
+import { overshoot, TIGHT, tight } from './pair.ts'
 import { startProxy } from './proxy.ts'
 import { agent, heldOf, openScene, quarantine, type Replica, type Scene, STALE_SECONDS, saidTo, until } from './scene.ts'
 
@@ -29,6 +30,7 @@ export const redisAway: Fault = {
       const [one, other] = scene.replicas as [Replica, Replica]
       const [before, during] = [names('before'), names('during')]
       for (const id of before) await quarantine(scene, one, id)
+      const known = await until(async () => (await Promise.all(scene.replicas.map(replicasAt))).every((count) => count === 2), BACK_MS_MAX)
       const heard = await until(async () => (await heldOf(scene, other, before)) === COUNT, BACK_MS_MAX)
       load.take()
       await redis.kill()
@@ -36,7 +38,10 @@ export const redisAway: Fault = {
       for (const id of during) await quarantine(scene, one, id)
       const findings = [
         finding('before, the other replica holds what the first one raised', heard !== undefined, `after ${ms(heard)}`),
+        finding('each of the two knows of the other', known !== undefined, `after ${ms(known)}`),
         ...(await stale(scene, one, other)),
+        // Now nobody adds up what both admit, so each has half of it.
+        await overshoot(scene, short, 1),
         counted(
           'what was raised before is held at both meanwhile',
           2 * COUNT,
@@ -145,7 +150,13 @@ async function withRedis(
   const proxies = [await startProxy(port), await startProxy(port)]
   try {
     const stateAt = (at: number) => ({ kind: 'redis', url: `redis://127.0.0.1:${at}` })
-    const scene = await openScene({ folder: join(options.folder, name), states: proxies.map((one) => stateAt(one.port)) })
+    const scene = await openScene({
+      folder: join(options.folder, name),
+      states: proxies.map((one) => stateAt(one.port)),
+      policy: (document) => {
+        document.workloads.push({ spiffe_id: tight, tenants: ['acme'], budget: TIGHT })
+      }
+    })
     const load = startLoad(scene, () => scene.replicas, RATE)
     try {
       const again = async () => {
@@ -209,6 +220,11 @@ function calm(told: Told, short: boolean): Finding {
     wrong.length === 0 && (by.get('allow') ?? 0) > 0 && (short || quantile(took, 0.5) < P50_MS_MAX),
     `${reasonsOf(told)}; p50 ${quantile(took, 0.5).toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`
   )
+}
+
+async function replicasAt(replica: Replica): Promise<number> {
+  const page = await fetch(`http://127.0.0.1:${replica.process().healthPort}/metrics`)
+  return Number(/^vecauthz_replicas (\d+)$/m.exec(await page.text())?.[1])
 }
 
 function logged(replica: Replica, ...lines: readonly string[]): Finding {

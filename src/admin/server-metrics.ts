@@ -17,6 +17,8 @@ export interface ServerFacts {
   /** Undefined at egress. */
   readonly standings: StandingCounts | undefined
   readonly standingsStaleMs: number | undefined
+  /** undefined: nobody is charged here for what tenants share. */
+  readonly budgets: { readonly share: number; readonly replicas: number } | undefined
   readonly audit: {
     readonly refused: number
     readonly waitingBytes: number
@@ -75,6 +77,12 @@ function registerGauges(registry: Registry, facts: () => ServerFacts): void {
   gauge('vecauthz_pending_decisions', 'Decisions that wait for the name of a collection', ({ pending }) => pending)
   gauge('vecauthz_standings_stale_seconds', 'Since the store was last known to have nothing newer', ({ standingsStaleMs }) =>
     standingsStaleMs === undefined ? undefined : standingsStaleMs / 1000
+  )
+  gauge('vecauthz_replicas', 'Processes that share the store, this one included, as it was last heard', ({ budgets }) => budgets?.replicas)
+  gauge(
+    'vecauthz_budget_share',
+    'Of each budget, what this process admits: less than 1 while the store is away',
+    ({ budgets }) => budgets?.share
   )
   new Gauge({
     name: 'vecauthz_standings',

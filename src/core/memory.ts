@@ -24,4 +24,6 @@ export interface Memory {
   /** The charge of the same check, if Envoy sent it before within CHECK_REPEAT_MS. */
   readonly repeatOf: (check: string, now: number) => Charge | undefined
   readonly keepRepeat: (check: string, charge: Charge, now: number) => void
+  /** Of every budget, what this process may admit: 1, and less while nobody adds up what several of them admit. Above 0. */
+  readonly share: () => number
 }

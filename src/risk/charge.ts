@@ -29,11 +29,13 @@ export interface Terms {
   readonly database: string
   /** Length of the body. */
   readonly bytes: number
-  /** What its standing leaves of the workload's own budgets: above 0, at most 1. */
+  /** What its standing and this process's share leave of the workload's own budgets: above 0, at most 1. */
   readonly share: number
+  /** This process's share of the others: `Memory.share`. */
+  readonly whole: number
 }
 
-const PLAIN: Terms = { further: undefined, database: '', bytes: 0, share: 1 }
+const PLAIN: Terms = { further: undefined, database: '', bytes: 0, share: 1, whole: 1 }
 
 /**
  * @param budget the workload's own: as written, or as learnt
@@ -109,7 +111,7 @@ function askFurther(grant: AnyGrant, further: FurtherBudgets, cost: number, term
   }
   if (grant.kind !== 'tenant') return undefined
   if (further.tenant !== undefined) {
-    const refused = asked('tenant', further.tenant, cost, tenantKey(keys, grant.tenant), 1)
+    const refused = asked('tenant', further.tenant, cost, tenantKey(keys, grant.tenant), terms.whole)
     if (refused !== undefined) return refused
   }
   return further.collection === undefined ? undefined : askCollections(grant, further.collection, cost, terms, asked)
@@ -120,7 +122,7 @@ function askCollections(
   grant: Extract<AnyGrant, { kind: 'tenant' }>,
   pace: Pace,
   cost: number,
-  { database }: Terms,
+  { database, whole }: Terms,
   asked: Asked
 ): Charge | undefined {
   const { targets } = grant
@@ -128,7 +130,7 @@ function askCollections(
   for (const target of targets) {
     const where = collectionKey(keys, database, target)
     if (where === undefined) continue
-    const refused = asked('collection', pace, cost, where, 1)
+    const refused = asked('collection', pace, cost, where, whole)
     if (refused !== undefined) return refused
   }
   return undefined

@@ -1,7 +1,7 @@
 /**
  * Budgets of several processes as one: each decides from its own memory, and what it has charged is added to the store's account soon
  * after, whose sum it then goes on with. Until then it knows nothing of what the others admit: all together admit at most
- * `replicas × burst + rate × time`.
+ * `replicas × burst + rate × time`. While the store is away each has its share of burst and rate: together `burst + rate × time`.
  */
 import { key } from '../core/keys.ts'
 import type { Memory } from '../core/memory.ts'
@@ -24,6 +24,8 @@ export interface SharedMemoryParts {
   readonly store: Store
   /** Milliseconds since the epoch. */
   readonly now: () => number
+  /** `Memory.share` */
+  readonly share?: () => number
   /** Once as long as it stays the same; undefined: it is over. */
   readonly onTrouble: (because: string | undefined) => void
 }
@@ -41,7 +43,7 @@ interface Untold {
   readonly most: number | undefined
 }
 
-export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMemoryParts): SharedMemory {
+export function shareMemory(memory: Memory, { store, now, share = memory.share, onTrouble }: SharedMemoryParts): SharedMemory {
   const untold = new Map<string, Untold>()
   const allowance = createAllowance(ACCOUNTS_MAX, KEPT_MS)
   const owe = (name: string, { ms, most }: Untold) => {
@@ -74,6 +76,7 @@ export function shareMemory(memory: Memory, { store, now, onTrouble }: SharedMem
   const rounds = createRounds(round, () => (untold.size > 0 ? ROUND_MS : undefined))
   return {
     ...memory,
+    share,
     keepBudget(name, tat, at) {
       const known = memory.budgetOf(name) ?? 0
       const before = Math.max(at, known)

@@ -43,7 +43,8 @@ export function createMemory(bounds: MemoryBounds = { budgets: BUDGETS_MAX, repe
     keepRepeat(check, charge, now) {
       turn(now)
       young.set(check, charge)
-    }
+    },
+    share: () => 1
   }
 }
 

@@ -34,6 +34,8 @@ describe('metrics', () => {
       'vecauthz_standings{scope="workload",standing="quarantine"} 2',
       'vecauthz_standings{scope="cohort",standing="step-up"} 1',
       'vecauthz_standings_stale_seconds 0.25',
+      'vecauthz_replicas 2',
+      'vecauthz_budget_share 0.5',
       'vecauthz_audit_refused_total 7',
       'vecauthz_audit_waiting_bytes{in="memory"} 512',
       'vecauthz_audit_waiting_bytes{in="spill"} 1024',
@@ -50,7 +52,7 @@ describe('metrics', () => {
   })
 
   it('at egress nobody stands in any way', async () => {
-    const { metrics } = openMetricsPages({ ...SERVER_FACTS, standings: undefined, standingsStaleMs: undefined })
+    const { metrics } = openMetricsPages({ ...SERVER_FACTS, standings: undefined, standingsStaleMs: undefined, budgets: undefined })
     const text = await metrics.text()
     expect(text).not.toContain('vecauthz_standings{')
     expect(text).toContain('vecauthz_standings_stale_seconds Nan\n')

@@ -19,6 +19,7 @@ const terms = (further: Partial<FurtherBudgets>, change: Partial<Terms> = {}): T
   database: 'main',
   bytes: 0,
   share: 1,
+  whole: 1,
   ...change
 })
 

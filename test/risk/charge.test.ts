@@ -19,6 +19,25 @@ describe('charging', () => {
     expect(charge(grantOf(6), BUDGET, 'c', 0, memory)).toMatchObject({ reason: { kind: 'cost-exceeded' } })
   })
 
+  it('a process that has a share of all budgets admits no more than that, of its tenants and collections either', () => {
+    const share = 0.5
+    const memory = { ...createMemory(), share: () => share }
+    const wide = { per_second: 1_000, burst: 1_000 }
+    const further = {
+      tenant: { perSecond: 10, burst: 10 },
+      collection: undefined,
+      operations: undefined,
+      bytes: { perSecond: 1, burst: 1 }
+    }
+    const terms = { further, database: 'demo', bytes: 0, share, whole: share }
+    const grant = { ...grantOf(1), tenant: 'acme', targets: [] } as unknown as Grant
+    let admitted = 0
+    for (let at = 0; at < 20; at++) if (charge(grant, wide, '', 0, memory, terms).ok) admitted++
+    expect(admitted).toBe(5)
+    expect(charge(grant, wide, '', 200, memory, terms).ok).toBe(true)
+    expect(charge(grant, wide, '', 200, memory, terms)).toMatchObject({ reason: { kind: 'rate-exceeded' }, retryAfterMs: 200 })
+  })
+
   it('a repeat of one check is charged once, and answered as before', () => {
     const memory = createMemory()
     for (let at = 0; at < 20; at++) expect(charge(grantOf(5), BUDGET, 'same', 0, memory)).toEqual({ ok: true })

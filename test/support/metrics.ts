@@ -20,6 +20,7 @@ export const SERVER_FACTS: ServerFacts = {
   policy: { since: NOW, refused: true, loaded: 2, failed: 1 },
   standings: { workload: { ...none, quarantine: 2 }, cohort: { ...none, 'step-up': 1 } },
   standingsStaleMs: 250,
+  budgets: { share: 0.5, replicas: 2 },
   audit: { refused: 7, waitingBytes: 512, spilledBytes: 1024, oldestMs: 90_500, used: { memory: 1, spill: 0.25 }, failing: ['sink-far'] },
   pending: 4
 }
