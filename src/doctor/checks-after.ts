@@ -10,7 +10,6 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'rbac',
   'router',
   'local_ratelimit',
-  'ratelimit',
   'grpc_stats',
   'header_to_metadata',
   'set_metadata',
@@ -107,6 +106,10 @@ function after(way: Way): readonly Finding[] {
       return touching(way, filter, { kind: 'remove', at: [...list, index] })
     if (filter.type === CONTROL_PLANE)
       return [cannotTell(way.http.path, 'which filters the control plane adds is not said here; ask the running Envoy (/config_dump)')]
+    if (kind === 'ratelimit')
+      return [
+        cannotTell(filter.place.path, 'the service that it asks may add headers to what was judged', todo('Put it before ext_authz.'))
+      ]
     const fix = { kind: 'remove', at: [...list, index] } as const
     return CHANGING.has(kind)
       ? [fail(filter.place, `${kind} stands after ext_authz`, fix)]

@@ -81,7 +81,7 @@ export const ANSWER: readonly Check[] = [
   {
     id: 'changes-validated',
     line: 'What an answer changes is validated',
-    why: 'A value with a line break would become a header of its own in the request that the database reads.',
+    why: 'A blank in a query parameter of an answer breaks the request line that the database reads; a line break is stopped by one last check of Envoy only.',
     hops: DECIDING,
     look: filters(({ config }) => must(config, 'validate_mutations', true, 'changes are not validated'))
   },
@@ -94,15 +94,15 @@ export const ANSWER: readonly Check[] = [
   },
   {
     id: 'denials-bounded',
-    line: 'Denials are bounded in size',
-    why: 'Body and headers of a denial go to the client; in gRPC the body is a header.',
+    line: 'What an answer tells the caller is bounded in size',
+    why: 'The body of a denial, a header in gRPC, goes to the caller; so do headers that an answer adds to a response. Those of a denial vecauthz alone bounds.',
     hops: DECIDING,
     look: filters(({ config }) => {
       const most = count(config, 'max_denied_response_body_bytes')
       const bounded = most !== undefined && most > 0 && most <= 65_536
       return [
         ...(bounded ? [] : [fail(config, 'bodies of denials are not bounded', put(config, { max_denied_response_body_bytes: 4096 }))]),
-        ...must(config, 'enforce_response_header_limits', true, 'headers of denials are not bounded')
+        ...must(config, 'enforce_response_header_limits', true, 'headers that an answer adds to a response are not bounded')
       ]
     })
   },

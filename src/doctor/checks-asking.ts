@@ -112,12 +112,21 @@ export const ASKING: readonly Check[] = [
     line: 'An outage is 503, not 403',
     why: 'The default 403 hides an outage behind "forbidden": nobody is paged, and agents give up.',
     hops: DECIDING,
-    look: filters(({ config }) => {
+    look: filters(({ config }, { http, filters: all }) => {
       const status = at(config, 'status_on_error')
       const code = status === undefined ? undefined : status.value['code']
-      if (code === 'ServiceUnavailable' || code === 503) return []
+      const said = `status_on_error is ${String(code ?? 'not set')}`
+      const replies = at(http, 'local_reply_config')
       return [
-        fail(config, `status_on_error is ${String(code ?? 'not set')}`, put(config, { status_on_error: { code: 'ServiceUnavailable' } }))
+        ...(code === 'ServiceUnavailable' || code === 503
+          ? []
+          : [fail(config, said, put(config, { status_on_error: { code: 'ServiceUnavailable' } }))]),
+        ...(replies === undefined ? [] : listOf(replies, 'mappers'))
+          .filter((one) => has(one, 'status_code'))
+          .map((one) => fail(one, "Envoy's own answers are told with another status", remove(one, 'status_code'))),
+        ...all
+          .filter(({ type }) => type.endsWith('.CustomResponse'))
+          .map(({ place }) => cannotTell(place.path, 'whether custom_response tells an outage otherwise is not known here'))
       ]
     })
   },

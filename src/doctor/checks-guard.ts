@@ -1,6 +1,6 @@
 /** Checks about the guard: RBAC after ext_authz, which demands a verdict. */
 import { scopesOf } from './checks-after.ts'
-import { type Finding, fail, remove } from './finding.ts'
+import { cannotTell, type Finding, fail, remove } from './finding.ts'
 import { type Check, DECIDING, filters, ways } from './look.ts'
 import { type Filter, perFilter, type Way } from './survey.ts'
 import { at, flag, has, listOf, type Place, text } from './values.ts'
@@ -50,13 +50,22 @@ function demandsVerdict(principal: Place): boolean {
   return path.length === 1 && path[0]?.value['key'] === 'verdict' && value?.value['exact'] === 'allow'
 }
 
+/** Code may write what it wants. */
+const CODE = /\.(lua|wasm|ext_proc|golang|dynamic_modules)\./
+
+function writes(config: unknown): boolean {
+  const text = JSON.stringify(config)
+  return text.includes(`"metadata_namespace":"${AUTHZ_NAMESPACE}"`) || (CODE.test(text) && text.includes(AUTHZ_NAMESPACE))
+}
+
 /** Filters that write what the guard reads, everywhere or on a route: with them a client's header is a verdict. */
 function forging(way: Way): readonly Finding[] {
   const list = [...way.http.path, 'http_filters']
-  const writes = (config: unknown) => JSON.stringify(config).includes(`"metadata_namespace":"${AUTHZ_NAMESPACE}"`)
-  const everywhere = way.filters.flatMap(({ config, place }, index) => {
-    if (index === way.authzAt || !writes(config.value)) return []
-    return [fail(place, 'another filter writes what the guard reads', { kind: 'remove', at: [...list, index] })]
+  const everywhere = way.filters.flatMap(({ type, config, place }, index) => {
+    if (index === way.authzAt) return []
+    const fix = { kind: 'remove', at: [...list, index] } as const
+    if (writes(config.value)) return [fail(place, 'another filter writes what the guard reads', fix)]
+    return CODE.test(type) ? [cannotTell(place.path, `whether ${type} writes what the guard reads is not known here`, fix)] : []
   })
   const onRoutes = scopesOf(way).flatMap((scope) =>
     Object.entries(at(scope, 'typed_per_filter_config')?.value ?? {})
@@ -80,8 +89,7 @@ export function hasGuard(way: Way): boolean {
 
 function guarded(filter: Filter, way: Way): readonly Finding[] {
   const forged = forging(way)
-  if (forged.length > 0) return forged
-  if (hasGuard(way)) return []
+  if (hasGuard(way) || forged.some(({ verdict }) => verdict === 'fail')) return forged
   const rbacs = rbacsOf(way)
   const weak = rbacs[0]
   if (weak !== undefined && has(weak.config, 'rules')) {

@@ -422,6 +422,14 @@ const ROWS: readonly Row[] = [
   },
   { name: 'an outage that looks like a denial', check: 'outage-seen', change: ({ authz }) => delete authz()['status_on_error'] },
   {
+    name: 'an outage that looks like success',
+    check: 'outage-seen',
+    change: ({ http }) => {
+      const comparison = { op: 'GE', value: { default_value: 400, runtime_key: 'least' } }
+      http['local_reply_config'] = { mappers: [{ filter: { status_code_filter: { comparison } }, status_code: 200 }] }
+    }
+  },
+  {
     name: 'Envoy gives up before vecauthz does',
     check: 'answer-in-time',
     change: ({ authz }) => {
@@ -623,6 +631,16 @@ const ROWS: readonly Row[] = [
       const { typed_config } = filterOf('header_to_metadata.v3.Config')
       const rules = { ...typed_config, request_rules: [{ header: 'x-verdict', on_header_present }] }
       last(host)['typed_per_filter_config'] = { 'envoy.filters.http.header_to_metadata': rules }
+    }
+  },
+  {
+    name: 'a guard that reads what a script says',
+    check: 'guard',
+    change: ({ http }) => {
+      const source = `function envoy_on_request(h)\n  h:streamInfo():dynamicMetadata():set("${AUTHZ}", "verdict", "allow")\nend`
+      const typed = filterOf('lua.v3.Lua')
+      Object.assign(typed.typed_config, { default_source_code: { inline_string: source } })
+      http['http_filters'].unshift(typed)
     }
   },
   {
@@ -988,6 +1006,25 @@ describe('shipped files', () => {
 
   it('in shadow say that whatever the answer is, calls go on', () => {
     expect(failing(reportOn('gateway.yaml', shippedValue('shadow.yaml')))).toContain('every-request-asked')
+  })
+})
+
+describe('a line cannot be told for', () => {
+  const untold = ({ judged }: Report) => judged.filter(({ verdict }) => verdict !== 'pass').map(({ check, verdict }) => [check.id, verdict])
+
+  it.each([
+    { name: 'code before the question, which may write what the guard reads', type: 'wasm.v3.Wasm', before: 'ext_authz', check: 'guard' },
+    {
+      name: 'answers that are made anew, outages among them',
+      type: 'custom_response.v3.CustomResponse',
+      before: 'header_to_metadata',
+      check: 'outage-seen'
+    },
+    { name: 'a rate limit service after the verdict', type: 'ratelimit.v3.RateLimit', before: 'router', check: 'nothing-after' }
+  ])('$name ($check)', ({ type, before, check }) => {
+    const value = shippedValue('gateway.yaml')
+    insertBefore(partsOf(value).http, before, filterOf(type))
+    expect(untold(reportOn('gateway.yaml', value))).toEqual([[check, 'cannot-tell']])
   })
 })
 
