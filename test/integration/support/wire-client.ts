@@ -36,7 +36,7 @@ export interface Http2Request {
 }
 
 export const AUTHORITY = 'chroma.demo.vecauthz.test'
-const WAIT_MS = 5_000
+const WAIT_MS = 30_000
 
 export function tlsOptions(port: number, identity: Identity | undefined, more: ConnectionOptions = {}): ConnectionOptions {
   const own = identity === undefined ? {} : { cert: identity.pem, key: identity.keyPem }
