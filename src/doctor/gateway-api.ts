@@ -1,9 +1,12 @@
 /** Envoy Gateway: SecurityPolicy, ClientTrafficPolicy and BackendTLSPolicy, and the patches that say the rest. */
 import type { ReadDocument } from './document.ts'
+import { isAbout, passesOn, patchesFor, policyFor, type Target, unaskedRoutes } from './gateway-targets.ts'
 import { AUTHZ, type Draft, documentOf, type Manifest, mergedMessage, partly, ROUTER_NAME } from './manifests.ts'
 
 const NOTE =
   'Gateway manifests: what Envoy Gateway makes of them is in the /config_dump of its Envoy, and a patch that finds no place is left out.'
+/** Kinds that add listeners, or change what Envoy Gateway writes, whatever the policies say. */
+const LEFT_OUT = ['ListenerSet', 'XListenerSet', 'EnvoyExtensionPolicy', 'HTTPRouteFilter', 'TCPRoute', 'TLSRoute', 'UDPRoute']
 const EARLY = 'type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation'
 const UPSTREAM = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
@@ -28,7 +31,7 @@ export function readGatewayApi(all: readonly Manifest[]): ReadDocument | undefin
   const securing = ofKind('SecurityPolicy')
   if (gateways.length === 0 && securing.length === 0) return undefined
   const missing: string[] = []
-  const names: readonly Manifest[] =
+  const named: readonly Manifest[] =
     gateways.length > 0
       ? gateways
       : securing.flatMap((one) =>
@@ -36,44 +39,65 @@ export function readGatewayApi(all: readonly Manifest[]): ReadDocument | undefin
             metadata: { name: ref['name'], namespace: one['metadata']?.namespace }
           }))
         )
-  const routes = securing.filter((one) => !isAbout(one, 'Gateway') && one['spec']?.extAuth !== undefined)
+  const routes = securing.filter((one) => one['spec']?.extAuth !== undefined && !hasKind(one, 'Gateway'))
   if (routes.length > 0) missing.push('a SecurityPolicy is about a route, and wins over that of the Gateway there')
-  return documentOf(
-    names.map((gateway) => draftOf(gateway, ofKind, missing)),
-    missing,
-    NOTE
-  )
+  for (const { spec } of ofKind('EnvoyProxy'))
+    if (spec?.filterOrder !== undefined || spec?.bootstrap !== undefined || spec?.mergeGateways === true)
+      missing.push('an EnvoyProxy orders filters, changes the bootstrap or merges Gateways')
+  for (const kind of LEFT_OUT.filter((one) => ofKind(one).length > 0)) missing.push(`${kind}: what it adds is not read here`)
+  const targets = named.flatMap(targetsOf)
+  const drafts = targets
+    .filter(({ listener }) => listener === undefined || !passesOn(listener))
+    .map((target) => draftOf(target, ofKind, missing))
+  // Each with a filter of its own, switched on for its routes alone.
+  const unasked = unaskedRoutes(securing).map((name): Draft => ({ ...(drafts[0] as Draft), name, authz: undefined }))
+  const others = targets.flatMap(({ listener }) => (listener !== undefined && passesOn(listener) ? [passing(listener)] : []))
+  return documentOf(drafts.length === 0 ? [] : [...drafts, ...unasked], missing, NOTE, others)
 }
 
-function isAbout(one: Manifest, kind: string, name?: string): boolean {
+function hasKind(one: Manifest, kind: string): boolean {
   const refs: readonly Manifest[] = one['spec']?.targetRefs ?? [one['spec']?.targetRef ?? {}]
-  return refs.some((ref) => ref['kind'] === kind && (name === undefined || ref['name'] === name))
+  return refs.some((ref) => ref['kind'] === kind)
 }
 
-function draftOf(gateway: Manifest, ofKind: (kind: string) => readonly Manifest[], missing: string[]): Draft {
-  const name = gateway['metadata']?.name
-  const of = (kind: string): Manifest | undefined => ofKind(kind).find((one) => isAbout(one, 'Gateway', name))
-  const traffic: Manifest = of('ClientTrafficPolicy')?.['spec'] ?? {}
-  const extAuth: Manifest | undefined = of('SecurityPolicy')?.['spec']?.extAuth
-  const hosts = (gateway['spec']?.listeners ?? []).map((one: Manifest) => one['hostname'])
+function targetsOf(gateway: Manifest): readonly Target[] {
+  const listeners: readonly Manifest[] | undefined = gateway['spec']?.listeners
+  return listeners === undefined ? [{ gateway, listener: undefined }] : listeners.map((listener) => ({ gateway, listener }))
+}
+
+function passing({ name }: Manifest): Manifest {
+  const typed_config = { '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy' }
+  const chain = { name, filters: [{ name: 'envoy.filters.network.tcp_proxy', typed_config }] }
+  return partly({ name, traffic_direction: undefined, filter_chains: [chain], default_filter_chain: undefined })
+}
+
+function draftOf(target: Target, ofKind: (kind: string) => readonly Manifest[], missing: string[]): Draft {
+  const { gateway, listener } = target
+  const { name, namespace } = gateway['metadata'] ?? {}
+  const traffic: Manifest = policyFor(ofKind('ClientTrafficPolicy'), target, missing)?.['spec'] ?? {}
+  const extAuth: Manifest | undefined = policyFor(ofKind('SecurityPolicy'), target, missing)?.['spec']?.extAuth
+  if (traffic['http3'] !== undefined) missing.push('a listener for HTTP/3 stands beside it, and is not read here')
+  if ((extAuth?.['grpc']?.backendRefs ?? []).length > 1) missing.push('more than one backend is asked: only the first is read here')
+  const plain = listener?.['protocol'] === 'HTTP'
   let draft: Draft = {
-    name: `${gateway['metadata']?.namespace ?? ''}/${name}`,
-    tls: tlsOf(traffic),
+    name: `${namespace ?? ''}/${name}${listener === undefined ? '' : `/${listener['name']}`}`,
+    tls: plain ? undefined : tlsOf(traffic),
     http: httpOf(traffic),
     filters: [],
     authz: extAuth === undefined ? undefined : authzOf(extAuth),
     after: [],
-    action: actionOf(name, ofKind),
-    domains: hosts.length === 0 ? undefined : hosts.map((host: string | undefined) => host ?? '*'),
-    cluster: clusterOf(extAuth, ofKind('BackendTLSPolicy'))
+    action: actionOf(name, ofKind, missing),
+    domains: listener === undefined ? undefined : [listener['hostname'] ?? '*'],
+    cluster: clusterOf(extAuth, ofKind('BackendTLSPolicy'), namespace)
   }
-  const patches = ofKind('EnvoyPatchPolicy').filter((one) => isAbout(one, 'Gateway', name))
-  for (const patch of patches.flatMap((one): readonly Manifest[] => one['spec']?.jsonPatches ?? [])) draft = patched(draft, patch, missing)
+  // Those of plain listeners have their place elsewhere: in the filter chain by default.
+  const patches = plain ? [] : patchesFor(ofKind('EnvoyPatchPolicy'), target)
+  for (const patch of patches) draft = patched(draft, patch, missing)
   return draft
 }
 
 /** What routes of this Gateway do to a request, and whether it is repeated. */
-function actionOf(name: string, ofKind: (kind: string) => readonly Manifest[]): Manifest {
+function actionOf(name: string, ofKind: (kind: string) => readonly Manifest[], missing: string[]): Manifest {
   const routes = [...ofKind('HTTPRoute'), ...ofKind('GRPCRoute')].filter((one) =>
     one['spec']?.parentRefs?.some((ref: Manifest) => ref['name'] === name)
   )
@@ -85,6 +109,7 @@ function actionOf(name: string, ofKind: (kind: string) => readonly Manifest[]): 
   )
   const repeated =
     ofKind('BackendTrafficPolicy').some((one) => one['spec']?.retry !== undefined) || rules.some((one) => one['retry'] !== undefined)
+  if (done.has('ExtensionRef')) missing.push('a route has a filter of its own (ExtensionRef), which is not read here')
   return {
     ...(done.has('URLRewrite') ? { path_rewrite: {} } : {}),
     ...(done.has('RequestHeaderModifier') ? { request_headers_to_add: [{}] } : {}),
@@ -182,10 +207,10 @@ function authzOf(extAuth: Manifest): Manifest {
   }
 }
 
-function clusterOf(extAuth: Manifest | undefined, tlsPolicies: readonly Manifest[]): Manifest {
-  const backend = extAuth?.['grpc']?.backendRefs?.[0] ?? {}
+function clusterOf(extAuth: Manifest | undefined, tlsPolicies: readonly Manifest[], namespace: unknown): Manifest {
+  const backend = extAuth?.['grpc']?.backendRefs?.[0] ?? extAuth?.['grpc']?.backendRef ?? {}
   const settings = extAuth?.['grpc']?.backendSettings ?? {}
-  const tls = tlsPolicies.find((one) => isAbout(one, 'Service', backend.name))?.['spec']?.validation
+  const tls = tlsPolicies.find((one) => isAbout(one, 'Service', backend.name, backend.namespace ?? namespace))?.['spec']?.validation
   const names = (tls?.subjectAltNames ?? []).map(({ uri, hostname }: Manifest) => ({
     san_type: uri === undefined ? 'DNS' : 'URI',
     matcher: { exact: uri ?? hostname }
@@ -209,21 +234,23 @@ function clusterOf(extAuth: Manifest | undefined, tlsPolicies: readonly Manifest
   })
 }
 
-const TO_AUTHZ = /http_filters\[\?\(@\.name=~'\^?envoy\\*\.filters\\*\.http\\*\.ext_authz[^\]]*\)\]\.typed_config$/
-const TO_ROUTER = new RegExp(`http_filters\\[\\?\\(@\\.name=='${ROUTER_NAME.replaceAll('.', '\\.')}'\\)\\]$`)
-const TO_HTTP = /filters\[\?\(@\.name=='envoy\.filters\.network\.http_connection_manager'\)\]\.typed_config$/
-
+/** Of every filter chain. A path that is written in another way, or about one of them, is not read. */
+const HCM_PATH = "$.filter_chains[*].filters[?(@.name=='envoy.filters.network.http_connection_manager')].typed_config"
+const TO_AUTHZ = /^\.http_filters\[\?\(@\.name=~'\^?envoy\\*\.filters\\*\.http\\*\.ext_authz(\.\*)?'\)\]\.typed_config$/
+const TO_ROUTER = `.http_filters[?(@.name=='${ROUTER_NAME}')]`
 /** Made for gRPC routes, and put after the check. */
-const GRPC_WEB = /http_filters\[\?\(@\.name=='envoy\.filters\.http\.grpc_web'\)\]$/
+const GRPC_WEB = ".http_filters[?(@.name=='envoy.filters.http.grpc_web')]"
 /** Under which name the servers are asked how they are: nothing is judged by it. */
 const HEALTH_NAME = '/health_checks/0/grpc_health_check/authority'
 
 /** What changes nothing that is looked at here. */
 function isHarmless({ type, operation }: Manifest): boolean {
   const { op, jsonPath = '', path = '' } = operation ?? {}
-  if (op === 'remove') return GRPC_WEB.test(jsonPath) && path === ''
+  if (op === 'remove') return jsonPath === HCM_PATH + GRPC_WEB && path === ''
   return op === 'add' && String(type).endsWith('.cluster.v3.Cluster') && jsonPath === '' && path === HEALTH_NAME
 }
+
+const ROUTING: ReadonlySet<string> = new Set(['', 'http_filters', 'route_config', 'rds', 'scoped_routes'])
 
 /** One operation of an EnvoyPatchPolicy. What is not understood leaves everything open. */
 function patched(draft: Draft, patch: Manifest, missing: string[]): Draft {
@@ -234,11 +261,12 @@ function patched(draft: Draft, patch: Manifest, missing: string[]): Draft {
     .split('/')
     .filter((key) => key !== '')
   const nested = () => keys.reduceRight((inner: unknown, key) => ({ [key]: inner }), value) as Manifest
-  if (op === 'add' || op === 'replace') {
-    if (TO_AUTHZ.test(jsonPath) && draft.authz !== undefined) return { ...draft, authz: mergedMessage(draft.authz, nested()) }
-    if (TO_ROUTER.test(jsonPath) && path === '') return { ...draft, after: [...draft.after, value] }
-    if (TO_HTTP.test(jsonPath) && path === '/http_filters/0') return { ...draft, filters: [value, ...draft.filters] }
-    if (TO_HTTP.test(jsonPath) && keys[0] !== 'http_filters') return { ...draft, http: mergedMessage(draft.http, nested()) }
+  const within = jsonPath.startsWith(HCM_PATH) ? jsonPath.slice(HCM_PATH.length) : undefined
+  if (within !== undefined && (op === 'add' || op === 'replace')) {
+    if (TO_AUTHZ.test(within) && draft.authz !== undefined) return { ...draft, authz: mergedMessage(draft.authz, nested()) }
+    if (within === TO_ROUTER && path === '') return { ...draft, after: [...draft.after, value] }
+    if (within === '' && path === '/http_filters/0') return { ...draft, filters: [value, ...draft.filters] }
+    if (within === '' && !ROUTING.has(keys[0] ?? '')) return { ...draft, http: mergedMessage(draft.http, nested()) }
   }
   missing.push(`a patch that is not read here: ${op} ${jsonPath} ${path}`)
   return draft

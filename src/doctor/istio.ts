@@ -206,7 +206,7 @@ function patched(draft: Draft, { applyTo, match, patch }: Manifest, asked: Manif
   if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE' && value['transport_socket'] === undefined)
     return { ...draft, chain: mergedMessage(draft.chain ?? {}, value) }
   if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE')
-    return { ...draft, tls: mergedMessage(draft.tls, value['transport_socket']?.typed_config ?? {}) }
+    return { ...draft, tls: mergedMessage(draft.tls ?? {}, value['transport_socket']?.typed_config ?? {}) }
   if (applyTo === 'CLUSTER' && operation === 'MERGE') {
     // Of a patch with a transport socket nothing else is merged.
     const { transport_socket } = value

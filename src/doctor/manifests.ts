@@ -35,7 +35,8 @@ export function manifestsIn(source: string): readonly Manifest[] | undefined {
 /** One way in, of which the rest is built: what is asked, and what stands around it. */
 export interface Draft {
   readonly name: string
-  readonly tls: Manifest
+  /** Undefined: connections are plain. */
+  readonly tls: Manifest | undefined
   /** What else is known of its filter chain. */
   readonly chain?: Manifest
   readonly http: Manifest
@@ -51,9 +52,15 @@ export interface Draft {
   readonly cluster: Manifest
 }
 
-export function documentOf(drafts: readonly Draft[], missing: readonly string[], note: string): ReadDocument {
+/** @param others listeners that are no HTTP */
+export function documentOf(
+  drafts: readonly Draft[],
+  missing: readonly string[],
+  note: string,
+  others: readonly Manifest[] = []
+): ReadDocument {
   const static_resources = {
-    listeners: drafts.map(listenerOf),
+    listeners: [...drafts.map(listenerOf), ...others],
     clusters: [...drafts.map(({ cluster }) => cluster), partly({ name: 'database' })]
   }
   return { ok: true, document: { root: { value: partly({ static_resources }), path: [] }, missing, hop: 'gateway', note } }
@@ -77,7 +84,8 @@ function listenerOf({ name, tls, chain: around, http, filters, authz, after, dom
     name: 'envoy.transport_sockets.tls',
     typed_config: partly({ common_tls_context: partly({}), ...tls, '@type': DOWN_TLS })
   }
-  const chain = { ...around, transport_socket, filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }
+  const socket = tls === undefined ? { transport_socket: undefined } : { transport_socket }
+  const chain = { ...around, ...socket, filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }
   return partly({ name, traffic_direction: undefined, filter_chains: [partly(chain), ...chains], default_filter_chain: undefined })
 }
 

@@ -161,6 +161,14 @@ const ISTIO: readonly { name: string; lines: readonly string[]; change: (all: Ma
   }
 ]
 
+const listeners = (all: readonly Manifest[]): Manifest[] => one(all, 'Gateway')['spec'].listeners
+/** What the patches say, and no policy can. */
+const UNPATCHED = [
+  ...['answers-counted', 'body-bytes', 'changes-listed', 'changes-validated', 'denials-bounded', 'guard', 'no-upgrades'],
+  ...['peer-certificate', 'raw-headers', 'strip-credentials', 'strip-decision', 'strip-envoy', 'strip-forwarded']
+]
+const PLAIN_LISTENER = [...UNPATCHED, 'client-certificate']
+
 const GATEWAY: readonly { name: string; lines: readonly string[]; change: (all: Manifest[]) => unknown }[] = [
   {
     name: 'fail-open',
@@ -201,6 +209,65 @@ const GATEWAY: readonly { name: string; lines: readonly string[]; change: (all: 
     lines: ['hosts-listed'],
     change: (all) => delete one(all, 'Gateway')['spec'].listeners[0].hostname
   },
+  {
+    name: 'a listener without TLS beside it',
+    lines: PLAIN_LISTENER,
+    change: (all) => listeners(all).push({ name: 'http', protocol: 'HTTP', port: 8080, hostname: 'qdrant.data.svc.cluster.local' })
+  },
+  {
+    name: 'a listener that hands connections on beside it',
+    lines: ['every-way-asks'],
+    change: (all) => listeners(all).push({ name: 'raw', protocol: 'TLS', port: 9443, tls: { mode: 'Passthrough' } })
+  },
+  {
+    name: 'a listener that no patch is about',
+    lines: UNPATCHED,
+    change: (all) => listeners(all).push({ ...listeners(all)[0], name: 'more', port: 9443 })
+  },
+  {
+    name: 'a policy that asks at another listener only',
+    lines: ['every-way-asks'],
+    change: (all) => Object.assign(one(all, 'SecurityPolicy')['spec'].targetRefs[0], { sectionName: 'other' })
+  },
+  {
+    name: 'a policy that asks in another namespace',
+    lines: ['every-way-asks'],
+    change: (all) => Object.assign(one(all, 'SecurityPolicy')['metadata'], { namespace: 'other' })
+  },
+  {
+    name: 'a policy of a route that takes the place of that of the Gateway, and asks nobody',
+    lines: ['every-way-asks'],
+    change: (all) => {
+      const targetRefs = [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', name: 'qdrant' }]
+      const metadata = { name: 'qdrant', namespace: 'data' }
+      all.push({ ...one(all, 'SecurityPolicy'), metadata, spec: { targetRefs, cors: { allowOrigins: ['*'] } } })
+    }
+  },
+  {
+    name: 'patches of another listener',
+    lines: UNPATCHED,
+    change: (all) => {
+      for (const patch of one(all, 'EnvoyPatchPolicy')['spec'].jsonPatches) patch.name = patch.name.replace(/https$/, 'http')
+    }
+  },
+  {
+    name: 'patches in another namespace',
+    lines: UNPATCHED,
+    change: (all) => Object.assign(one(all, 'EnvoyPatchPolicy')['metadata'], { namespace: 'other' })
+  },
+  {
+    name: 'connections that are bounded at one listener, and not at the one that there is',
+    lines: [
+      ...['certificate-checked', 'client-certificate', 'connection-age', 'escaped-slashes', 'tls-1.3', 'xfcc-chain'],
+      'xfcc-sanitized'
+    ],
+    change: (all) => Object.assign(one(all, 'ClientTrafficPolicy')['spec'].targetRefs[0], { sectionName: 'other' })
+  },
+  {
+    name: 'TLS to vecauthz that is said in another namespace than its own',
+    lines: ['authz-proven'],
+    change: (all) => Object.assign(one(all, 'BackendTLSPolicy')['metadata'], { namespace: 'data' })
+  },
   { name: 'vecauthz spoken to in the clear', lines: ['authz-proven'], change: (all) => without(all, 'BackendTLSPolicy') }
 ]
 
@@ -210,6 +277,35 @@ describe.each([
 ] as const)('%s fails', (kind, rows) => {
   it.each(rows)('$name', ({ lines, change }) => {
     expect(judged(kind, change).fail.sort()).toEqual([...lines].sort())
+  })
+})
+
+describe('Envoy Gateway is left open by', () => {
+  const extAuth = (all: Manifest[]): Manifest => one(all, 'SecurityPolicy')['spec'].extAuth
+  const rows: readonly { name: string; change: (all: Manifest[]) => unknown }[] = [
+    { name: 'HTTP/3', change: (all) => Object.assign(one(all, 'ClientTrafficPolicy')['spec'], { http3: {} }) },
+    { name: 'a second backend that is asked', change: (all) => extAuth(all)['grpc'].backendRefs.push({ name: 'other', port: 9901 }) },
+    {
+      name: 'a second policy for the same listener',
+      change: (all) => all.push({ ...one(all, 'SecurityPolicy'), metadata: { name: 'more', namespace: 'data' } })
+    },
+    { name: 'an order of filters', change: (all) => Object.assign(one(all, 'EnvoyProxy')['spec'], { filterOrder: [] }) },
+    { name: 'listeners that are elsewhere', change: (all) => all.push({ apiVersion: 'v1', kind: 'XListenerSet' }) },
+    {
+      name: 'a filter of a route that is a kind of its own',
+      change: (all) => Object.assign(one(all, 'HTTPRoute')['spec'].rules[0], { filters: [{ type: 'ExtensionRef' }] })
+    },
+    {
+      name: 'a patch for one filter chain',
+      change: (all) => {
+        const [patch] = one(all, 'EnvoyPatchPolicy')['spec'].jsonPatches
+        patch.operation.jsonPath = patch.operation.jsonPath.replace('[*]', '[0]')
+      }
+    }
+  ]
+
+  it.each(rows)('$name', ({ change }) => {
+    expect(judged('gateway-api', change).pass).toEqual([])
   })
 })
 
