@@ -51,6 +51,8 @@ const CHANGING: ReadonlySet<string> = new Set([
   'ext_authz',
   'on_demand'
 ])
+/** Code that may call any cluster. */
+const CALLING: ReadonlySet<string> = new Set(['wasm', 'golang', 'dynamic_modules'])
 /** What an index takes away once more: tokens that are for vecauthz, and for nobody behind it. */
 const OURS: ReadonlySet<string> = new Set(['x-vecauthz-policy-token', 'x-vecauthz-subject-token', 'x-vecauthz-purpose', 'x-vecauthz-run'])
 
@@ -68,9 +70,8 @@ const REWRITES = [
 ]
 
 /** What of harmless filters is none: headers that they may take away, or add. */
-function touching(way: Way, { type, config }: Filter, fix: Fix): readonly Finding[] {
-  const settings = [config, ...scopesOf(way).flatMap((scope) => perFilter(scope, type).map((one) => one.config))]
-  return settings.flatMap((one) => {
+function touching(way: Way, filter: Filter, fix: Fix): readonly Finding[] {
+  return settingsOf(way, filter).flatMap((one) => {
     if (listOf(one, 'request_rules').some((rule) => flag(rule, 'remove')))
       return [fail(one, 'header_to_metadata takes headers away after the verdict', fix)]
     if (listOf(one, 'request_headers_to_add_when_not_enforced').length > 0)
@@ -82,13 +83,28 @@ function touching(way: Way, { type, config }: Filter, fix: Fix): readonly Findin
 }
 
 /** A filter that is told to do nothing, here and on every route. */
-function isIdle(way: Way, { type, config }: Filter): boolean {
-  const settings = [config, ...scopesOf(way).flatMap((scope) => perFilter(scope, type).map((one) => one.config))]
-  return settings.every(({ value }) => Object.keys(value).every((key) => key === '@type'))
+function isIdle(way: Way, filter: Filter): boolean {
+  return settingsOf(way, filter).every(({ value }) => Object.keys(value).every((key) => key === '@type'))
 }
 
 function kindOf({ type }: { readonly type: string }): string {
   return type.split('.').at(-3) ?? type
+}
+
+/** What answers, or calls on, by itself needs no question, wherever it stands: a cached answer is another caller's. */
+function inFront(way: Way, filter: Filter, fix: Fix): readonly Finding[] {
+  const kind = kindOf(filter)
+  if (kind.startsWith('cache')) return [fail(filter.place, 'a cache answers before anybody is asked', fix)]
+  if (kind === 'lua' && settingsOf(way, filter).some(({ value }) => JSON.stringify(value).includes('httpCall')))
+    return [fail(filter.place, 'a script calls on by itself before anybody is asked', fix)]
+  return CALLING.has(kind)
+    ? [cannotTell(filter.place.path, `whether ${filter.type} calls on by itself before anybody is asked is not known here`, fix)]
+    : []
+}
+
+/** A filter's own, and what routes have in its place. */
+function settingsOf(way: Way, { type, config }: Filter): readonly Place[] {
+  return [config, ...scopesOf(way).flatMap((scope) => perFilter(scope, type, way.filters).map((one) => one.config))]
 }
 
 function after(way: Way): readonly Finding[] {
@@ -96,11 +112,7 @@ function after(way: Way): readonly Finding[] {
   const list = [...way.http.path, 'http_filters']
   return way.filters.flatMap((filter, index) => {
     const kind = kindOf(filter)
-    // What answers by itself needs no question, wherever it stands: a cached answer is another caller's.
-    if (index < way.authzAt)
-      return kind.startsWith('cache')
-        ? [fail(filter.place, 'a cache answers before anybody is asked', { kind: 'remove', at: [...list, index] })]
-        : []
+    if (index < way.authzAt) return inFront(way, filter, { kind: 'remove', at: [...list, index] })
     if (index === way.authzAt) return []
     if (HARMLESS.has(kind) || (kind === 'fault' && isIdle(way, filter)))
       return touching(way, filter, { kind: 'remove', at: [...list, index] })
@@ -165,7 +177,12 @@ function repeats(way: Way, given: Given): readonly Finding[] {
 function mirrors(way: Way, given: Given): readonly Finding[] {
   const keys = ['request_mirror_policies']
   const says = () => 'requests are mirrored'
+  const tapped = way.filters.flatMap((filter, index) => {
+    const fix = { kind: 'remove', at: [...way.http.path, 'http_filters', index] } as const
+    return kindOf(filter) === 'tap' ? [fail(filter.place, 'whoever taps gets a copy of requests', fix)] : []
+  })
   return [
+    ...tapped,
     ...without([...scopesOf(way), ...way.forwards.map(({ action }) => action)], keys, says),
     ...ofClusters(way.forwards, given, (http) => without([http], keys, says))
   ]

@@ -703,6 +703,27 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'a script before the question that calls on by itself',
+    check: 'nothing-after',
+    change: ({ http }) => {
+      const typed = filterOf('lua.v3.Lua')
+      Object.assign(typed.typed_config, {
+        default_source_code: { inline_string: 'function envoy_on_request(h)\n  h:httpCall("chroma", {}, "", 500)\nend' }
+      })
+      http['http_filters'].unshift(typed)
+    }
+  },
+  {
+    name: 'a script of one route that calls on by itself',
+    check: 'nothing-after',
+    change: ({ http, host }) => {
+      http['http_filters'].unshift(filterOf('lua.v3.Lua'))
+      const inline_string = 'function envoy_on_request(h)\n  h:httpCall("chroma", {}, "", 500)\nend'
+      const source = { ...filterOf('lua.v3.LuaPerRoute').typed_config, source_code: { inline_string } }
+      last(host)['typed_per_filter_config'] = { 'lua.v3.Lua': source }
+    }
+  },
+  {
     name: 'a cache before the question',
     check: 'nothing-after',
     change: ({ http }) => http['http_filters'].unshift(filterOf('cache.v3.CacheConfig'))
@@ -749,6 +770,11 @@ const ROWS: readonly Row[] = [
     change: ({ host }) => {
       host['request_headers_to_add'] = [{ header: { key: 'api-key', value: 'permanent' } }]
     }
+  },
+  {
+    name: 'a tap',
+    check: 'no-mirror',
+    change: ({ http }) => http['http_filters'].unshift(filterOf('tap.v3.Tap'))
   },
   {
     name: 'a mirror',
@@ -1010,21 +1036,27 @@ describe('shipped files', () => {
 })
 
 describe('a line cannot be told for', () => {
-  const untold = ({ judged }: Report) => judged.filter(({ verdict }) => verdict !== 'pass').map(({ check, verdict }) => [check.id, verdict])
+  const untold = ({ judged }: Report) =>
+    judged.filter(({ verdict }) => verdict !== 'pass').map(({ check, verdict }) => `${check.id}: ${verdict}`)
 
   it.each([
-    { name: 'code before the question, which may write what the guard reads', type: 'wasm.v3.Wasm', before: 'ext_authz', check: 'guard' },
+    {
+      name: 'code before the question, which may call on by itself, and write what the guard reads',
+      type: 'wasm.v3.Wasm',
+      before: 'ext_authz',
+      checks: ['guard', 'nothing-after']
+    },
     {
       name: 'answers that are made anew, outages among them',
       type: 'custom_response.v3.CustomResponse',
       before: 'header_to_metadata',
-      check: 'outage-seen'
+      checks: ['outage-seen']
     },
-    { name: 'a rate limit service after the verdict', type: 'ratelimit.v3.RateLimit', before: 'router', check: 'nothing-after' }
-  ])('$name ($check)', ({ type, before, check }) => {
+    { name: 'a rate limit service after the verdict', type: 'ratelimit.v3.RateLimit', before: 'router', checks: ['nothing-after'] }
+  ])('$name', ({ type, before, checks }) => {
     const value = shippedValue('gateway.yaml')
     insertBefore(partsOf(value).http, before, filterOf(type))
-    expect(untold(reportOn('gateway.yaml', value))).toEqual([[check, 'cannot-tell']])
+    expect(untold(reportOn('gateway.yaml', value))).toEqual(checks.map((check) => `${check}: cannot-tell`))
   })
 })
 
