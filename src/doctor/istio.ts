@@ -1,6 +1,7 @@
 /** Istio: the provider of meshConfig, the AuthorizationPolicy that uses it, and the EnvoyFilters that say the rest. */
 import { parse } from 'yaml'
 import type { ReadDocument } from './document.ts'
+import { isStrict, patchesOf, trafficTo, workloadOf } from './istio-scope.ts'
 import { AUTHZ, AUTHZ_NAME, type Draft, documentOf, type Manifest, mergedMessage, partly, ROUTER_NAME } from './manifests.ts'
 import { isMessage } from './values.ts'
 
@@ -50,20 +51,16 @@ interface Around {
 
 function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, { ofKind, services, missing }: Around): Draft {
   const { namespace, name } = policy['metadata'] ?? {}
-  const about = (one: Manifest) =>
-    one['metadata']?.namespace === namespace && selects(one['spec']?.selector?.matchLabels ?? one['spec']?.workloadSelector?.labels, policy)
+  const workload = workloadOf(policy, mesh)
   const providers: readonly Manifest[] = mesh['extensionProviders'] ?? []
   const provider = providers.find((one) => one['name'] === policy['spec']?.provider?.name)
   if (isPolicy && provider === undefined && mesh['extensionProviders'] !== undefined)
     missing.push(`there is no extension provider ${policy['spec']?.provider?.name}`)
   const asked: Manifest = provider?.['envoyExtAuthzGrpc'] ?? {}
-  const strict = ofKind('PeerAuthentication').some(
-    (one) => (about(one) || one['spec']?.selector === undefined) && one['spec']?.mtls?.mode === 'STRICT'
-  )
   let draft: Draft = {
     name: `${namespace ?? ''}/${name}`,
     tls: {
-      require_client_certificate: strict,
+      require_client_certificate: isStrict(ofKind('PeerAuthentication'), workload),
       common_tls_context: partly({
         tls_params: { tls_minimum_protocol_version: mesh['meshMTLS']?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2' }
       })
@@ -76,20 +73,10 @@ function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, { ofKind, 
     action: { retry_policy: { retry_on: 'reset-before-request' } },
     chain: { transport_socket_connect_timeout: undefined },
     chains: PASSING.map(passing),
-    cluster: clusterOf(asked, ofKind('DestinationRule'), services)
+    cluster: clusterOf(asked, trafficTo(ofKind('DestinationRule'), asked, workload, missing), services)
   }
-  const filters = ofKind('EnvoyFilter')
-    .filter(about)
-    .toSorted((a, b) => Number(a['spec']?.priority ?? 0) - Number(b['spec']?.priority ?? 0))
-  for (const patch of filters.flatMap((one): readonly Manifest[] => one['spec']?.configPatches ?? []))
-    draft = patched(draft, patch, asked, missing)
+  for (const patch of patchesOf(ofKind('EnvoyFilter'), workload, missing)) draft = patched(draft, patch, asked, missing)
   return draft
-}
-
-/** Without labels it is about everybody of the namespace. */
-function selects(labels: Manifest | undefined, policy: Manifest): boolean {
-  const own: Manifest = policy['spec']?.selector?.matchLabels ?? {}
-  return Object.entries(labels ?? {}).every(([key, value]) => own[key] === value)
 }
 
 function httpOf(mesh: Manifest): Manifest {
@@ -138,11 +125,10 @@ function authzOf(policy: Manifest, provider: Manifest | undefined, asked: Manife
   }
 }
 
-function clusterOf(asked: Manifest, rules: readonly Manifest[], services: readonly Manifest[]): Manifest {
+function clusterOf(asked: Manifest, rule: Manifest | undefined, services: readonly Manifest[]): Manifest {
   const named = services.find(({ metadata: at }) => String(asked['service']).startsWith(`${at?.name}.${at?.namespace}.`))
-  const rule = rules.find((one) => one['spec']?.host === asked['service'])?.['spec']?.trafficPolicy
   const sds = [{ name: 'default' }]
-  const names = (rule?.tls?.subjectAltNames ?? []).map((exact: string) => ({ san_type: 'URI', matcher: { exact } }))
+  const names = (rule?.['tls']?.subjectAltNames ?? []).map((exact: string) => ({ san_type: 'URI', matcher: { exact } }))
   const context = {
     default_validation_context: { match_typed_subject_alt_names: names },
     validation_context_sds_secret_config: { name: 'ROOTCA' }
@@ -156,7 +142,7 @@ function clusterOf(asked: Manifest, rules: readonly Manifest[], services: readon
     alpn_protocols: ['h2']
   })
   const tls = { name: 'envoy.transport_sockets.tls', typed_config: partly({ '@type': UPSTREAM, common_tls_context: common }) }
-  const age = rule?.connectionPool?.tcp?.maxConnectionDuration
+  const age = rule?.['connectionPool']?.tcp?.maxConnectionDuration
   const options = partly({
     common_http_protocol_options: partly(age === undefined ? {} : { max_connection_duration: age }),
     explicit_http_config: { http2_protocol_options: {} }
@@ -166,9 +152,9 @@ function clusterOf(asked: Manifest, rules: readonly Manifest[], services: readon
     name: 'vecauthz',
     type: named?.['spec']?.clusterIP === 'None' ? 'ORIGINAL_DST' : 'EDS',
     load_assignment: { endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address } } }] }] },
-    ...(rule?.tls?.mode === 'DISABLE'
+    ...(rule?.['tls']?.mode === 'DISABLE'
       ? { transport_socket: undefined }
-      : rule?.tls?.mode === 'ISTIO_MUTUAL'
+      : rule?.['tls']?.mode === 'ISTIO_MUTUAL'
         ? { transport_socket: tls }
         : {}),
     typed_extension_protocol_options: { [HTTP_OPTIONS]: options },
@@ -180,14 +166,39 @@ function clusterOf(asked: Manifest, rules: readonly Manifest[], services: readon
   })
 }
 
+/** What a patch may be held to, where that is every way in of a sidecar, or every one with TLS. */
+const IN_LISTENER: ReadonlySet<string> = new Set(['filterChain'])
+const IN_CHAIN: ReadonlySet<string> = new Set(['filter', 'name', 'transportProtocol'])
+const ROUTING = ['http_filters', 'route_config', 'rds', 'scoped_routes']
+
+function isAboutAll({ listener, proxy }: Manifest): boolean {
+  const chain: Manifest = listener?.filterChain ?? {}
+  const only = (value: Manifest, keys: ReadonlySet<string>) => Object.keys(value).every((key) => keys.has(key))
+  const named = chain['filter'] === undefined || chain['filter'].name === FILTER.name
+  return proxy === undefined && only(listener ?? {}, IN_LISTENER) && only(chain, IN_CHAIN) && named
+}
+
 /** One patch of an EnvoyFilter. What is not understood leaves everything open. */
-function patched(draft: Draft, { applyTo, match, patch }: Manifest, asked: Manifest, missing: string[]): Draft {
-  const value: Manifest = patch?.value ?? {}
-  const sub = match?.listener?.filterChain?.filter?.subFilter?.name
-  const operation = patch?.operation
-  if (match?.context !== undefined && !['SIDECAR_INBOUND', 'ANY', 'SIDECAR_OUTBOUND', 'GATEWAY'].includes(match.context))
-    missing.push(`a patch for context ${match.context}`)
-  if (applyTo === 'HTTP_FILTER' && match?.context !== 'SIDECAR_OUTBOUND') {
+function patched(draft: Draft, patch: Manifest, asked: Manifest, missing: string[]): Draft {
+  const { applyTo, match = {} } = patch
+  const towards = applyTo === 'CLUSTER' ? 'SIDECAR_OUTBOUND' : 'SIDECAR_INBOUND'
+  if (!['ANY', towards].includes(match.context ?? 'ANY')) return draft
+  const found = isAboutAll(match) ? (applyTo === 'CLUSTER' ? clusterPatched : listenerPatched)(draft, patch, asked) : undefined
+  if (found !== undefined) return found
+  const sub = match.listener?.filterChain?.filter?.subFilter?.name
+  missing.push(`a patch that is not read here: ${patch['patch']?.operation} of ${applyTo}${sub === undefined ? '' : ` at ${sub}`}`)
+  return draft
+}
+
+/** Undefined: not read here. */
+function listenerPatched(draft: Draft, { applyTo, match, patch }: Manifest): Draft | undefined {
+  const { operation, value = {} }: Manifest = patch ?? {}
+  const { filter, name, transportProtocol }: Manifest = match?.listener?.filterChain ?? {}
+  const sub = filter?.subFilter?.name
+  if (applyTo === 'FILTER_CHAIN' && operation === 'REMOVE' && name !== undefined)
+    return { ...draft, chains: draft.chains?.filter((one) => one['name'] !== name) ?? [] }
+  if (name !== undefined || (transportProtocol ?? 'tls') !== 'tls') return undefined
+  if (applyTo === 'HTTP_FILTER') {
     if (operation === 'INSERT_FIRST') return { ...draft, filters: [value, ...draft.filters] }
     if (operation === 'INSERT_BEFORE' && sub === ROUTER_NAME) return { ...draft, after: [...draft.after, value] }
     if (operation === 'INSERT_BEFORE' && sub === AUTHZ_NAME) return { ...draft, filters: [...draft.filters, value] }
@@ -196,23 +207,24 @@ function patched(draft: Draft, { applyTo, match, patch }: Manifest, asked: Manif
       return { ...draft, authz: mergedMessage(draft.authz, value['typed_config'] ?? {}) }
     if (operation === 'REMOVE' && sub === AUTHZ_NAME) return { ...draft, authz: undefined }
   }
-  if (applyTo === 'NETWORK_FILTER' && operation === 'MERGE' && match?.listener?.filterChain?.filter?.name === FILTER.name)
-    return { ...draft, http: mergedMessage(draft.http, value['typed_config'] ?? {}) }
-  if (applyTo === 'FILTER_CHAIN' && operation === 'REMOVE')
-    return { ...draft, chains: draft.chains?.filter(({ name }) => name !== match?.listener?.filterChain?.name) ?? [] }
+  const settings: Manifest = value['typed_config'] ?? {}
+  if (applyTo === 'NETWORK_FILTER' && operation === 'MERGE' && filter !== undefined && !ROUTING.some((key) => key in settings))
+    return { ...draft, http: mergedMessage(draft.http, settings) }
   // Each is about one port, and which there are is not said here.
-  if (applyTo === 'VIRTUAL_HOST' && operation === 'REPLACE')
-    return { ...draft, domains: value['domains'] ?? [], action: value['routes']?.[0]?.route ?? {} }
+  if (applyTo === 'VIRTUAL_HOST' && operation === 'REPLACE') return { ...draft, hosts: [...(draft.hosts ?? []), value] }
   if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE' && value['transport_socket'] === undefined)
     return { ...draft, chain: mergedMessage(draft.chain ?? {}, value) }
   if (applyTo === 'FILTER_CHAIN' && operation === 'MERGE')
     return { ...draft, tls: mergedMessage(draft.tls ?? {}, value['transport_socket']?.typed_config ?? {}) }
-  if (applyTo === 'CLUSTER' && operation === 'MERGE') {
-    // Of a patch with a transport socket nothing else is merged.
-    const { transport_socket } = value
-    const merged = transport_socket === undefined ? value : { transport_socket }
-    return match?.cluster?.service === asked['service'] ? { ...draft, cluster: mergedMessage(draft.cluster, merged) } : draft
-  }
-  missing.push(`a patch that is not read here: ${operation} of ${applyTo}${sub === undefined ? '' : ` at ${sub}`}`)
-  return draft
+  return undefined
+}
+
+function clusterPatched(draft: Draft, { match, patch }: Manifest, asked: Manifest): Draft | undefined {
+  const { operation, value = {} }: Manifest = patch ?? {}
+  const { service, portNumber = asked['port'], ...others }: Manifest = match?.cluster ?? {}
+  if (service !== undefined && (service !== asked['service'] || portNumber !== asked['port'])) return draft
+  if (operation !== 'MERGE' || service === undefined || Object.keys(others).length > 0) return undefined
+  // Of a patch with a transport socket nothing else is merged.
+  const { transport_socket } = value
+  return { ...draft, cluster: mergedMessage(draft.cluster, transport_socket === undefined ? value : { transport_socket }) }
 }

@@ -45,6 +45,8 @@ export interface Draft {
   readonly authz: Manifest | undefined
   readonly after: readonly Manifest[]
   readonly domains: readonly string[] | undefined
+  /** Virtual hosts that are said in full, in the place of the one that the control plane makes. */
+  readonly hosts?: readonly Manifest[]
   /** What is known of its routes' actions. */
   readonly action?: Manifest
   /** Ways past all of that. */
@@ -66,7 +68,19 @@ export function documentOf(
   return { ok: true, document: { root: { value: partly({ static_resources }), path: [] }, missing, hop: 'gateway', note } }
 }
 
-function listenerOf({ name, tls, chain: around, http, filters, authz, after, domains, action = {}, chains = [] }: Draft): Manifest {
+function listenerOf({
+  name,
+  tls,
+  chain: around,
+  http,
+  filters,
+  authz,
+  after,
+  domains,
+  hosts = [],
+  action = {},
+  chains = []
+}: Draft): Manifest {
   const route = partly({ ...action, cluster: 'database', weighted_clusters: undefined })
   const routes = [partly({ match: { prefix: '/' }, route, typed_per_filter_config: {} })]
   const host = partly({ name, ...(domains === undefined ? {} : { domains }), routes, typed_per_filter_config: {}, matcher: undefined })
@@ -78,7 +92,7 @@ function listenerOf({ name, tls, chain: around, http, filters, authz, after, dom
     early_header_mutation_extensions: http['early_header_mutation_extensions'],
     local_reply_config: http['local_reply_config'],
     http_filters: [...filters, ...asking, OTHERS, ...after, router],
-    route_config: partly({ virtual_hosts: [host], typed_per_filter_config: {}, vhds: undefined })
+    route_config: partly({ virtual_hosts: hosts.length > 0 ? hosts.map(toDatabase) : [host], typed_per_filter_config: {}, vhds: undefined })
   })
   const transport_socket = {
     name: 'envoy.transport_sockets.tls',
@@ -87,6 +101,14 @@ function listenerOf({ name, tls, chain: around, http, filters, authz, after, dom
   const socket = tls === undefined ? { transport_socket: undefined } : { transport_socket }
   const chain = { ...around, ...socket, filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }
   return partly({ name, traffic_direction: undefined, filter_chains: [partly(chain), ...chains], default_filter_chain: undefined })
+}
+
+/** Wherever its routes lead, it is the database of this way in. */
+function toDatabase(host: Manifest): Manifest {
+  const routes = (host['routes'] ?? []).map((one: Manifest) =>
+    isMessage(one['route']) ? { ...one, route: { ...one['route'], cluster: 'database' } } : one
+  )
+  return { ...host, routes }
 }
 
 /** Deep, as EnvoyFilter merges: messages are merged, lists are added to. */

@@ -44,6 +44,11 @@ const dropPatch = (all: readonly Manifest[], kind: string, list: string, text: s
   return expect.fail(`no patch has ${text}`)
 }
 
+const patchOf = (all: readonly Manifest[], text: string): Manifest => {
+  const patches = all.filter(({ kind }) => kind === 'EnvoyFilter').flatMap((filter): readonly Manifest[] => filter['spec'].configPatches)
+  return patches.find((patch) => JSON.stringify(patch).includes(text)) ?? expect.fail(`no patch has ${text}`)
+}
+
 /** What manifests never show: the control plane writes it, or nobody. */
 const LEFT_OPEN = ['nothing-after', 'no-upstream-filters', 'admin-private', 'admin-reads-only', 'database-private']
 
@@ -92,6 +97,64 @@ const ISTIO: readonly { name: string; lines: readonly string[]; change: (all: Ma
     name: 'connections without a certificate',
     lines: ['client-certificate'],
     change: (all) => Object.assign(one(all, 'PeerAuthentication')['spec'].mtls, { mode: 'PERMISSIVE' })
+  },
+  {
+    name: 'connections without a certificate, whatever the namespace says',
+    lines: ['client-certificate'],
+    change: (all) => {
+      all.push({ ...one(all, 'PeerAuthentication'), metadata: { name: 'all', namespace: 'data' }, spec: { mtls: { mode: 'STRICT' } } })
+      Object.assign(one(all, 'PeerAuthentication')['spec'].mtls, { mode: 'PERMISSIVE' })
+    }
+  },
+  {
+    name: 'connections without a certificate at one port',
+    lines: ['client-certificate'],
+    change: (all) => Object.assign(one(all, 'PeerAuthentication')['spec'], { portLevelMtls: { 6333: { mode: 'DISABLE' } } })
+  },
+  {
+    name: 'certificates that another namespace requires',
+    lines: ['client-certificate'],
+    change: (all) => {
+      one(all, 'PeerAuthentication')['metadata'].namespace = 'other'
+      delete one(all, 'PeerAuthentication')['spec'].selector
+    }
+  },
+  {
+    name: 'a guard of gateways',
+    lines: ['guard'],
+    change: (all) => Object.assign(patchOf(all, 'vecauthz.guard')['match'], { context: 'GATEWAY' })
+  },
+  {
+    name: 'the question taken away for the whole mesh',
+    lines: ['every-way-asks'],
+    change: (all) => {
+      const filter = { name: 'envoy.filters.network.http_connection_manager', subFilter: { name: 'envoy.filters.http.ext_authz' } }
+      const configPatches = [{ applyTo: 'HTTP_FILTER', match: { listener: { filterChain: { filter } } }, patch: { operation: 'REMOVE' } }]
+      all.push({ ...one(all, 'EnvoyFilter'), metadata: { name: 'x', namespace: 'istio-system' }, spec: { configPatches } })
+    }
+  },
+  {
+    name: 'a host that skips the question',
+    lines: ['no-route-skips'],
+    change: (all) => {
+      const type = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'
+      const off = { 'envoy.filters.http.ext_authz': { '@type': type, disabled: true } }
+      Object.assign(patchOf(all, 'inbound|6334||')['patch'].value, { typed_per_filter_config: off })
+    }
+  },
+  {
+    name: 'vecauthz spoken to in the clear, at its port alone',
+    lines: ['authz-http2', 'authz-proven'],
+    change: (all) => {
+      one(all, 'DestinationRule')['spec'].trafficPolicy.portLevelSettings = [{ port: { number: 9901 }, tls: { mode: 'DISABLE' } }]
+    }
+  },
+  {
+    name: 'health that is asked at another port',
+    lines: ['authz-health'],
+    change: (all) => {
+      patchOf(all, 'grpc_health_check')['match'].cluster.portNumber = 9911
+    }
   },
   { name: 'no guard', lines: ['guard'], change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'vecauthz.guard') },
   { name: 'upgrades', lines: ['no-upgrades'], change: (all) => dropPatch(all, 'EnvoyFilter', 'configPatches', 'vecauthz.no-upgrade') },
@@ -307,6 +370,62 @@ describe('Envoy Gateway is left open by', () => {
   it.each(rows)('$name', ({ change }) => {
     expect(judged('gateway-api', change).pass).toEqual([])
   })
+})
+
+describe('Istio is left open by', () => {
+  const filterOf = (name: string) => ({ listener: { filterChain: { filter: { name } } } })
+  const rows: readonly { name: string; change: (all: Manifest[]) => unknown }[] = [
+    {
+      name: 'patches of some of the pods',
+      change: (all) => Object.assign(one(all, 'EnvoyFilter')['spec'].workloadSelector.labels, { version: 'v2' })
+    },
+    {
+      name: 'a patch of one port',
+      change: (all) => Object.assign(patchOf(all, 'vecauthz.strip')['match'].listener, { portNumber: 6333 })
+    },
+    {
+      name: 'a patch of sidecars of one version',
+      change: (all) => Object.assign(patchOf(all, 'vecauthz.strip')['match'], { proxy: { proxyVersion: '^1\\.2' } })
+    },
+    {
+      name: 'routes that are merged in',
+      change: (all) => {
+        const typed_config = { route_config: { request_headers_to_remove: ['x-tenant-id'] } }
+        const match = filterOf('envoy.filters.network.http_connection_manager')
+        one(all, 'EnvoyFilter')['spec'].configPatches.push({
+          applyTo: 'NETWORK_FILTER',
+          match,
+          patch: { operation: 'MERGE', value: { typed_config } }
+        })
+      }
+    },
+    {
+      name: 'a patch of every cluster',
+      change: (all) =>
+        one(all, 'EnvoyFilter')['spec'].configPatches.push({ applyTo: 'CLUSTER', patch: { operation: 'MERGE', value: { type: 'STATIC' } } })
+    },
+    {
+      name: 'a second rule for the way to vecauthz',
+      change: (all) => all.push({ ...one(all, 'DestinationRule'), metadata: { name: 'more', namespace: 'data' } })
+    }
+  ]
+
+  it.each(rows)('$name', ({ change }) => {
+    expect(judged('istio', change).pass).toEqual([])
+  })
+
+  it('a patch of the calls of the pod itself: what it says of requests', () => {
+    const { fail, unknown } = judged('istio', (all) =>
+      Object.assign(patchOf(all, 'normalize_path')['match'], { context: 'SIDECAR_OUTBOUND' })
+    )
+    expect(fail).toEqual([])
+    expect(unknown).toEqual(expect.arrayContaining(['escaped-slashes', 'requests-end', 'connection-age', 'underscores', 'absolute-form']))
+  })
+})
+
+it('Istio: a rule of a namespace that this workload does not see says nothing of whom it asks', () => {
+  const { fail } = judged('istio', (all) => Object.assign(one(all, 'DestinationRule')['metadata'], { namespace: 'other' }))
+  expect(fail).toContain('authz-proven')
 })
 
 it('a patch that is not understood leaves every line open that it could change', () => {
