@@ -2,7 +2,7 @@
 import { cannotTell, type Finding, type Fix, fail, put, remove, todo } from './finding.ts'
 import { ALL, type Check, DECIDING, each, type Given, must, ways } from './look.ts'
 import type { Hop, Way } from './survey.ts'
-import { at, count, flag, has, listOf, type Place, seconds, text, textsOf } from './values.ts'
+import { at, count, flag, has, listOf, type Path, type Place, seconds, text, textsOf, typed } from './values.ts'
 
 const REQUEST_SECONDS_MAX = 60
 const HEADERS_SECONDS_MAX = 15
@@ -207,8 +207,22 @@ function choosing(way: Way): readonly Finding[] {
     ...(vhost
       ? [fail(way.routes, 'vhost_header: judged for one host, a call goes on to another', remove(way.routes, 'vhost_header'))]
       : []),
-    ...routes
+    ...routes,
+    ...noted([...way.chain.path, 'filters'], listOf(way.chain, 'filters')),
+    ...noted(
+      [...way.http.path, 'http_filters'],
+      way.filters.map(({ place }) => place)
+    )
   ]
+}
+
+/** Filters that write where a cluster of the type ORIGINAL_DST leads. */
+function noted(list: Path, filters: readonly Place[]): readonly Finding[] {
+  return filters.flatMap((filter, index) => {
+    const read = typed(filter)
+    const writes = read?.type.includes('.set_filter_state.') === true && JSON.stringify(read.config.value).includes('original_dst')
+    return writes ? [fail(filter, 'a filter says where calls go on to', { kind: 'remove', at: [...list, index] })] : []
+  })
 }
 
 function leadingTo(action: Place, cluster: string | undefined): Fix {

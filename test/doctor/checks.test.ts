@@ -323,6 +323,18 @@ const ROWS: readonly Row[] = [
       }
     }
   },
+  {
+    name: 'a filter that makes the endpoint what a header says',
+    check: 'destination-fixed',
+    change: ({ http }) => {
+      const format_string = { text_format_source: { inline_string: '%REQ(x-to)%' } }
+      const typed = filterOf('set_filter_state.v3.Config')
+      Object.assign(typed.typed_config, {
+        on_request_headers: [{ object_key: 'envoy.network.transport_socket.original_dst_address', format_string }]
+      })
+      http['http_filters'].unshift(typed)
+    }
+  },
   { name: "a client's tenant header", check: 'strip-tenant', change: ({ filter }) => dropRule(filter, '"x-tenant"') },
   {
     name: 'a header of the client that a filter makes the tenant',
