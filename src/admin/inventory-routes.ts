@@ -50,19 +50,42 @@ interface Row {
   readonly used: Readonly<Record<string, number>>
 }
 
+type Counts = Record<string, number>
+
 function rowsOf({ book }: UsageDesk, policy: Policy) {
-  const used = Map.groupBy(
-    [...book.workloads()].flatMap((one) => one.used.filter(({ allowed }) => allowed > 0)),
-    ({ tenant, database }) => JSON.stringify([tenant, database])
-  )
+  const places = placesIn(book.workloads())
   const { rows, more } = matrixOf(policy)
   const counted = rows.map(({ isAbout, ...row }) => {
-    const its = used.get(JSON.stringify([row.tenant, row.database])) ?? []
-    const counts: Record<string, number> = {}
-    for (const one of its) if (isAbout(nameOf(one))) counts[one.action] = (counts[one.action] ?? 0) + one.allowed
-    return { ...row, used: counts }
+    const its = places.get(JSON.stringify([row.tenant, row.database]))
+    const name = row.namespace === '' ? row.collection : `${row.namespace}/${row.collection}`
+    // Only what ends in * is about more than one name.
+    const found = row.collection.endsWith('*')
+      ? [...(its ?? [])].filter(([one]) => isAbout(one)).map(([, counts]) => counts)
+      : [its?.get(name) ?? {}]
+    return { ...row, used: summed(found) }
   })
   return { rows: counted, more }
+}
+
+/** Of all workloads together: by tenant and database, then by name, how often each action was. */
+function placesIn(workloads: Iterable<UsedWorkload>): ReadonlyMap<string, ReadonlyMap<string, Counts>> {
+  const places = new Map<string, Map<string, Counts>>()
+  for (const { used } of workloads) {
+    for (const one of used) {
+      if (one.allowed === 0) continue
+      const key = JSON.stringify([one.tenant, one.database])
+      const its = places.get(key) ?? new Map<string, Counts>()
+      places.set(key, its)
+      its.set(nameOf(one), summed([its.get(nameOf(one)) ?? {}, { [one.action]: one.allowed }]))
+    }
+  }
+  return places
+}
+
+function summed(all: readonly Counts[]): Counts {
+  const sum: Counts = {}
+  for (const counts of all) for (const [action, count] of Object.entries(counts)) sum[action] = (sum[action] ?? 0) + count
+  return sum
 }
 
 /** With its namespace, as rows have it. */

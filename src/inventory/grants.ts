@@ -100,8 +100,14 @@ export function patternsOf(texts: readonly string[]): IdPattern[] {
 }
 
 function serves(grant: Grant, use: Used, id: SpiffeId): boolean {
-  if (grant.entry.database !== use.database || !grant.actions.has(use.action)) return false
+  if (!grant.actions.has(use.action)) return false
   if (grant.workloads !== undefined && findId(grant.admits, id) === undefined) return false
+  return describes(grant, use)
+}
+
+/** Whether its entry speaks of the place, whoever's it is. */
+export function describes(grant: Grant, use: Used): boolean {
+  if (grant.entry.database !== use.database) return false
   const { namespace, kind, name = '', tenant } = use
   // A use whose place is not known in full could be one of any that fit.
   if (namespace !== undefined && (grant.namespace === undefined || !covers(grant.namespace, namespace, tenant))) return false

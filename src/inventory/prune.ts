@@ -4,7 +4,7 @@ import { compileIdPattern, matchesId, parseSpiffeId } from '../core/spiffe-id.ts
 import type { Used } from '../usage/usage-text.ts'
 import type { Age, Ages } from './age.ts'
 import type { Inventory, Period, WorkloadLine } from './analyse.ts'
-import { type Entry, type Grant, type Grants, patternsOf } from './grants.ts'
+import { describes, type Entry, type Grant, type Grants, patternsOf } from './grants.ts'
 import type { Observed } from './observed.ts'
 
 export interface Removal {
@@ -51,7 +51,7 @@ export function planned(document: PolicyDocument, grants: Grants, { period, work
     if (total !== undefined) narrowRule(work, grant, total)
     return total === undefined && isRemovable(work, grant)
   })
-  removeRules(work, gone)
+  removeRules(work, gone, usesIn(observed, counts))
   removeWorkloads(work, workloads, observed)
   return { removals: work.removals, left: work.left }
 }
@@ -151,14 +151,24 @@ function unusedFor({ period }: Work): string {
   return `not used in ${period.days} days`
 }
 
-/** An entry whose rules all go goes with them. */
-function removeRules(work: Work, gone: readonly Grant[]): void {
+function usesIn({ usage }: Observed, counts: (use: Used) => boolean): readonly Used[] {
+  return [...usage.workloads()].flatMap(({ used }) => used.filter(counts))
+}
+
+/**
+ * An entry whose rules all go goes with them, unless calls come to what it describes: in shadow they pass though no rule allows them,
+ * and only the entry says whose they are.
+ */
+function removeRules(work: Work, gone: readonly Grant[], uses: readonly Used[]): void {
   const byEntry = Map.groupBy(gone, ({ path }) => path[1])
   const whole = [...byEntry].filter(([at, some]) => some.length === work.document.collections[at]?.allow.length)
   const nothingLeft = whole.length === work.document.collections.length
   for (const [at, some] of byEntry) {
     if (!whole.some(([one]) => one === at)) {
       for (const grant of some) work.removals.push({ path: grant.path, what: describe(grant), because: unusedFor(work) })
+    } else if (uses.some((use) => describes(some[0] as Grant, use))) {
+      for (const grant of some)
+        work.left.push({ what: describe(grant), because: 'calls come to what it describes, and only it says whose they are' })
     } else if (nothingLeft && at === 0) {
       for (const grant of some) work.left.push({ what: describe(grant), because: 'a policy has at least one entry under collections' })
     } else

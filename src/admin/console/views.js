@@ -94,11 +94,7 @@ export function workloads({ workloads: all, more }, standings) {
   })
   return [
     h('h1', {}, 'Workloads that have called'),
-    table(
-      ['Workload', 'Standing', 'Tenants', 'Owner', 'Agent type', 'Allowed', 'Refused', 'Last seen'],
-      rows,
-      'Nobody has called since the start.'
-    ),
+    table(['Workload', 'Standing', 'Tenants', 'Owner', 'Agent type', 'Allowed', 'Refused', 'Last seen'], rows, 'Nobody has called yet.'),
     more ? h('p', {}, 'There are more than these.') : undefined
   ]
 }
