@@ -5,6 +5,13 @@ import { at, has, isMessage, listOf, type Path, type Place } from './values.ts'
 
 /** Bounds of memory and connections, and whom to tell of a call: nothing that this list is about. */
 const HARMLESS = /^(re2|overload|tracing)\./
+/** What Istio's agent sets of every sidecar: memory, balancing, a field for redirected connections, and fragments in paths, which vecauthz refuses. */
+const ISTIOS: ReadonlySet<string> = new Set([
+  'envoy.deprecated_features:envoy.config.listener.v3.Listener.hidden_envoy_deprecated_use_original_dst',
+  'envoy.reloadable_features.coalesce_lb_rebuilds_on_batch_update',
+  'envoy.reloadable_features.fixed_heap_use_allocated',
+  'envoy.reloadable_features.http_reject_path_with_fragment'
+])
 /** What Envoy asks the runtime about by itself: whether replicas that are down are asked, and how paths are read. */
 const ENVOYS = /^(upstream\.healthy_panic_threshold|http_connection_manager\..*|health_check\..*)$/
 
@@ -35,7 +42,7 @@ function layer(one: Place, asked: ReadonlySet<string>): readonly Finding[] {
   const written = at(one, 'static_layer')
   if (written === undefined) return []
   return valuesOf(written)
-    .filter(({ key }) => !HARMLESS.test(key))
+    .filter(({ key }) => !HARMLESS.test(key) && !ISTIOS.has(key))
     .map(({ key, path }) => {
       const fix = { kind: 'remove', at: path } as const
       return ENVOYS.test(key) || asked.has(key)

@@ -18,7 +18,7 @@ export interface Report {
   readonly document: EnvoyDocument
   /** What this Envoy is: more than one where its listeners differ. */
   readonly hops: readonly Hop[]
-  /** Listeners that were left out: a sidecar's, for the calls of its own pod. */
+  /** Listeners that were left out: a sidecar's, for its own pod. */
   readonly ownCalls: number
   readonly judged: readonly Judged[]
   /** Checks that are about other hops. */

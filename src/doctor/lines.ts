@@ -25,7 +25,7 @@ export function reportLines(source: string, report: Report, brief: boolean): rea
   const others = elsewhere.length === 0 ? '' : `; ${elsewhere.length} lines are about other hops`
   return [
     `${source}: ${hops.map((hop) => HOPS[hop]).join('; ')}`,
-    ...(ownCalls === 0 ? [] : [`${ownCalls} listeners are for the calls of the pod itself, and left out.`]),
+    ...(ownCalls === 0 ? [] : [`${ownCalls} listeners are for the calls of the pod itself, its metrics and its readiness, and left out.`]),
     ...(document.note === undefined ? [] : [document.note]),
     '',
     ...shown.flatMap((one) => judgedLines(one, document)),

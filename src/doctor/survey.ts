@@ -53,7 +53,7 @@ export interface Survey {
   /** Filter chains that are no HTTP, with the filter that takes the connection away. */
   readonly others: readonly { readonly listener: Place; readonly chain: Place; readonly type: string }[]
   readonly askings: readonly Asking[]
-  /** Listeners for the pod's own calls, which are no way in. */
+  /** Listeners of a sidecar for its own pod, which are no way in. */
   readonly ownCalls: number
   readonly clusters: ReadonlyMap<string, Place>
   /** What could not be made out; whoever looks at the ways cannot tell then. */
@@ -61,6 +61,8 @@ export interface Survey {
 }
 
 export const EXT_AUTHZ = 'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'
+/** Istio's, of the agent in every pod. */
+const AGENTS_PORT = 15_020
 const HTTP_MANAGER = 'HttpConnectionManager'
 const DOWN_TLS = 'DownstreamTlsContext'
 
@@ -86,10 +88,13 @@ export function survey(document: EnvoyDocument, forced: Hop | undefined): Survey
   const inward = forced === undefined || forced === 'gateway' ? read(() => waysInward(listeners)) : listeners
   const chains = inward.flatMap((listener) => read(() => chainsOf(listener)).map((chain) => ({ listener, chain })))
   const found = chains.flatMap(({ listener, chain }) => read(() => [chainOf(listener, chain, clusters, forced)]))
-  const ways = found.filter((one) => 'http' in one)
+  const isSidecar = inward.length < listeners.length
+  const everyWay = found.filter((one) => 'http' in one)
+  const pods = isSidecar ? everyWay.filter((way) => read(() => (leadsToTheAgent(way, clusters, document) ? [way] : [])).length > 0) : []
+  const ways = everyWay.filter((way) => !pods.includes(way))
   const others = found.filter((one) => 'type' in one).filter((one) => read(() => (goesNowhere(one, clusters) ? [one] : [])).length === 0)
   const askings = ways.flatMap((way) => read(() => askingsOf(way)))
-  return { document, ways, others, askings, ownCalls: listeners.length - inward.length, clusters, unclear: problems }
+  return { document, ways, others, askings, ownCalls: listeners.length - inward.length + pods.length, clusters, unclear: problems }
 }
 
 /**
@@ -102,6 +107,22 @@ function waysInward(listeners: readonly Place[]): readonly Place[] {
   const isSidecar = listeners.some((one) => text(one, 'traffic_direction') === 'INBOUND')
   if (!isSidecar || listeners.some((one) => !outward(one) && handsOn(one))) return listeners
   return listeners.filter((one) => !outward(one) || !(handsOn(one) || !flag(one, 'bind_to_port', true)))
+}
+
+/** Two ports of a sidecar: its metrics, of its own admin interface, and whether the agent of its pod is ready. */
+function leadsToTheAgent({ forwards }: Way, clusters: Survey['clusters'], { root }: EnvoyDocument): boolean {
+  const admin = at(root, 'admin', 'address')
+  const ports = new Map([['/healthz/ready', AGENTS_PORT]])
+  if (admin !== undefined) ports.set('/stats/prometheus', addressOf(admin).port ?? 0)
+  const leadsTo = (name: string, port: number | undefined) => {
+    const cluster = clusters.get(name)
+    return cluster !== undefined && endpointsOf(cluster).every((one) => one.address === '127.0.0.1' && one.port === port)
+  }
+  return forwards.every(({ route, clusters: names }) => {
+    const { prefix, ...more } = at(route, 'match')?.value ?? {}
+    const port = ports.get(String(prefix))
+    return port !== undefined && Object.keys(more).length === 0 && names.length > 0 && names.every((name) => leadsTo(name, port))
+  })
 }
 
 function chainsOf(listener: Place): readonly Place[] {
