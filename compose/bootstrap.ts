@@ -34,7 +34,7 @@ function foldersOf(wanted: Wanted): Folder[] {
   const envoy = (kind: Parameters<typeof envoyFiles>[0], name: string, member: keyof typeof MEMBERS, asked: string, careless = false) => ({
     name,
     group: MEMBERS[member].user,
-    files: envoyFiles(kind, member, { asked, careless })
+    files: envoyFiles(kind, member, { asked, careless, qdrant: wanted.qdrant })
   })
   return [
     ...(['gateway', 'egress', 'index'] as const).map(server),

@@ -79,12 +79,14 @@ export interface EnvoyPlace {
   readonly asked: string
   /** With the mistake that two steps of the scenario are about. `vecauthz doctor` fails this Envoy for it. */
   readonly careless?: boolean
+  /** Whether there is a Qdrant. An Envoy that begins waits many seconds for a name that nobody has. */
+  readonly qdrant: boolean
 }
 
 export function envoyFiles(
   kind: 'gateway' | 'index' | 'egress',
   name: MemberName,
-  { asked, careless = false }: EnvoyPlace
+  { asked, careless = false, qdrant }: EnvoyPlace
 ): Folder['files'] {
   const bootstrap = readBootstrap(join(ROOT, `envoy/spire/${kind}.yaml`))
   const authz = { address: asked, port: PORTS.authz }
@@ -97,8 +99,7 @@ export function envoyFiles(
           vecauthz: authz,
           vecauthz_writes: authz,
           chroma,
-          qdrant: { address: 'qdrant', port: 6333 },
-          qdrant_grpc: { address: 'qdrant', port: 6334 }
+          ...(qdrant ? { qdrant: { address: 'qdrant', port: 6333 }, qdrant_grpc: { address: 'qdrant', port: 6334 } } : {})
         }
   const ports = {
     admin: PORTS.envoyAdmin,

@@ -18,8 +18,13 @@ import { watchWitness } from './witness.ts'
 
 const ROUND_MS = 250
 
-/** All steps but those of approvals, which start a program for each word that a person says: minutes, after each kill. */
-const STEPS_BETWEEN: readonly Step<PairScene>[] = [...STEPS, ...PAIR_STEPS.filter((one) => !PAIR_APPROVAL_STEPS.includes(one))]
+/**
+ * All steps but those that take seconds, for after each kill: of approvals, which start a program for each word that a person says, and the
+ * one that waits for the end of an SVID.
+ */
+const STEPS_BETWEEN: readonly Step<PairScene>[] = [...STEPS, ...PAIR_STEPS].filter(
+  (one) => !(PAIR_APPROVAL_STEPS as readonly Step<PairScene>[]).includes(one) && one.want.reason !== 'svid-expired'
+)
 
 type Say = (line: string) => void
 

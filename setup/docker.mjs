@@ -68,7 +68,9 @@ async function makeBase(fresh, temporary) {
       ...process.env,
       LC_ALL: 'C',
       DEBOOTSTRAP_DIR: join(fresh, 'usr/share/debootstrap'),
-      PATH: `${process.env.PATH}:/usr/sbin:/sbin`
+      // It fetches with wget, which comes along.
+      PATH: `${process.env.PATH}:/usr/sbin:/sbin:${join(fresh, 'usr/bin')}`,
+      ...aptProxy()
     },
     remedy: aptRemedy
   })
@@ -155,6 +157,13 @@ function mirror() {
     .map((line) => line.split(' '))
     .find(([by, name]) => by === 'Packages' && name === codename())?.[2]
   return site === undefined ? [] : [site]
+}
+
+/** As apt itself goes out; debootstrap reads the environment only. */
+function aptProxy() {
+  const said = spawnSync('apt-config', ['shell', 'PROXY', 'Acquire::http::Proxy'], { encoding: 'utf8' }).stdout ?? ''
+  const proxy = /^PROXY='([^']+)'$/m.exec(said)?.[1]
+  return proxy === undefined || proxy === 'DIRECT' ? {} : { http_proxy: proxy }
 }
 
 function aptRemedy(log) {

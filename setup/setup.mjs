@@ -16,8 +16,8 @@ const HELP = `Usage: node setup/setup.mjs [demo | test | compose | check] [--che
 Brings what is missing and leaves alone what is there; a second run takes no network and well under a second.
 
   demo         packages, message code, Envoy, Chroma (also the default)
-  test         these, and Weaviate, milvus-lite, Redis, Prometheus and Chromium for the tests with them
-  compose      these of demo, and an engine, Compose and a base system for the tests that run compose/compose.yaml
+  test         these, and Weaviate, milvus-lite, Redis, Prometheus, Chromium and an engine with Compose for the tests with them
+  compose      these of demo, and an engine, Compose and a base system, for compose/ where no image can be pulled
   check        packages and message code only
   --check      change nothing: say what is there and what is not; exit 1 when something is missing
 
@@ -105,7 +105,8 @@ function stepsFor(purpose) {
   if (purpose === 'compose') return [...demo, docker([])]
   const store = redis()
   const watcher = prometheus([store])
-  return [...demo, milvusLite(), store, weaviate(), watcher, chromium([store, watcher]), schemas()]
+  const browser = chromium([store, watcher])
+  return [...demo, milvusLite(), store, weaviate(), watcher, browser, schemas(), docker([store, watcher, browser])]
 }
 
 /** What is not there and cannot be brought here, with the reason; all else must be. */

@@ -29,6 +29,7 @@ const MILVUS = `milvus-lite-3.2.2-${process.arch}`
 const REDIS = `redis-server-${process.arch}`
 const PROMETHEUS = `prometheus-${process.arch}`
 const CHROMIUM = `chromium-${process.arch}`
+const ENGINE = `docker-${process.arch}`
 const WEAVIATE = `weaviate-server-1.35.2-${process.arch}`
 const SCHEMAS = `kubernetes-schemas-${createHash('sha256')
   .update(readFileSync(join(ROOT, 'setup/requirements/kubernetes-schemas.txt')))
@@ -185,6 +186,7 @@ describe('set-up', () => {
     expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([
       CHROMA,
       CHROMIUM,
+      ENGINE,
       ENVOY,
       SCHEMAS,
       MILVUS,
@@ -233,13 +235,13 @@ describe('set-up', () => {
     const needApt = [REDIS, PROMETHEUS, CHROMIUM]
     const needGo = fault.NO_GO === undefined ? [] : [SCHEMAS]
     const out = needApt.includes(without) ? needApt : [without, ...needGo]
-    const rest = [CHROMA, CHROMIUM, ENVOY, SCHEMAS, MILVUS, PROMETHEUS, REDIS, WEAVIATE].filter((one) => !out.includes(one))
+    const rest = [CHROMA, CHROMIUM, ENGINE, ENVOY, SCHEMAS, MILVUS, PROMETHEUS, REDIS, WEAVIATE].filter((one) => !out.includes(one))
     const brought = () => readdirSync(join(folder, '.run/components')).filter((one) => !one.endsWith('.left-out'))
     expect(brought().sort()).toEqual(rest)
     expect(setUp('test', fault)).toMatchObject({ status: 0, out: expect.stringMatching(says) })
     expect(setUp('demo', fault)).toMatchObject({ status: 0, out: '' })
     expect(setUp('test').status).toBe(0)
-    expect(brought().sort()).toEqual([CHROMA, CHROMIUM, ENVOY, SCHEMAS, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
+    expect(brought().sort()).toEqual([CHROMA, CHROMIUM, ENGINE, ENVOY, SCHEMAS, MILVUS, PROMETHEUS, REDIS, WEAVIATE])
     expect(existsSync(note)).toBe(false)
   })
 
@@ -261,7 +263,7 @@ describe('set-up', () => {
     const seen = { VECAUTHZ_PROMETHEUS_BIN: '/p', VECAUTHZ_CHROMIUM_BIN: '/c' }
     const databases = { VECAUTHZ_CHROMA_BIN: '/y', VECAUTHZ_WEAVIATE_BIN: '/z', VECAUTHZ_MILVUS_LITE_BIN: '/m' }
     expect(setUp('test', { VECAUTHZ_ENVOY_BIN: '/x', VECAUTHZ_REDIS_BIN: '/r', ...seen, ...databases }).status).toBe(0)
-    expect(readdirSync(join(folder, '.run/components'))).toEqual([SCHEMAS])
+    expect(readdirSync(join(folder, '.run/components'))).toEqual([ENGINE, SCHEMAS])
   })
 
   it('--check says what is missing and changes nothing', () => {
@@ -339,6 +341,7 @@ describe('a set-up that fails', () => {
     expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([
       CHROMA,
       CHROMIUM,
+      ENGINE,
       ENVOY,
       SCHEMAS,
       MILVUS,
@@ -359,6 +362,7 @@ describe('a set-up that fails', () => {
     expect(readdirSync(join(folder, '.run/components')).sort()).toEqual([
       CHROMA,
       CHROMIUM,
+      ENGINE,
       ENVOY,
       SCHEMAS,
       MILVUS,
@@ -400,7 +404,9 @@ describe('two set-ups at once', () => {
   })
 })
 
+/** With an engine already there where one would be built: that needs more than stand-ins. */
 function setUp(words = 'demo', more: NodeJS.ProcessEnv = {}): { status: number | null; out: string } {
+  if (words === 'test') mkdirSync(join(folder, '.run/components', ENGINE), { recursive: true })
   const { status, stdout, stderr } = spawnSync(process.execPath, ['setup/setup.mjs', words], {
     cwd: folder,
     env: { ...env, ...more },

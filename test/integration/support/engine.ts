@@ -24,7 +24,7 @@ import { dyingWithParent } from '../../../demo/envoy.ts'
 import { endProcess, endsWithUs, gone } from '../../../demo/process.ts'
 
 const COMPONENT = join(import.meta.dirname, '../../../.run/components', `docker-${process.arch}`)
-const START_MS_MAX = 60_000
+const START_MS_MAX = 180_000
 const STOP_MS_MAX = 30_000
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 
@@ -35,6 +35,8 @@ export interface Ran {
 }
 
 export interface Engine {
+  /** All that there is of it on this machine; gone after `stop`. */
+  readonly folder: string
   /** Runs a program with this engine's `docker` on PATH. @throws Error when it does not end in time */
   readonly run: (command: string, args: readonly string[], options?: RunOptions) => Promise<Ran>
   /** The same in the network of the engine's host, where ports are published. */
@@ -48,7 +50,7 @@ export interface RunOptions {
   readonly timeoutMs?: number
 }
 
-/** An engine, or why there cannot be one on this machine. @throws Error when set-up has not been run */
+/** An engine, or why there cannot be one on this machine. @throws Error when there should be one: set-up has not been run, or it does not start */
 export async function startEngine(): Promise<Engine | string> {
   if (!existsSync(COMPONENT)) {
     const note = `${COMPONENT}.left-out`
@@ -64,6 +66,11 @@ export async function startEngine(): Promise<Engine | string> {
     '/usr/sbin',
     '/sbin'
   ].join(delimiter)
+  const missing = await whatIsMissing(path)
+  if (missing !== undefined) {
+    rmSync(folder, { recursive: true, force: true })
+    return `no Docker engine can be started here: ${missing}`
+  }
   prepare(folder)
   const log = openSync(join(folder, 'log'), 'a')
   const [command, before] = dyingWithParent('unshare')
@@ -90,16 +97,53 @@ export async function startEngine(): Promise<Engine | string> {
   const until = performance.now() + START_MS_MAX
   for (;;) {
     const { exit, out } = await run('docker', ['info', '--format', '{{.Driver}}'])
-    if (exit === 0 && out.trim() !== 'vfs') break
-    if (exit === 0 || gone(child) || performance.now() > until) {
-      const why = exit === 0 ? 'it could only copy whole file systems (vfs)' : tailOf(join(folder, 'log'))
+    const copies = exit === 0 && out.trim() === 'vfs'
+    if (exit === 0 && !copies) break
+    if (copies || gone(child) || performance.now() > until) {
+      const why = copies ? 'it would copy whole file systems (vfs)' : tailOf(join(folder, 'log'))
       await stop()
-      return `no Docker engine can be started here: ${why}`
+      throw new Error(`The Docker engine does not start, though this machine has what it needs: ${why}`)
     }
     await sleep(200)
   }
   const inside: Engine['inside'] = (program, args) => run('nsenter', ['-t', String(child.pid), '-n', program, ...args])
-  return { run, inside, stop }
+  return { folder, run, inside, stop }
+}
+
+/** What the engine does first, tried where nobody else sees it: `$1` is a folder where its data would be. */
+const PROBE = `
+cannot() { echo "$1"; exit 0; }
+cd "$1"
+mount -t tmpfs tmpfs /run || cannot 'no file system can be mounted'
+mkdir lower upper work merged
+mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged || cannot 'no overlay file system can be mounted'
+ip link set lo up && ip link add vzd0 type bridge && ip link add vzd1 type veth peer name vzd2 || cannot 'no bridge can be made'
+iptables -t nat -A POSTROUTING -j MASQUERADE || cannot 'there is no NAT in the firewall'
+iptables -t nat -A OUTPUT -m addrtype --dst-type LOCAL -j RETURN || cannot 'the firewall cannot tell local addresses'
+iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT || cannot 'the firewall knows no connections'
+for place in /sys/fs/cgroup/memory /sys/fs/cgroup/pids /sys/fs/cgroup; do
+  if [ -e "$place/cgroup.procs" ]; then
+    mkdir "$place/$2" && rmdir "$place/$2" || cannot 'no control group can be made'
+  fi
+done
+[ -e /sys/fs/cgroup/cgroup.controllers ] || [ -e /sys/fs/cgroup/memory/cgroup.procs ] || cannot 'there are no control groups'
+`
+
+/** Undefined when an engine should start. */
+async function whatIsMissing(path: string): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'not root'
+  const folder = mkdtempSync(join(tmpdir(), 'vzd-probe-'))
+  try {
+    prepare(folder)
+    const env = { PATH: `${join(folder, 'bin')}${delimiter}${path}` }
+    const own = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
+    const name = folder.split('/').at(-1) ?? ''
+    const { exit, out, err } = await runs('unshare', [...own, 'sh', '-c', PROBE, 'probe', folder, name], { env })
+    if (exit !== 0) return `no namespaces can be made: ${err.trim().split('\n').at(-1)}`
+    return out.trim() === '' ? undefined : `${out.trim()} (${err.trim().split('\n').at(-1)})`
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 /** Its command's plugins, its start, and firewall commands that find their libraries. */
