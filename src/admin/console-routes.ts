@@ -160,7 +160,7 @@ function workload({ seen, usage, risk, budgetLeft }: ConsoleDesk, { parts: [id =
   return { status: 200, body }
 }
 
-function usedJson({ tenant, database, namespace, kind, name = kind, action, allowed }: Used) {
+function usedJson({ tenant, database, namespace, kind, name = `(${kind})`, action, allowed }: Used) {
   const collection = [database, ...(namespace === undefined ? [] : [namespace]), name].join('/')
   return { tenant, collection, action, count: allowed }
 }

@@ -89,7 +89,7 @@ function summed(all: readonly Counts[]): Counts {
 }
 
 /** With its namespace, as rows have it. */
-function nameOf({ namespace, kind, name = kind }: Used): string {
+function nameOf({ namespace, kind, name = `(${kind})` }: Used): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 

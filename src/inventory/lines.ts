@@ -57,8 +57,8 @@ function section(title: string, all: readonly string[]): readonly string[] {
 
 const nameOf = ({ document }: WorkloadLine['entry']) => `${document.spiffe_id}${document.owner === undefined ? '' : ` (${document.owner})`}`
 
-function grantText({ workload, grant, because }: GrantLine): string {
-  const what = `${grant.rule.actions.join(', ')} in ${collectionsOf(grant).join(', ')} for ${grant.rule.tenants.join(', ')}`
+function grantText({ workload, grant, tenants, because }: GrantLine): string {
+  const what = `${grant.rule.actions.join(', ')} in ${collectionsOf(grant).join(', ')} for ${tenants.join(', ')}`
   return `${workload.document.spiffe_id}: ${what}\n      ${grant.source}: ${because}`
 }
 

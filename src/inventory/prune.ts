@@ -28,6 +28,7 @@ interface Total {
   readonly tenants: Set<string>
   readonly actions: Set<string>
   readonly ids: Set<string>
+  lastAt: number
 }
 
 interface Work {
@@ -48,6 +49,10 @@ export function planned(document: PolicyDocument, grants: Grants, { period, work
   const totals = totalsOf(grants, observed, counts)
   const gone = grants.all.filter((grant) => {
     const total = totals.get(grant)
+    if (total !== undefined && total.lastAt < period.from) {
+      const day = new Date(total.lastAt).toISOString().slice(0, 10)
+      work.left.push({ what: describe(grant), because: `last used on ${day}, before the period; the records that were given show it` })
+    }
     if (total !== undefined) narrowRule(work, grant, total)
     return total === undefined && isRemovable(work, grant)
   })
@@ -68,11 +73,12 @@ function totalsOf(grants: Grants, { usage }: Observed, counts: (use: Used) => bo
     for (const use of used) {
       if (!counts(use)) continue
       for (const grant of grants.serving(use, id)) {
-        const total = totals.get(grant) ?? { tenants: new Set(), actions: new Set(), ids: new Set() }
+        const total = totals.get(grant) ?? { tenants: new Set(), actions: new Set(), ids: new Set(), lastAt: 0 }
         totals.set(grant, total)
         total.tenants.add(use.tenant)
         total.actions.add(use.action)
         total.ids.add(id)
+        total.lastAt = Math.max(total.lastAt, use.lastAt ?? 0, use.refusedAt ?? 0)
       }
     }
   }

@@ -1,6 +1,7 @@
 /** What people are shown: decisions in prose, workloads, what is allowed and used, alerts; and that it stays within its bounds. */
 import { describe, expect, it } from 'vitest'
 import { match, type Reply, type Visit } from '../../src/admin/admin-route.ts'
+import { inventoryAnswer } from '../../src/admin/inventory-routes.ts'
 import { RECENT_MAX } from '../../src/admin/seen.ts'
 import { consoleDesk, decidedBy } from '../support/console-desk.ts'
 import { idOf } from '../support/ids.ts'
@@ -65,7 +66,11 @@ describe('what people are shown', () => {
     const of = (tenant: string) => rows.find((row) => row.tenant === tenant && row.collection === 'handbook')
     expect(of('acme')).toMatchObject({ used: { search: 1 }, actions: expect.arrayContaining(['search']) })
     expect(of('globex')?.used).toEqual({})
-    const { unused } = (await ask('GET', '/v1/inventory')).body as { unused: { tenant: string }[] }
+    const { body } = await ask('GET', '/v1/inventory')
+    const { unused } = body as { unused: { tenant: string }[] }
+    // What a command reads of it, over the wire.
+    const told = inventoryAnswer.parse(JSON.parse(JSON.stringify(body)))
+    expect(told).toMatchObject({ policy_revision: policy.revision, usage: { instance: 'test', workloads: [{ id: A, allowed: 2 }] } })
     expect(unused.some(({ tenant }) => tenant === 'globex')).toBe(true)
     expect(unused.some(({ tenant, ...row }) => tenant === 'acme' && (row as { collection?: string }).collection === 'handbook')).toBe(false)
   })

@@ -215,6 +215,13 @@ describe('the patch', () => {
       expect.stringMatching(/^collections\[0\]\.allow\[2\]: workload spiffe:.*acme\/support$/),
       expect.stringMatching(/^workloads\[2\] /)
     ])
+    // The attic was used once, before the period: replayed, that comes out as before.
+    expect(body.left).toEqual([
+      {
+        what: expect.stringContaining('read in attic-*'),
+        because: 'last used on 2026-07-24, before the period; the records that were given show it'
+      }
+    ])
     const pruned = its.folder.file('pruned.yaml', WANTED)
     const replay = await its.folder.run('replay', its.audit, '--policy', pruned, '--config', its.folder.path, '--json')
     const { decisions } = JSON.parse(replay.out) as { decisions: { before: string; after: string }[] }
