@@ -1,58 +1,11 @@
 /** Checks about what stands between the verdict and the database: the guard, and nothing that changes what was judged. */
+import { CALLING, CHANGING, HARMLESS, kindOf } from './filter-kinds.ts'
 import { cannotTell, type Finding, type Fix, fail, remove, todo } from './finding.ts'
 import { type Check, DECIDING, each, type Given, ways, waysOf } from './look.ts'
 import { CONTROL_PLANE } from './manifests.ts'
 import { type Filter, perFilter, type Route, upstreamHttp, type Way } from './survey.ts'
 import { at, flag, has, listOf, type Place, text, textsOf, typed } from './values.ts'
 
-/** Filters that leave a judged request as it is, by the folder of their type. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  'rbac',
-  'router',
-  'local_ratelimit',
-  'grpc_stats',
-  'header_to_metadata',
-  'set_metadata',
-  'set_filter_state',
-  'admission_control',
-  'adaptive_concurrency',
-  'bandwidth_limit',
-  'buffer',
-  // Answers preflights by itself, and touches answers.
-  'cors',
-  'stats'
-])
-/** Filters that change, answer or send elsewhere what was judged. */
-const CHANGING: ReadonlySet<string> = new Set([
-  'lua',
-  'wasm',
-  'ext_proc',
-  'header_mutation',
-  'grpc_json_transcoder',
-  'grpc_json_reverse_transcoder',
-  'grpc_http1_bridge',
-  'grpc_http1_reverse_bridge',
-  'grpc_web',
-  'compressor',
-  'decompressor',
-  'golang',
-  'dynamic_modules',
-  'credential_injector',
-  'aws_request_signing',
-  'aws_lambda',
-  'gcp_authn',
-  'dynamic_forward_proxy',
-  'cache',
-  'cache_v2',
-  'oauth2',
-  'tap',
-  'fault',
-  'kill_request',
-  'ext_authz',
-  'on_demand'
-])
-/** Code that may call any cluster. */
-const CALLING: ReadonlySet<string> = new Set(['wasm', 'golang', 'dynamic_modules'])
 /** What an index takes away once more: tokens that are for vecauthz, and for nobody behind it. */
 const OURS: ReadonlySet<string> = new Set(['x-vecauthz-policy-token', 'x-vecauthz-subject-token', 'x-vecauthz-purpose', 'x-vecauthz-run'])
 
@@ -85,10 +38,6 @@ function touching(way: Way, filter: Filter, fix: Fix): readonly Finding[] {
 /** A filter that is told to do nothing, here and on every route. */
 function isIdle(way: Way, filter: Filter): boolean {
   return settingsOf(way, filter).every(({ value }) => Object.keys(value).every((key) => key === '@type'))
-}
-
-function kindOf({ type }: { readonly type: string }): string {
-  return type.split('.').at(-3) ?? type
 }
 
 /** What answers, or calls on, by itself needs no question, wherever it stands: a cached answer is another caller's. */
@@ -170,7 +119,7 @@ function repeats(way: Way, given: Given): readonly Finding[] {
   const places = writing.flatMap(({ host, action }) => [host, action])
   return [
     ...without(places, ['retry_policy', 'hedge_policy'], says),
-    ...ofClusters(writing, given, (http) => without([http], ['retry_policy'], says))
+    ...ofClusters(leadingTo(writing), given, (http) => without([http], ['retry_policy'], says))
   ]
 }
 
@@ -184,13 +133,20 @@ function mirrors(way: Way, given: Given): readonly Finding[] {
   return [
     ...tapped,
     ...without([...scopesOf(way), ...way.forwards.map(({ action }) => action)], keys, says),
-    ...ofClusters(way.forwards, given, (http) => without([http], keys, says))
+    ...ofClusters([...leadingTo(way.forwards), ...askedBy([way], given)], given, (http) => without([http], keys, says))
   ]
 }
 
-/** What the clusters of these routes do to every request, whatever the route says. */
-function ofClusters(routes: readonly Route[], { survey }: Given, look: (http: Place) => readonly Finding[]): readonly Finding[] {
-  const clusters = [...new Set(routes.flatMap((one) => one.clusters))].flatMap((name) => survey.clusters.get(name) ?? [])
+const leadingTo = (routes: readonly Route[]) => routes.flatMap((one) => one.clusters)
+
+/** A question holds the whole of a request. */
+function askedBy(ways: readonly Way[], { survey }: Given): readonly string[] {
+  return survey.askings.filter(({ way }) => ways.includes(way)).map((one) => one.cluster)
+}
+
+/** What these clusters do to every request, whatever the route says. */
+function ofClusters(names: readonly string[], { survey }: Given, look: (http: Place) => readonly Finding[]): readonly Finding[] {
+  const clusters = [...new Set(names)].flatMap((name) => survey.clusters.get(name) ?? [])
   if (clusters.length === 0) return []
   return each(clusters, 'cluster', (cluster) => {
     const http = upstreamHttp(cluster)
@@ -213,10 +169,10 @@ function upstreamFilters(given: Given, hops: Check['hops']): readonly Finding[] 
     return changing.length === 0 ? [] : [fail(config, `${key}: filters that run after every other one`, remove(config, key))]
   }
   const routers = found.flatMap((way) => way.filters.filter(({ type }) => type.endsWith('.Router')))
-  const forwards = found.flatMap((way) => way.forwards)
+  const names = [...leadingTo(found.flatMap((way) => way.forwards)), ...askedBy(found, given)]
   return [
     ...routers.flatMap(({ config }) => look(config, 'upstream_http_filters')),
-    ...ofClusters(forwards, given, (http) => look(http, 'http_filters'))
+    ...ofClusters(names, given, (http) => look(http, 'http_filters'))
   ]
 }
 
@@ -258,7 +214,7 @@ export const AFTER: readonly Check[] = [
   {
     id: 'no-mirror',
     line: 'No request is mirrored',
-    why: 'A copy of the request, with its credential, goes to somebody whom nobody asked about.',
+    why: 'A copy of the request, or of the question with all of it, goes to somebody whom nobody asked about.',
     hops: DECIDING,
     look: ways(mirrors)
   },

@@ -749,6 +749,15 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: "a filter of vecauthz's cluster",
+    check: 'no-upstream-filters',
+    change: ({ cluster }) => {
+      const options = cluster('vecauthz_writes')['typed_extension_protocol_options']
+      const filters = [filterOf('header_mutation.v3.HeaderMutation'), filterOf('upstream_codec.v3.UpstreamCodec')]
+      options['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'].http_filters = filters
+    }
+  },
+  {
     name: 'a path that is rewritten',
     check: 'no-rewrites',
     change: ({ host }) => {
@@ -787,6 +796,14 @@ const ROWS: readonly Row[] = [
     name: 'a tap',
     check: 'no-mirror',
     change: ({ http }) => http['http_filters'].unshift(filterOf('tap.v3.Tap'))
+  },
+  {
+    name: 'a mirror of questions',
+    check: 'no-mirror',
+    change: ({ cluster }) => {
+      const options = cluster('vecauthz')['typed_extension_protocol_options']
+      options['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'].request_mirror_policies = [{ cluster: 'qdrant' }]
+    }
   },
   {
     name: 'a mirror',
