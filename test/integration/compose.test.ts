@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Round } from '../../compose/endurance.ts'
 import { MEMBERS, socketOf } from '../../compose/roster.ts'
 import { HOST } from '../../demo/identities.ts'
@@ -81,7 +81,13 @@ function good({ exit, out, err }: Ran): string {
 
 /** Names of the containers that keep running, by service. */
 async function containers(): Promise<Map<string, string>> {
-  const listed = await docker('ps', '--format', '{{.Label "com.docker.compose.service"}} {{.Names}}')
+  const listed = await docker(
+    'ps',
+    '--filter',
+    'label=com.docker.compose.service',
+    '--format',
+    '{{.Label "com.docker.compose.service"}} {{.Names}}'
+  )
   return new Map(
     listed
       .trim()
@@ -336,6 +342,7 @@ describe('servers with state, each killed, then both index servers and their Red
 describe('any one container killed', () => {
   it('lets nothing through without a verdict, and the scenario passes within a minute', { timeout: 40 * MINUTE_MS }, async () => {
     const watcher = (await compose(2 * MINUTE_MS, 'run', '-d', 'scenario', 'endurance')).out.trim().split('\n').at(-1) ?? ''
+    onTestFinished(async () => void (await docker('rm', '-f', watcher)))
     const latest = async (): Promise<Round> => {
       const line = (await docker('logs', '--tail', '1', watcher)).trim()
       return line.startsWith('{') ? (JSON.parse(line) as Round) : { round: 0, passing: false, broken: [] }
@@ -376,7 +383,6 @@ describe('any one container killed', () => {
       took.push(`${service} ${passed.toFixed(1)} s (${since().toFixed(0)} s)`)
     }
     const { broken, steps } = await latest()
-    await docker('rm', '-f', watcher)
     process.stdout.write(`Good calls passed again (and ${steps?.all} steps of the scenario had) after: ${took.join(', ')}\n`)
     expect(broken).toEqual([])
     expect(victims.map(([service]) => service)).toEqual(expect.arrayContaining(['chroma', 'redis', 'witness', ...Object.keys(ASKS)]))
