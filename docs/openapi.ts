@@ -1,4 +1,5 @@
 /** The OpenAPI document of the admin port, from the routes that a gateway has. Nothing is asked of their desks: only what they are is written down. */
+import type { AdminRoute } from '../src/admin/admin-route.ts'
 import { approvalRoutes } from '../src/admin/approval-routes.ts'
 import { consoleRoutes } from '../src/admin/console-routes.ts'
 import { openapi, withOpenapi } from '../src/admin/openapi.ts'
@@ -9,7 +10,11 @@ import { riskRoutes } from '../src/serve-desk.ts'
 const desk = {} as never
 
 export function openapiDocument(): Readonly<Record<string, unknown>> {
+  return openapi(adminRoutes())
+}
+
+/** Every route that a gateway's admin port has, but for the pages of the console. */
+export function adminRoutes(): readonly AdminRoute[] {
   const risk = riskRoutes({} as never, { risk: { desk } as never, store: desk, keys: desk, leewayMs: 0 })
-  const routes = withOpenapi([...approvalRoutes(desk), ...risk, ...revocationRoutes(desk), ...consoleRoutes(desk)])
-  return openapi(routes)
+  return withOpenapi([...approvalRoutes(desk), ...risk, ...revocationRoutes(desk), ...consoleRoutes(desk)])
 }

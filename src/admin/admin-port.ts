@@ -21,8 +21,10 @@ export interface AdminOptions extends Answering {
   readonly onRefused: (address: string, because: string) => void
   /** A fault of ours; the caller is told that there was one and no more. */
   readonly onFault: (cause: unknown) => void
-  /** Longest life of a connection, milliseconds. */
+  /** Longest life of a connection, milliseconds; what is being done on it is answered first. */
   readonly connectionMs?: number
+  /** Whoever says nothing for longer, while something is expected, is cut off, milliseconds. */
+  readonly requestMs?: number
 }
 
 export interface AdminPort {
@@ -39,6 +41,8 @@ const HANDSHAKE_MS = 5_000
 const REQUEST_MS = 10_000
 /** Node's own limits of a request work only where its HTTP server listens itself, so whoever sends slowly is cut off by these two. */
 const CONNECTION_MS = 30_000
+/** What was begun is answered, for whoever hears nothing does it again; what takes longer than this is broken. */
+const DONE_MS = 120_000
 /** People and their tools: a few connections each. */
 const CONNECTIONS_MAX = 128
 const CONNECTIONS_PER_PEER_MAX = 16
@@ -53,18 +57,22 @@ export async function startAdminPort(own: { readonly key: string; readonly cert:
   const followed = new WeakSet<TLSSocket>()
   const inPace = createPace(options.now)
   const http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
-    if (!inPace(open.get(request.socket as TLSSocket) ?? '')) return send(response, TOO_MANY)
+    const socket = request.socket as TLSSocket
+    const its = open.get(socket)
+    if (its === undefined || !inPace(its.peer)) return send(response, TOO_MANY)
+    const done = begun(request, response, its)
     answered(request, response, options, isOperator)
       .then(() => {
         // What is not at its end now never is: somebody follows.
-        if (!response.writableEnded) followed.add(request.socket as TLSSocket)
+        if (!response.writableEnded) followed.add(socket)
       })
       .catch((cause) => {
         options.onFault(cause)
         send(response, problem(500, 'Internal', 'This server failed; its log says more.'))
       })
+      .finally(done)
   })
-  http.setTimeout(REQUEST_MS)
+  http.setTimeout(options.requestMs ?? REQUEST_MS)
   const context = (pem: typeof own) => ({ key: pem.key, cert: pem.cert, minVersion: 'TLSv1.3' as const })
   const asking = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'], handshakeTimeout: HANDSHAKE_MS }
   const tls = createTlsServer({ ...context(own), ...asking }, (socket) => admit(socket, http, open, options))
@@ -100,8 +108,33 @@ function operatorsOf(texts: readonly string[]): (peer: Peer) => boolean {
   return ({ id }) => findId(index, id) !== undefined
 }
 
+interface Connected {
+  readonly peer: string
+  /** Requests that are there in full, and not answered. */
+  doing: number
+  /** It has lived for long enough. */
+  ends: boolean
+}
+
 /** Connections that are open, and whose they are. */
-type Open = Map<TLSSocket, string>
+type Open = Map<TLSSocket, Connected>
+
+/** From the last byte of a request on nobody is waited for but ourselves. @returns called when it is answered, or followed */
+function begun(request: IncomingMessage, response: ServerResponse, its: Connected): () => void {
+  const socket = request.socket
+  let doing = 0
+  request.once('end', () => {
+    its.doing += ++doing
+    socket.setTimeout(DONE_MS)
+  })
+  return () => {
+    its.doing -= doing
+    if (!its.ends) return
+    // What was just said still has to arrive.
+    if (response.writableEnded) socket.end()
+    else socket.destroy()
+  }
+}
 
 function admit(socket: TLSSocket, http: Server, open: Open, options: AdminOptions): void {
   socket.on('error', () => socket.destroy())
@@ -112,8 +145,13 @@ function admit(socket: TLSSocket, http: Server, open: Open, options: AdminOption
     socket.destroy()
     return
   }
-  open.set(socket, peer.id.text)
-  const end = setTimeout(() => socket.destroy(), options.connectionMs ?? CONNECTION_MS)
+  const its: Connected = { peer: peer.id.text, doing: 0, ends: false }
+  open.set(socket, its)
+  const cutOff = () => {
+    its.ends = true
+    if (its.doing === 0) socket.destroy()
+  }
+  const end = setTimeout(cutOff, options.connectionMs ?? CONNECTION_MS)
   socket.once('close', () => {
     clearTimeout(end)
     open.delete(socket)
@@ -124,7 +162,7 @@ function admit(socket: TLSSocket, http: Server, open: Open, options: AdminOption
 /** Anybody of the trust domain may ask here: none may keep the others out. */
 function crowding(open: Open, id: string): string | undefined {
   let own = 0
-  for (const other of open.values()) if (other === id) own++
+  for (const { peer } of open.values()) if (peer === id) own++
   return own < CONNECTIONS_PER_PEER_MAX ? undefined : `${id} has ${own} connections already`
 }
 
