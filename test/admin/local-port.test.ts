@@ -204,11 +204,13 @@ describe('the live tail', () => {
     })
     desk.seen.decided(decidedBy(A))
     desk.seen.decided(decidedBy(A, { deny: 'tenant-not-allowed', tenant: 'globex' }))
-    await vi.waitFor(() => expect(text.match(/^data: /gm)).toHaveLength(2), { timeout: 5_000 })
-    const [first, second] = text
+    await vi.waitFor(() => expect(text.match(/^data: /gm)).toHaveLength(3), { timeout: 30_000 })
+    const [hello, first, second] = text
       .split('\n')
       .filter((line) => line.startsWith('data: '))
       .map((line) => JSON.parse(line.slice(6)))
+    // Which process it is, and where it stands: whoever comes again knows what was missed.
+    expect([text.includes('event: joined\n'), hello]).toEqual([true, { run: expect.stringMatching(/^[0-9a-f-]{36}$/), last: first.n - 1 }])
     expect(first).toMatchObject({ verdict: 'allow', workload: A, collections: ['rag/handbook'] })
     expect(second).toMatchObject({ verdict: 'deny', reason: 'tenant-not-allowed', tells: expect.stringContaining('tenant') })
     tail.destroy()
