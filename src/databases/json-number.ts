@@ -6,6 +6,9 @@ export const POWERS_OF_TEN = Float64Array.from({ length: 23 }, (_, power) => Num
 /** Integers below this are exact in a double however they were put together. */
 const EXACT_INTEGERS = 1e15
 
+/** Zeros before a digit can make up for a larger one, and then each reader has a bound of its own: Go stops counting at 10,000. */
+const EXPONENT_MAX = 9_999
+
 /**
  * Reads a number (RFC 8259 §6) as `Number(text)` gives it. Outside the range of a double it is refused: serde_json refuses it,
  * JavaScript reads infinity.
@@ -36,7 +39,8 @@ export function readNumber(json: JsonReader, what: string): number {
     byte = bytes[at] as number
     if (!isDigit(byte)) fail('call-unreadable', `${what} is not a JSON number`)
     let exponent = 0
-    for (; isDigit(byte); byte = bytes[++at] as number) exponent = Math.min(exponent * 10 + byte - 0x30, 9_999)
+    for (; isDigit(byte); byte = bytes[++at] as number) exponent = Math.min(exponent * 10 + byte - 0x30, EXPONENT_MAX + 1)
+    if (exponent > EXPONENT_MAX) fail('call-unreadable', `${what} has an exponent that readers disagree about`)
     scale += sign === 0x2d ? -exponent : exponent
   }
   json.at = at

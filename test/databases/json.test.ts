@@ -262,6 +262,15 @@ describe('a number', () => {
     )
   })
 
+  it('is what its digits and a large exponent make together, and none where the exponent is beyond what all readers count', () => {
+    const zeros = (count: number, exponent: string) => `0.${'0'.repeat(count)}25e${exponent}`
+    expect(number(zeros(9_998, '9999'))).toEqual({ ok: true, value: 2.5 })
+    expect(number(zeros(9_990, '9999'))).toEqual({ ok: true, value: 2.5e8 })
+    // As one above the capped exponent, it read as 0.25 what a database reads as 2.5e9.
+    for (const exponent of ['10008', '20000', '99999999999999999999', '-10000'])
+      expect(kindOf(number(zeros(9_999, exponent)))).toBe('call-unreadable')
+  })
+
   const counts: readonly { text: string; want: unknown }[] = [
     { text: '0', want: 0 },
     { text: '42', want: 42 },
