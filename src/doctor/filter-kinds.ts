@@ -19,7 +19,9 @@ export const HARMLESS: ReadonlySet<string> = new Set([
   'buffer',
   // Answers preflights by itself, and touches answers.
   'cors',
-  'stats'
+  'stats',
+  // Istio's, for its metrics.
+  'stats.PluginConfig'
 ])
 
 /** Change, answer or send elsewhere what was judged. */

@@ -13,6 +13,7 @@ import { type Loose, SHIPPED } from '../support/shipped-envoy.ts'
 const DUMP = readFileSync(join(import.meta.dirname, '../support/istiod-dump.json'), 'utf8')
 const [FIRST = expect.fail('there are no settings')] = SHIPPED['gateway.yaml'].servers
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'
+const ISTIO = 'type.googleapis.com/io.istio.http'
 const VECAUTHZ = 'outbound|9901||vecauthz-mesh.vecauthz.svc.cluster.local'
 
 function bootstrapOf(): Loose {
@@ -70,6 +71,16 @@ function judged(change: (parts: Parts) => unknown = () => undefined) {
 describe('a sidecar', () => {
   it('passes every line but those that no sidecar passes', () => {
     expect(judged()).toEqual({ fail: ['admin-reads-only'], unknown: ['database-private'], left: 4 })
+  })
+
+  it("passes them with Istio's telemetry as well, which an Envoy without istio-proxy's own filters refuses", () => {
+    const { fail, unknown } = judged(({ http }) => {
+      const stats = { name: 'istio.stats', typed_config: { '@type': 'type.googleapis.com/stats.PluginConfig' } }
+      const typed_config = { '@type': 'type.googleapis.com/udpa.type.v1.TypedStruct', type_url: `${ISTIO}.peer_metadata.Config`, value: {} }
+      http['http_filters'].splice(-2, 0, stats)
+      http['http_filters'].splice(2, 0, { name: 'istio.metadata_exchange', typed_config })
+    })
+    expect([fail, unknown]).toEqual([['admin-reads-only'], ['database-private']])
   })
 
   const ROWS: readonly { name: string; lines: readonly string[]; change: (parts: Parts) => unknown }[] = [
