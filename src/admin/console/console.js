@@ -140,6 +140,9 @@ async function follow() {
       const response = await fetch('/v1/tail', { headers: bearer() })
       if (!response.ok) throw new Error(`The server says ${response.status}.`)
       document.getElementById('standing').textContent = 'live'
+      // What was decided while there was no connection.
+      if (!state.paused) state.decisions = (await get('/v1/decisions')).decisions
+      rows()
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
       let text = ''
       for (;;) {
@@ -162,8 +165,9 @@ function take(events) {
     .flatMap((one) => one.split('\n').filter((line) => line.startsWith('data: ')))
     .map((line) => JSON.parse(line.slice(6)))
   if (some.length === 0 || state.paused) return
-  const known = new Set(state.decisions.map(({ n }) => n))
-  state.decisions = [...some.filter(({ n }) => !known.has(n)).reverse(), ...state.decisions].slice(0, SHOWN_MAX)
+  // Not by their numbers: another process counts from one again.
+  const known = new Set(state.decisions.map(({ id }) => id))
+  state.decisions = [...some.filter(({ id }) => !known.has(id)).reverse(), ...state.decisions].slice(0, SHOWN_MAX)
   rows()
 }
 
