@@ -19,7 +19,8 @@ const REWRITES = [
   'host_rewrite_path_regex',
   'host_rewrite',
   'auto_host_rewrite',
-  'internal_redirect_policy'
+  'internal_redirect_policy',
+  'internal_redirect_action'
 ]
 
 /** What of harmless filters is none: headers that they may take away, or add. */
@@ -145,13 +146,14 @@ function askedBy(ways: readonly Way[], { survey }: Given): readonly string[] {
 }
 
 /** What these clusters do to every request, whatever the route says. */
-function ofClusters(names: readonly string[], { survey }: Given, look: (http: Place) => readonly Finding[]): readonly Finding[] {
+function ofClusters(
+  names: readonly string[],
+  { survey }: Given,
+  look: (http: Place, cluster: Place) => readonly Finding[]
+): readonly Finding[] {
   const clusters = [...new Set(names)].flatMap((name) => survey.clusters.get(name) ?? [])
   if (clusters.length === 0) return []
-  return each(clusters, 'cluster', (cluster) => {
-    const http = upstreamHttp(cluster)
-    return http === undefined ? [] : look(http)
-  })
+  return each(clusters, 'cluster', (cluster) => look(upstreamHttp(cluster) ?? { value: {}, path: cluster.path }, cluster))
 }
 
 /** None of these fields anywhere. Each is looked at by itself: one that is not known hides none that is there. */
@@ -172,8 +174,16 @@ function upstreamFilters(given: Given, hops: Check['hops']): readonly Finding[] 
   const names = [...leadingTo(found.flatMap((way) => way.forwards)), ...askedBy(found, given)]
   return [
     ...routers.flatMap(({ config }) => look(config, 'upstream_http_filters')),
-    ...ofClusters(names, given, (http) => look(http, 'http_filters'))
+    ...ofClusters(names, given, (http, cluster) => [...look(http, 'http_filters'), ...spoken(cluster)])
   ]
+}
+
+/** HTTP as it came, unless the cluster says otherwise: over TCP or UDP the body of a request is what the database reads as requests. */
+function spoken(cluster: Place): readonly Finding[] {
+  const config = at(cluster, 'upstream_config')
+  const type = config === undefined ? undefined : typed(config)?.type
+  if (config === undefined || /\.upstreams\.http\.(generic|http)\./.test(type ?? '')) return []
+  return [fail(config, `requests are made anew (${type ?? 'upstream_config'})`, remove(cluster, 'upstream_config'))]
 }
 
 export const AFTER: readonly Check[] = [

@@ -749,6 +749,14 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'bodies that are sent over TCP',
+    check: 'no-upstream-filters',
+    change: ({ cluster }) => {
+      const pool = { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.tcp.v3.TcpConnectionPoolProto' }
+      cluster('chroma')['upstream_config'] = { name: 'envoy.filters.connection_pools.http.tcp', typed_config: pool }
+    }
+  },
+  {
     name: "a filter of vecauthz's cluster",
     check: 'no-upstream-filters',
     change: ({ cluster }) => {
