@@ -182,8 +182,13 @@ function upstreamFilters(given: Given, hops: Check['hops']): readonly Finding[] 
 function spoken(cluster: Place): readonly Finding[] {
   const config = at(cluster, 'upstream_config')
   const type = config === undefined ? undefined : typed(config)?.type
-  if (config === undefined || /\.upstreams\.http\.(generic|http)\./.test(type ?? '')) return []
-  return [fail(config, `requests are made anew (${type ?? 'upstream_config'})`, remove(cluster, 'upstream_config'))]
+  const plain = config === undefined || /\.upstreams\.http\.(generic|http)\./.test(type ?? '')
+  return [
+    ...(plain ? [] : [fail(config, `requests are made anew (${type ?? 'upstream_config'})`, remove(cluster, 'upstream_config'))]),
+    ...(listOf(cluster, 'filters').length === 0
+      ? []
+      : [fail(cluster, 'filters: they may change the bytes of a connection', remove(cluster, 'filters'))])
+  ]
 }
 
 export const AFTER: readonly Check[] = [

@@ -757,6 +757,13 @@ const ROWS: readonly Row[] = [
     }
   },
   {
+    name: 'a filter of the connections to vecauthz',
+    check: 'no-upstream-filters',
+    change: ({ cluster }) => {
+      cluster('vecauthz')['filters'] = [{ name: 'mine', typed_config: { '@type': 'type.googleapis.com/any.v3.Filter' } }]
+    }
+  },
+  {
     name: "a filter of vecauthz's cluster",
     check: 'no-upstream-filters',
     change: ({ cluster }) => {
