@@ -46,9 +46,9 @@ async function bring() {
         remedy: aptRemedy
       }
     ).then(() => makeBase(fresh, temporary))
-    // Both are waited for even when one fails, so that nothing is at work in a folder that is removed.
-    const [first, second] = await Promise.allSettled([fetched, buildCompose(fresh, temporary)])
-    for (const one of [first, second]) if (one.status === 'rejected') throw one.reason
+    // All are waited for even when one fails, so that nothing is at work in a folder that is removed.
+    const ended = await Promise.allSettled([fetched, buildCompose(fresh, temporary), packagesOfImages()])
+    for (const one of ended) if (one.status === 'rejected') throw one.reason
     const wrong = fault(fresh)
     if (wrong !== undefined) throw new Stop(`Docker was brought but ${wrong}.`, 'see the logs in .run/.')
     fs.renameSync(fresh, folder)
@@ -57,6 +57,14 @@ async function bring() {
     fs.rmSync(temporary, { recursive: true, force: true })
     fs.rmSync(fresh, { recursive: true, force: true })
   }
+}
+
+/** What npm installs in the images: when they are made, nothing has to be fetched. */
+function packagesOfImages() {
+  return run('Docker npm', 'packages of the images', process.execPath, [join(ROOT, 'compose/offline/make.mjs'), 'packages'], {
+    env: process.env,
+    remedy: () => 'the npm registry cannot be reached: see the log, and run it again.'
+  })
 }
 
 /** debootstrap into a folder, and that as one file. */

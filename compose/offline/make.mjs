@@ -23,6 +23,8 @@ try {
 }
 
 function main() {
+  // For set-up, so that what follows needs no network.
+  if (process.argv[2] === 'packages') return void npmPackages()
   const began = Date.now()
   docker('version', '--format', '{{.Server.Version}}')
   loadBase()
@@ -99,8 +101,8 @@ function component(name, path) {
   return join(RUN, 'components', folder, path)
 }
 
-/** Node as the npm package has it, npm, and everything that the Dockerfile installs, as npm's own cache: the build needs no network. */
-function nodeFiles() {
+/** npm, and everything that the Dockerfile installs, as npm's own cache: the build needs no network. Gives the folder of both. */
+function npmPackages() {
   const inputs = ['package.json', 'package-lock.json', 'envoy/protos/package.json', 'spire/protos/package.json', 'compose/needed.mjs']
   const building = /^RUN node compose\/needed\.mjs ([^&\\\n]+?) *\\?$/m.exec(text(join(ROOT, 'compose/Dockerfile')))?.[1]?.split(' ')
   if (building === undefined) throw new Error('compose/Dockerfile does not say which packages it builds with')
@@ -112,6 +114,7 @@ function nodeFiles() {
     fs.mkdirSync(WORK, { recursive: true })
     for (const old of fs.readdirSync(WORK).filter((one) => one.startsWith('npm-'))) fs.rmSync(join(WORK, old), { recursive: true })
     const fresh = join(WORK, 'npm-next')
+    fs.rmSync(fresh, { recursive: true, force: true })
     const [project, cache] = [join(fresh, 'project'), join(fresh, 'cache')]
     for (const one of inputs) {
       fs.mkdirSync(dirname(join(project, one)), { recursive: true })
@@ -124,6 +127,12 @@ function nodeFiles() {
     fs.rmSync(project, { recursive: true })
     fs.renameSync(fresh, made)
   }
+  return made
+}
+
+/** Node as the npm package has it, and those. */
+function nodeFiles() {
+  const made = npmPackages()
   return { node: join(MODULES, 'node/bin/node'), npm: join(made, 'npm/node_modules/npm'), 'npm-cache': join(made, 'cache') }
 }
 
