@@ -50,8 +50,21 @@ export function openHttp(
         })
         answer.on('error', reject)
       })
-      asked.on('timeout', () => asked.destroy(new Error(`no answer within ${options.timeoutMs} ms`)))
+      const late = () => {
+        reject(new Error(`${url.origin}: no answer within ${options.timeoutMs} ms`))
+        asked.destroy()
+      }
+      asked.on('timeout', late)
+      // An answer that comes drop by drop, or never to its end, is never idle.
+      let deadline: NodeJS.Timeout | undefined
+      asked.on('finish', () => {
+        deadline = setTimeout(late, options.timeoutMs)
+      })
       asked.on('error', (cause) => reject(new Error(`${url.origin}: ${cause.message}`)))
+      asked.on('close', () => {
+        clearTimeout(deadline)
+        reject(new Error(`${url.origin} gave no answer to its end`))
+      })
       asked.end(body)
     })
   return {

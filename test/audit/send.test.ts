@@ -1,7 +1,7 @@
 /** Where records end: files that are put aside, collectors over HTTP, OpenTelemetry. */
 import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -127,6 +127,34 @@ describe('a collector', () => {
     await expect(outlet.send(Buffer.from('{}\n'), '1')).rejects.toThrow(says)
     outlet.close()
     close()
+  })
+
+  it.each([
+    { name: 'drop by drop', answer: 'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n', drop: 'x', says: 'no answer within 300 ms' },
+    { name: 'that it goes on, for ever', answer: '', drop: 'HTTP/1.1 100 Continue\r\n\r\n', says: 'no answer within 300 ms' },
+    {
+      name: 'that it speaks something else from now on',
+      answer: 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
+      drop: '',
+      says: 'no answer'
+    },
+    { name: 'half of an answer', answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal', drop: undefined, says: 'no answer to its end' }
+  ])('that answers $name has not taken the batch, and is not waited for', async ({ answer, drop, says }) => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', () => {
+        socket.write(answer)
+        if (drop === undefined) return void socket.end()
+        const dropping = setInterval(() => socket.write(drop), 20)
+        socket.once('close', () => clearInterval(dropping))
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/in`
+    const outlet = openHttp(optionsOf(url, 'ndjson', { timeoutMs: 300 }), () => undefined)
+    await expect(outlet.send(Buffer.from('{}\n'), '1')).rejects.toThrow(says)
+    outlet.close()
+    server.close()
   })
 
   it('that is not there has not taken it either, and no secret is in what is said', async () => {
