@@ -1,12 +1,12 @@
 /** `vecauthz inventory`: who there is, what each may do and what of that it uses; and what can be taken away. */
-import { dirname, isAbsolute, join, relative } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { type AdminEdges, CONNECTION_OPTIONS, identityOf, targetOf } from '../admin/admin-terminal.ts'
 import { oneLine } from '../admin/approvals-lines.ts'
 import { type Configured, configured, type Edges, type Written } from '../admin/check-edges.ts'
-import { faulty, type Parsed, parsed, running } from '../admin/check-terminal.ts'
+import { type Parsed, parsed, running } from '../admin/check-terminal.ts'
 import { isUnreadable, unreadable } from '../admin/svid-verify-question.ts'
 import { readArchived } from '../config/policy-archive.ts'
-import { mergePolicies, type PolicyText, readPolicyTexts } from '../config/policy-files.ts'
+import type { PolicyText } from '../config/policy-files.ts'
 import type { Settings } from '../config/settings-schema.ts'
 import type { PolicyDocument } from '../core/policy-document.ts'
 import { type Ages, agesOf } from './age.ts'
@@ -15,10 +15,9 @@ import { type Certified, certificationCsv, certificationMarkdown } from './certi
 import { type Grants, grantsOf } from './grants.ts'
 import { jsonOf, proseOf } from './lines.ts'
 import { type Observed, observedByServers, observedInFiles } from './observed.ts'
-import { type Plan, planned } from './prune.ts'
+import { type PolicyPatch, policyPatch } from './policy-patch.ts'
+import { planned } from './prune.ts'
 import { deniedBy } from './replayed.ts'
-import { unifiedDiff } from './unified-diff.ts'
-import { applied, removals } from './yaml-removal.ts'
 
 const HELP = `vecauthz inventory: who may do what, who uses it, and what can be taken away (docs/inventory.md)
 
@@ -161,15 +160,8 @@ async function prune(
     else edges.complain(`vecauthz: ${oneLine(says)}\n`)
     return 2
   }
-  const plan = planned(written.document, grants, its.inventory, observed, ages)
-  const files = patched(written.file, plan)
-  const after =
-    plan.removals.length === 0
-      ? written
-      : edges.writtenOf(
-          files.map(({ file, after: text }) => ({ file, text })),
-          settings
-        )
+  const plan = policyPatch(written.file, written.policy.revision, planned(written.document, grants, its.inventory, observed, ages))
+  const after = plan.removals.length === 0 ? written : edges.writtenOf(plan.texts, settings)
   const denied = await deniedBy(
     written.policy,
     after.policy,
@@ -179,48 +171,16 @@ async function prune(
     options.many('audit')
   )
   if (denied.length > 0) unreadable(`The patch would refuse what is used, so it is not printed: ${denied.join('; ')}.`)
-  const patch = files.map(({ diff }) => diff).join('')
   if (options.has('json')) {
     const removed = plan.removals.map(({ what, because }) => ({ what, because }))
     const revisions = { policy_revision: written.policy.revision, policy_revision_after: after.policy.revision }
-    edges.print(`${JSON.stringify({ ...revisions, missing_revisions: ages.missing, removed, left: plan.left, patch })}\n`)
-  } else edges.print(said(plan, its, ages, patch))
+    edges.print(`${JSON.stringify({ ...revisions, missing_revisions: ages.missing, removed, left: plan.left, patch: plan.patch })}\n`)
+  } else edges.print(said(plan, its, ages))
   return 0
 }
 
-interface Patched {
-  readonly file: string
-  readonly after: string
-  readonly diff: string
-}
-
-/** Each file of the policy as it would be, and the difference. */
-function patched(path: string, { removals: all }: Plan): readonly Patched[] {
-  const read = readPolicyTexts(path)
-  if (!read.ok) return faulty(read.faults)
-  const merged = mergePolicies(read.texts)
-  if (!merged.ok) return faulty(merged.faults)
-  const byFile = Map.groupBy(
-    all.map(({ path: whole }) => merged.parsed.locate(whole)),
-    ({ file }) => file
-  )
-  return read.texts.map(({ file, text }) => {
-    const edits = removals(
-      text,
-      (byFile.get(file) ?? []).map((one) => one.path)
-    )
-    return { file, after: applied(text, edits), diff: unifiedDiff(namesOf(file), text, edits) }
-  })
-}
-
-/** As `git apply` and `patch -p1` take them, from here; else in full, for `patch -p0`. */
-function namesOf(file: string): { old: string; new: string } {
-  const here = relative('.', file)
-  return here.startsWith('..') || isAbsolute(here) ? { old: file, new: file } : { old: `a/${here}`, new: `b/${here}` }
-}
-
 /** What comes before a patch is read by people only. */
-function said({ removals: all, left }: Plan, { inventory: { period }, revision }: Certified, { missing }: Ages, patch: string): string {
+function said({ removals: all, left, patch }: PolicyPatch, { inventory: { period }, revision }: Certified, { missing }: Ages): string {
   const lines = [
     `policy revision ${revision.slice(0, 12)}, held against ${period.days} days`,
     ...(all.length === 0 ? ['nothing is taken out'] : ['taken out:', ...all.map(({ what, because }) => `  ${what}: ${because}`)]),

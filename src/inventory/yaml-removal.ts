@@ -9,18 +9,32 @@ export interface Edit {
   readonly text: string
 }
 
-/** @param paths of items; of a list never all. No path lies within another. @returns in the order of the file, apart from each other */
-export function removals(text: string, paths: readonly DocumentPath[]): readonly Edit[] {
+export interface Editing {
+  /** Of a list; 0 where there is none. */
+  readonly lengthOf: (list: DocumentPath) => number
+  /** @param paths of items; of a list never all. No path lies within another. @returns in the order of the file, apart from each other */
+  readonly removals: (paths: readonly DocumentPath[]) => readonly Edit[]
+}
+
+export function editing(text: string): Editing {
   const document = parseDocument(text, { uniqueKeys: true, version: '1.2' })
-  const lists = Map.groupBy(paths, (path) => JSON.stringify(path.slice(0, -1)))
-  const edits = [...lists].flatMap(([list, items]) => {
-    const node = document.getIn(JSON.parse(list), true)
-    if (!isSeq(node)) throw new Error(`there is no list at ${list}`)
-    const gone = new Set(items.map((path) => path.at(-1) as number))
-    if (gone.size >= node.items.length) throw new Error(`nothing would be left of the list at ${list}`)
-    return node.flow === true ? fromFlow(node, gone) : fromBlock(text, node, gone)
-  })
-  return edits.sort((a, b) => a.from - b.from)
+  const listAt = (path: DocumentPath) => {
+    const node = document.getIn(path, true)
+    return isSeq(node) ? node : undefined
+  }
+  return {
+    lengthOf: (list) => listAt(list)?.items.length ?? 0,
+    removals(paths) {
+      const lists = Map.groupBy(paths, (path) => JSON.stringify(path.slice(0, -1)))
+      const edits = [...lists].flatMap(([list, items]) => {
+        const node = listAt(JSON.parse(list))
+        const gone = new Set(items.map((path) => path.at(-1) as number))
+        if (node === undefined || gone.size >= node.items.length) throw new Error(`nothing would be left of the list at ${list}`)
+        return node.flow === true ? fromFlow(node, gone) : fromBlock(text, node, gone)
+      })
+      return edits.sort((a, b) => a.from - b.from)
+    }
+  }
 }
 
 export function applied(text: string, edits: readonly Edit[]): string {

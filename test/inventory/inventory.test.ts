@@ -1,9 +1,10 @@
 /** `vecauthz inventory` from audit files: what is used, what is not, what cannot be told, and the patch that takes out the rest. */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { archivePolicy } from '../../src/config/policy-archive.ts'
+import { revisionOf as hashOf } from '../../src/config/policy-files.ts'
 import { type Made, recordLine } from '../support/audit-records.ts'
 import { type Folder, folderOf } from '../support/offline.ts'
 
@@ -272,22 +273,44 @@ describe('the patch', () => {
     const at = POLICY.indexOf('collections:')
     const folder = folderOf()
     folders.push(folder)
-    const { mkdirSync, writeFileSync } = await import('node:fs')
     mkdirSync(join(folder.path, 'policy'))
     const [first, second] = [POLICY.slice(0, at), POLICY.slice(at)]
     writeFileSync(join(folder.path, 'policy/10-people.yaml'), first)
     writeFileSync(join(folder.path, 'policy/20-rules.yaml'), second)
     folder.file('vecauthz.yaml', readFileSync(join(folder.path, 'vecauthz.yaml'), 'utf8').replace('policy: policy.yaml', 'policy: policy'))
-    const { revisionOf: hash } = await import('../../src/config/policy-files.ts')
-    const revision = hash([
+    const revision = hashOf([
       { file: '10-people.yaml', text: first },
       { file: '20-rules.yaml', text: second }
     ])
     const audit = folder.file('audit.jsonl', USED.map((one) => recordLine({ revision, ...one })).join('\n'))
     const { code, out } = await folder.run('inventory', '--audit', audit, '--config', folder.path, '--prune')
     expect(code).toBe(0)
+    expect(out).not.toContain('empty list')
     expect(out.match(/^--- .*$/gm)).toEqual([expect.stringMatching(/10-people\.yaml$/), expect.stringMatching(/20-rules\.yaml$/)])
   })
+})
+
+it('a file of a folder whose list would be empty keeps one item, and that is said', async () => {
+  const folder = folderOf()
+  folders.push(folder)
+  mkdirSync(join(folder.path, 'policy'))
+  const former = `workloads:
+  - { spiffe_id: "spiffe://demo.vecauthz.test/old/one", tenants: [acme] }
+  - { spiffe_id: "spiffe://demo.vecauthz.test/old/two", tenants: [acme] }
+`
+  const texts = [
+    { file: join(folder.path, 'policy/10-all.yaml'), text: POLICY },
+    { file: join(folder.path, 'policy/20-former.yaml'), text: former }
+  ]
+  for (const { file, text } of texts) writeFileSync(file, text)
+  folder.file('vecauthz.yaml', readFileSync(join(folder.path, 'vecauthz.yaml'), 'utf8').replace('policy: policy.yaml', 'policy: policy'))
+  const revision = hashOf(texts)
+  const audit = folder.file('audit.jsonl', USED.map((one) => recordLine({ revision, ...one })).join('\n'))
+  const { code, out } = await folder.run('inventory', '--audit', audit, '--config', folder.path, '--prune', '--json')
+  const { removed, left } = JSON.parse(out)
+  const about = (all: { what: string }[], name: string) => all.filter(({ what }) => what.includes(name))
+  expect([code, about(removed, 'old/one'), about(removed, 'old/two').length]).toEqual([0, [], 1])
+  expect(about(left, 'old/one')).toMatchObject([{ because: 'its file would have an empty list' }])
 })
 
 describe('the report', () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import type { DocumentPath } from '../../src/core/policy-document.ts'
 import { unifiedDiff } from '../../src/inventory/unified-diff.ts'
-import { applied, removals } from '../../src/inventory/yaml-removal.ts'
+import { applied, editing } from '../../src/inventory/yaml-removal.ts'
 
 const TEXT = `# The policy.
 version: 1
@@ -36,6 +36,7 @@ collections:
 limits: { top_k: 1 }
 `
 
+const removals = (text: string, paths: readonly DocumentPath[]) => editing(text).removals(paths)
 const without = (...paths: DocumentPath[]) => applied(TEXT, removals(TEXT, paths))
 
 describe('an item', () => {
