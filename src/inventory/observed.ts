@@ -143,6 +143,6 @@ function gapsOf(usage: UsageBook): readonly string[] {
   const { forgotten, lost } = usage.facts()
   return [
     ...(forgotten === 0 ? [] : [`there was no room for ${forgotten} workloads, and what they used is not known`]),
-    ...(lost === 0 ? [] : [`there was no room for ${lost} uses`])
+    ...(lost === 0 ? [] : [`${lost} uses or more are not known: there was no room, or two processes wrote the file of one instance`])
   ]
 }

@@ -16,6 +16,8 @@ export interface Keeping {
   readonly onFault: (because: string) => void
   /** Written at the next occasion even if nothing changes. */
   readonly fresh?: boolean
+  /** Somebody else wrote it since we did: what they say there is not ours. Told before our next text is made. */
+  readonly onShared?: () => void
 }
 
 export interface KeptLines {
@@ -59,7 +61,10 @@ export async function putAside(folder: string, name: string, now: number): Promi
   return aside
 }
 
-export function keepLines({ folder, name, lines, changes, everyMs, onFault, fresh = false }: Keeping): KeptLines {
+export function keepLines({ folder, name, lines, changes, everyMs, onFault, fresh = false, onShared }: Keeping): KeptLines {
+  const path = join(folder, name)
+  let ours: string | undefined
+  let isShared = false
   let written = fresh ? Number.NaN : changes()
   let last: Promise<boolean> = Promise.resolve(true)
   let failing = false
@@ -67,7 +72,14 @@ export function keepLines({ folder, name, lines, changes, everyMs, onFault, fres
     const now = changes()
     if (now === written) return true
     try {
-      await rename(await writeAside(folder, sealed(await chunked(lines()))), join(folder, name))
+      if (!isShared && ours !== undefined && ((await stampOf(path)) ?? ours) !== ours) {
+        isShared = true
+        onFault(`${path} is written by another process as well, and each takes away what the other has seen`)
+        onShared?.()
+      }
+      const draft = await writeAside(folder, sealed(await chunked(lines())))
+      ours = await stampOf(draft)
+      await rename(draft, path)
       await synced(folder)
       written = now
       failing = false
@@ -93,6 +105,12 @@ export function keepLines({ folder, name, lines, changes, everyMs, onFault, fres
       return save()
     }
   }
+}
+
+/** Another one for each file that is written. One that somebody removed is nobody's. */
+async function stampOf(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined)
+  return found && `${found.ino} ${found.mtimeNs} ${found.size}`
 }
 
 async function chunked(lines: Iterable<string>): Promise<readonly Uint8Array[]> {

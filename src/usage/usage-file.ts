@@ -45,6 +45,7 @@ export async function openUsage(options: UsageFileOptions): Promise<KeptUsage> {
   const gone = Math.max(0, runs.length - RUNS_MAX)
   const kept = runs.slice(gone)
   let ended = false
+  let shared = 0
   const head = (): Head => ({
     version: 1,
     instance,
@@ -53,7 +54,8 @@ export async function openUsage(options: UsageFileOptions): Promise<KeptUsage> {
     runsBefore: (before?.head.runsBefore ?? 0) + gone,
     killed: (before?.head.killed ?? 0) + (before?.head.runs.at(-1)?.ended === false ? 1 : 0),
     everySeconds,
-    ...book.facts()
+    ...book.facts(),
+    lost: book.facts().lost + shared
   })
   if (folder === undefined) return { book, head, save: async () => true, close: async () => true }
   const lines = function* () {
@@ -62,7 +64,10 @@ export async function openUsage(options: UsageFileOptions): Promise<KeptUsage> {
   }
   // That a run began is a change, and so is that it ended.
   const changes = () => book.changes() + (ended ? 1 : 0)
-  const file = keepLines({ folder, name, lines, changes, everyMs: everySeconds * 1000, onFault: options.onFault, fresh: true })
+  // What the other one saw is not here, or will not be: from then on nothing can be called unused.
+  const onShared = () => void shared++
+  const { onFault } = options
+  const file = keepLines({ folder, name, lines, changes, everyMs: everySeconds * 1000, onFault, fresh: true, onShared })
   await file.save()
   const close = () => {
     ended = true

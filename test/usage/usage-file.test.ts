@@ -90,6 +90,29 @@ describe('what was used', () => {
     expect((await openUsage(at(3, 'other'))).book.workload(A)).toBeUndefined()
   })
 
+  it('two processes with one instance are found, by both, and no use of theirs is called all there was', async () => {
+    const [one, other] = [await openUsage(at(1)), await openUsage(at(2))]
+    one.book.note(use(3, 'of-one'))
+    await one.save()
+    other.book.note(use(4, 'of-other'))
+    await other.close()
+    expect(faults).toEqual([0, 1].map(() => expect.stringContaining('is written by another process as well')))
+    expect([one.head().lost, other.head().lost]).toEqual([1, 1])
+    const later = await openUsage(at(5))
+    expect([later.book.workload(A)?.used.map(({ name }) => name), later.head().lost]).toEqual([['of-other'], 1])
+  })
+
+  it('one process alone is none too many, also when its file is taken away', async () => {
+    const its = await openUsage(at(1))
+    for (const when of [2, 3]) {
+      its.book.note(use(when))
+      await its.save()
+    }
+    rmSync(join(folder, 'one.used'))
+    await its.close()
+    expect([faults, its.head().lost, readdirSync(folder)]).toEqual([[], 0, ['one.used']])
+  })
+
   it('a folder that cannot be used is said at the start, and one that goes away once', async () => {
     chmodSync(folder, 0o777)
     await expect(openUsage(at(1))).rejects.toThrow(/everybody may write/)
