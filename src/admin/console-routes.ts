@@ -47,7 +47,7 @@ export function consoleRoutes(desk: ConsoleDesk): readonly AdminRoute[] {
       method: 'GET',
       path: '/v1/tail',
       who: 'either',
-      says: 'Decisions as they are made, as server-sent events.',
+      says: 'Decisions as they are made, as server-sent events. `joined`: of which run of the process, and the number of its last decision; `skipped`: how many were left out.',
       handle: async () => ({ stream: (response) => void (desk.tail.join(response) || response.destroy()) })
     }),
     look('/v1/workloads', 'Who has called since that is kept, the latest first.', (visit) => workloads(desk, visit)),
