@@ -72,7 +72,8 @@ beforeAll(async () => {
   authorizer = await startAuthorizer(await issueSvid(authority, { id: `spiffe://${DOMAIN}/ns/vecauthz/sa/vecauthz` }), authority.pem)
   upstream = await startRecorder()
   stops.push(authorizer.stop, upstream.stop)
-  mesh = await startMesh(folder, parse(readFileSync(VALUES, 'utf8')).meshConfig)
+  const { meshConfig, env } = parse(readFileSync(VALUES, 'utf8'))
+  mesh = await startMesh(folder, meshConfig, env)
   stops.push(mesh.stop)
   for (const name of ['data', 'vecauthz']) await mesh.apply(core('Namespace', { name }))
   const ports = [6333, 6334].map((port) => ({ name: port === 6333 ? 'http' : 'grpc', port }))
@@ -256,6 +257,20 @@ describe('calls', () => {
   ])('end with $status before anybody is asked: $name', async ({ request, status }) => {
     expect((await ask(request)).status).toBe(status)
     expect([authorizer.checks, upstream.seen]).toEqual([[], []])
+  })
+
+  it('that wait for a word before they send their body get it, and are asked about with that', async () => {
+    const socket = connect(tlsOptions(BOUND.port, agent, { host: BOUND.address, ALPNProtocols: ['http/1.1'] }))
+    const [name, value] = HOST
+    socket.write(`POST /x HTTP/1.1\r\n${name}: ${value}\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n`)
+    const heard: string[] = []
+    socket.on('data', (chunk) => heard.push(String(chunk)))
+    await vi.waitFor(() => expect(heard.join('')).toContain('HTTP/1.1 100 Continue'), SETTLE)
+    expect(authorizer.checks).toEqual([])
+    socket.write('{}')
+    await vi.waitFor(() => expect(heard.join('')).toContain('HTTP/1.1 200 OK'), SETTLE)
+    expect(authorizer.checks[0]?.attributes?.request?.http?.rawBody.toString()).toBe('{}')
+    socket.destroy()
   })
 
   it('that are denied, or allowed without a verdict, or changed beyond the list, do not arrive', async () => {

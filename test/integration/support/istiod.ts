@@ -38,8 +38,10 @@ export interface Mesh {
   readonly stop: () => Promise<void>
 }
 
-/** @param mesh the mesh configuration, as in ConfigMap istio-system/istio */
-export async function startMesh(folder: string, mesh: object): Promise<Mesh> {
+type Environment = Readonly<Record<string, string>>
+
+/** @param mesh the mesh configuration, as in ConfigMap istio-system/istio. @param env of istiod, as Helm is given it */
+export async function startMesh(folder: string, mesh: object, env: Environment = {}): Promise<Mesh> {
   const kubernetes = await startKubernetes(folder, [])
   const stops = [kubernetes.stop]
   const stop = async () => {
@@ -52,7 +54,7 @@ export async function startMesh(folder: string, mesh: object): Promise<Mesh> {
     await apply(system)
     const data = { mesh: stringify(mesh), meshNetworks: 'networks: {}' }
     await apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'istio', namespace: 'istio-system' }, data })
-    const { port, logFile, end } = await startIstiod(folder, kubernetes.kubeconfig)
+    const { port, logFile, end } = await startIstiod(folder, kubernetes.kubeconfig, env)
     stops.push(end)
     return { kubernetes, apply, xdsPort: port, logFile, stop }
   } catch (cause) {
@@ -77,7 +79,7 @@ function definitions(): Manifest[] {
     .filter((one) => one?.kind === 'CustomResourceDefinition') as Manifest[]
 }
 
-async function startIstiod(folder: string, kubeconfig: string): Promise<{ port: number; logFile: string; end: () => Promise<void> }> {
+async function startIstiod(folder: string, kubeconfig: string, more: Environment) {
   const [port = 0, http = 0, monitoring = 0, introspection = 0] = await freePorts(4)
   const logFile = join(folder, 'istiod.log')
   const log = openSync(logFile, 'a')
@@ -89,6 +91,7 @@ async function startIstiod(folder: string, kubeconfig: string): Promise<{ port: 
     ...['--ctrlz_address', '127.0.0.1', '--ctrlz_port', String(introspection)]
   ]
   const env = {
+    ...more,
     POD_NAME: 'istiod',
     POD_NAMESPACE: 'istio-system',
     ENABLE_LEADER_ELECTION: 'false',
