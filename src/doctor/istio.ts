@@ -11,8 +11,9 @@ const UPSTREAM = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.
 const ACCESS_LOG = 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog'
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 const FILTER = { name: 'envoy.filters.network.http_connection_manager' }
-/** Of every sidecar: whatever comes to a port that no Service names goes on to the pod. */
-const PASSING = ['virtualInbound', 'virtualInbound-catchall-http']
+/** Of every sidecar: whatever comes to a port that no Service names goes on to the pod, HTTP of any host with the filters of the others. */
+const ANY_HTTP = 'virtualInbound-catchall-http'
+const PASSING = ['virtualInbound', ANY_HTTP]
 
 export function readIstio(all: readonly Manifest[]): ReadDocument | undefined {
   const mesh = meshOf(all)
@@ -76,7 +77,8 @@ function draftOf(policy: Manifest, isPolicy: boolean, mesh: Manifest, { ofKind, 
     cluster: clusterOf(asked, trafficTo(ofKind('DestinationRule'), asked, workload, missing), services)
   }
   for (const patch of patchesOf(ofKind('EnvoyFilter'), workload, missing)) draft = patched(draft, patch, asked, missing)
-  return draft
+  const chains = draft.chains ?? []
+  return { ...draft, chains: chains.filter((one) => one['name'] !== ANY_HTTP), anyHost: chains.some((one) => one['name'] === ANY_HTTP) }
 }
 
 function httpOf(mesh: Manifest): Manifest {

@@ -47,6 +47,8 @@ export interface Draft {
   readonly domains: readonly string[] | undefined
   /** Virtual hosts that are said in full, in the place of the one that the control plane makes. */
   readonly hosts?: readonly Manifest[]
+  /** That one stays beside them. */
+  readonly anyHost?: boolean
   /** What is known of its routes' actions. */
   readonly action?: Manifest
   /** Ways past all of that. */
@@ -78,6 +80,7 @@ function listenerOf({
   after,
   domains,
   hosts = [],
+  anyHost = false,
   action = {},
   chains = []
 }: Draft): Manifest {
@@ -92,7 +95,11 @@ function listenerOf({
     early_header_mutation_extensions: http['early_header_mutation_extensions'],
     local_reply_config: http['local_reply_config'],
     http_filters: [...filters, ...asking, OTHERS, ...after, router],
-    route_config: partly({ virtual_hosts: hosts.length > 0 ? hosts.map(toDatabase) : [host], typed_per_filter_config: {}, vhds: undefined })
+    route_config: partly({
+      virtual_hosts: [...hosts.map(toDatabase), ...(anyHost || hosts.length === 0 ? [host] : [])],
+      typed_per_filter_config: {},
+      vhds: undefined
+    })
   })
   const transport_socket = {
     name: 'envoy.transport_sockets.tls',
