@@ -123,7 +123,7 @@ async function until<T>(what: string, waitMsMax: number, look: () => Promise<T>,
     const now = await look()
     if (holds(now)) return now
     if (performance.now() > limit) throw new Error(`not within ${waitMsMax / 1000} s: ${what}; ${JSON.stringify(now)}`)
-    await sleep(400)
+    await sleep(700)
   }
 }
 
