@@ -25,14 +25,15 @@ const K8S_PATH = /^\/(?:.*\/)?ns\/([^/]+)\/(?:.*\/)?sa\/([^/]+)$/
 /** In the order of the registrations; workloads that are known by their path alone after them. */
 export function entriesOf(policy: PolicyDocument, registrations: Registrations): Made {
   const faults: string[] = []
-  const workloads = policy.workloads.map((one) => ({ one, pattern: patternOf(one) }))
+  const isRevoked = revokedIn(policy)
+  const workloads = policy.workloads.filter(({ spiffe_id }) => !isRevoked(spiffe_id)).map((one) => ({ one, pattern: patternOf(one) }))
   const written = new Set(registrations.entries.map((one) => one.spiffe_id))
   const implied: Registration[] = workloads
     .filter(({ one }) => !one.spiffe_id.includes('*') && !written.has(one.spiffe_id))
     .map(({ one }) => ({ spiffe_id: one.spiffe_id, infrastructure: false, dns: [], federates_with: [] }))
   const entries = [...registrations.entries, ...implied].flatMap((registration) => {
     const parsed = parseSpiffeId(registration.spiffe_id)
-    if (!parsed.ok) return []
+    if (!parsed.ok || isRevoked(registration.spiffe_id)) return []
     const workload = workloads.find(({ pattern }) => pattern !== undefined && matchesId(pattern, parsed.id))?.one
     const made = entryOf(registration, parsed.id, workload, registrations)
     if (typeof made !== 'string') return [made]
@@ -85,12 +86,32 @@ function impliedSelectors({ path }: SpiffeId): readonly string[] | undefined {
   return namespace === undefined ? undefined : [`k8s:ns:${namespace}`, `k8s:sa:${account}`]
 }
 
+/** Whoever is revoked gets no SVID any more, also where its workload is still in the policy: an entry that was removed stays removed. */
+function revokedIn({ revoked }: PolicyDocument): (spiffeId: string) => boolean {
+  const patterns = (revoked?.spiffe_ids ?? []).map((text) => ({ text, compiled: compileIdPattern(text) }))
+  return (spiffeId) => {
+    const id = parseSpiffeId(spiffeId)
+    return patterns.some(({ text, compiled }) => text === spiffeId || (id.ok && compiled.ok && matchesId(compiled.pattern, id.id)))
+  }
+}
+
 /** Whoever is two workloads gets two SVIDs and may show either: the stronger of both. */
 function shared(entries: readonly Entry[]): readonly string[] {
-  const bySelectors = Map.groupBy(entries, ({ parent_id, selectors }) => JSON.stringify([parent_id, selectors]))
-  return [...bySelectors.values()]
-    .filter((same) => same.length > 1)
-    .map((same) => `${same.map(({ spiffe_id }) => spiffe_id).join(' and ')} have the same selectors: one process would be all of them.`)
+  const keyed = entries.map((one) => ({ ...one, known: new Set(one.selectors.map(({ type, value }) => `${type}:${value}`)) }))
+  const bySelectors = Map.groupBy(keyed, ({ parent_id, known }) => JSON.stringify([parent_id, ...known]))
+  const same = [...bySelectors.values()]
+    .filter((some) => some.length > 1)
+    .map((some) => `${some.map(({ spiffe_id }) => spiffe_id).join(' and ')} have the same selectors: one process would be all of them.`)
+  // SPIRE gives an SVID for each entry of which a process has all selectors.
+  const wider = keyed.flatMap((one) =>
+    keyed
+      .filter(
+        ({ parent_id, known }) =>
+          parent_id === one.parent_id && one.known.size < known.size && [...one.known].every((selector) => known.has(selector))
+      )
+      .map(({ spiffe_id }) => `${one.spiffe_id} has some of the selectors of ${spiffe_id}, and no others: whoever is that would be both.`)
+  )
+  return [...same, ...wider]
 }
 
 function patternOf({ spiffe_id }: WorkloadDocument) {
@@ -100,7 +121,9 @@ function patternOf({ spiffe_id }: WorkloadDocument) {
 
 /** For the SPIRE controller manager: one ClusterSPIFFEID for each workload whose path says namespace and service account. */
 export function clusterSpiffeIds(policy: PolicyDocument): { readonly documents: readonly object[]; readonly others: readonly string[] } {
-  const read = policy.workloads.map(({ spiffe_id }) => {
+  const isRevoked = revokedIn(policy)
+  const listed = policy.workloads.filter(({ spiffe_id }) => !isRevoked(spiffe_id))
+  const read = listed.map(({ spiffe_id }) => {
     const parsed = compileIdPattern(spiffe_id)
     const path = parsed.ok ? spiffe_id.slice('spiffe://'.length + parsed.pattern.trustDomain.length) : ''
     const [, namespace, account] = K8S_PATH.exec(path) ?? []

@@ -5,9 +5,11 @@ import { oneLine } from '../admin/approvals-lines.ts'
 import { configured } from '../admin/check-edges.ts'
 import { type Parsed, parsed, readBytes, running } from '../admin/check-terminal.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
+import { readYaml } from '../config/read-yaml.ts'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import { readShown } from './entry-diff.ts'
 import { policyChange, type RegistrationEdges } from './onboard.ts'
+import { registrationsSchema } from './registrations.ts'
 import { added, rewrite, taken } from './yaml-edit.ts'
 
 const HELP = `vecauthz offboard: refuses a workload from its next call on, and ends what was approved for it
@@ -42,7 +44,7 @@ interface Step {
   readonly step: 'revoke' | 'policy' | 'grants' | 'registrations' | 'entries'
   readonly done: boolean
   readonly says: string
-  /** The server refused to. */
+  /** The server refused to, or somebody has to do it by hand. */
   readonly refused?: true
 }
 
@@ -108,7 +110,11 @@ function inPolicy(id: string, options: Parsed, edges: OffboardEdges): readonly S
   if (written.document.revoked?.spiffe_ids?.includes(id) === true)
     return [{ step: 'policy', done: true, says: 'it is on the revoked list of the policy already' }]
   const { change, texts } = policyChange(written.file, 'revoked', (text) => added(text, ['revoked', 'spiffe_ids'], id))
-  edges.writtenOf(texts, settings)
+  // Nobody is told that it is refused on the word of an edit.
+  if (edges.writtenOf(texts, settings).document.revoked?.spiffe_ids?.includes(id) !== true)
+    return [
+      { step: 'policy', done: false, refused: true, says: `put it under revoked.spiffe_ids of ${change.file} by hand: its form is too odd` }
+    ]
   if (!options.has('apply')) return [{ step: 'policy', done: false, says: `put it on the revoked list of ${change.file}` }]
   rewrite(change.file, change.text)
   return [{ step: 'policy', done: true, says: `on the revoked list of ${change.file}: servers that read it refuse it from now on` }]
@@ -118,8 +124,15 @@ function inRegistrations(id: string, options: Parsed): readonly Step[] {
   const file = options.one('registrations')
   if (file === undefined) return []
   const text = readBytes(file).toString('utf8')
+  const ids = (of: string): readonly string[] | undefined => {
+    const read = readYaml(file, of, registrationsSchema)
+    return read.ok ? read.value.entries.map((one) => one.spiffe_id) : undefined
+  }
+  const before = ids(text)
+  if (before?.includes(id) === false) return [{ step: 'registrations', done: true, says: `${file} does not have it` }]
   const without = taken(text, 'entries', 'spiffe_id', id)
-  if (without === text) return [{ step: 'registrations', done: true, says: `${file} does not have it` }]
+  if (before === undefined || ids(without)?.join() !== before.filter((one) => one !== id).join())
+    return [{ step: 'registrations', done: false, refused: true, says: `take it out of ${file} by hand: its form is too odd` }]
   if (!options.has('apply')) return [{ step: 'registrations', done: false, says: `take it out of ${file}` }]
   rewrite(file, without)
   return [{ step: 'registrations', done: true, says: `taken out of ${file}` }]

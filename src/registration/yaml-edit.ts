@@ -1,6 +1,6 @@
 /** Changes to a YAML file that people wrote: one entry more or less, and every other character as it was. */
 import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { type Document, isMap, isSeq, type Node, parseDocument, stringify, type YAMLMap, type YAMLSeq } from 'yaml'
+import { type Document, isMap, isPair, isSeq, type Node, parseDocument, stringify, type YAMLMap, type YAMLSeq } from 'yaml'
 
 /** Adds to a list, which is made where there is none. */
 export function added(text: string, path: readonly [string] | readonly [string, string], value: unknown): string {
@@ -22,6 +22,10 @@ export function taken(text: string, list: string, key: string, value: string): s
   const all = parsed(text).get(list, true)
   if (!isSeq(all) || all.flow === true) return text
   const gone = all.items.filter((one): one is YAMLMap => isMap(one) && one.get(key) === value)
+  if (gone.length > 0 && gone.length === all.items.length) {
+    const [from = 0, to = 0] = all.range ?? []
+    return `${text.slice(0, from).trimEnd()} []\n${text.slice(lineEnd(text, to))}`
+  }
   return gone.reduceRight((left, one) => {
     const [from = 0, to = 0] = one.range ?? []
     return left.slice(0, left.lastIndexOf('\n', from) + 1) + left.slice(lineEnd(left, to))
@@ -41,11 +45,12 @@ function intoList(text: string, list: YAMLSeq, value: unknown): string {
   return list.flow === true ? intoFlow(text, list, JSON.stringify(value)) : linesAfter(text, list, stringify([value], { lineWidth: 0 }))
 }
 
-/** Before the closing bracket; JSON is YAML. */
+/** Right behind the last value, or the opening bracket: a comment may stand before the closing one. JSON is YAML. */
 function intoFlow(text: string, node: YAMLSeq | YAMLMap, one: string): string {
-  const close = (node.range?.[1] ?? 1) - 1
-  const before = text.slice(0, close).trimEnd()
-  return `${before}${node.items.length === 0 ? '' : ', '}${one}${text.slice(before.length, close)}${text.slice(close)}`
+  const last = node.items.at(-1)
+  const value = isPair(last) ? ((last.value ?? last.key) as Node | null) : (last as Node | undefined)
+  const at = value?.range?.[1] ?? (node.range?.[0] ?? 0) + 1
+  return `${text.slice(0, at)}${value ? ', ' : ''}${one}${text.slice(at)}`
 }
 
 /** Below its last line, as deep as its first. */

@@ -64,6 +64,15 @@ describe('entries', () => {
     })
   })
 
+  it('of whoever is revoked is none, also where its path or a line would give it one', () => {
+    const [gone, there] = [id('/ns/acme/sa/gone'), id('/ns/acme/sa/there')]
+    const workloads = [SUPPORT, { spiffe_id: gone }, { spiffe_id: there }].map((one) => ({ tenants: ['acme'], ...one })) as Workload[]
+    const policy = { ...shipped, workloads, revoked: { spiffe_ids: [gone, SUPPORT.spiffe_id] } }
+    const result = entriesOf(policy, registrationsSchema.parse({ version: 1, parent: NODE, entries: [BY_UID] }))
+    expect(result.ok && result.entries.map(({ spiffe_id }) => spiffe_id)).toEqual([there])
+    expect(clusterSpiffeIds(policy)).toMatchObject({ documents: [{ metadata: { name: 'vecauthz-acme-there' } }], others: [] })
+  })
+
   const rows: readonly { name: string; faults: readonly string[]; says: readonly RegExp[] }[] = [
     { name: 'a workload with selectors is good', faults: faults([SUPPORT], [BY_UID]), says: [] },
     { name: 'one without is nobody', faults: faults([SUPPORT], []), says: [/has no selectors/] },
@@ -102,6 +111,25 @@ describe('entries', () => {
       name: 'two identities for one process',
       faults: faults([SUPPORT, { spiffe_id: id('/acme/other') }], [BY_UID, { spiffe_id: id('/acme/other'), selectors: ['unix:uid:1000'] }]),
       says: [/have the same selectors/]
+    },
+    {
+      name: 'one that is known by a part of what another one is known by',
+      faults: faults(
+        [SUPPORT, { spiffe_id: id('/acme/other') }],
+        [BY_UID, { spiffe_id: id('/acme/other'), selectors: ['unix:uid:1000', 'unix:gid:7'] }]
+      ),
+      says: [/support has some of the selectors of .*other, and no others/]
+    },
+    {
+      name: 'two that have one of two selectors in common',
+      faults: faults(
+        [SUPPORT, { spiffe_id: id('/acme/other') }],
+        [
+          { ...SUPPORT, selectors: ['unix:uid:1000', 'unix:gid:8'] },
+          { spiffe_id: id('/acme/other'), selectors: ['unix:uid:1000', 'unix:gid:7'] }
+        ]
+      ),
+      says: []
     },
     { name: 'a pattern nobody stands for', faults: faults([{ spiffe_id: id('/acme/*') }], []), says: [/is a pattern/] },
     { name: 'a pattern with a workload', faults: faults([{ spiffe_id: id('/acme/*') }], [BY_UID]), says: [] }

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -118,6 +118,20 @@ describe('offboard', () => {
     expect(parse(policy()).revoked).toEqual({ spiffe_ids: [SUPPORT] })
     expect(difference(before[0], policy()).gone).toEqual([])
     expect(difference(before[1], registrations())).toMatchObject({ gone: [expect.stringContaining('agent/support')], come: [] })
+  })
+
+  it.each([
+    ['all in one line', `[{ spiffe_id: ${SUPPORT}, selectors: [unix:uid:1] }]`],
+    [
+      'a comment behind the dash',
+      `\n  - # first\n    spiffe_id: ${SUPPORT}\n    selectors: [unix:uid:1]\n  - { spiffe_id: ${NEW}, selectors: [unix:uid:2] }`
+    ]
+  ])('says that somebody has to take it out of registrations with %s, and leaves them as they are', async (_, entries) => {
+    const text = `version: 1\nparent: spiffe://demo.vecauthz.test/node/demo\nentries: ${entries}\n`
+    writeFileSync(join(folder, 'registrations.yaml'), text)
+    const { code, out } = await command('offboard', SUPPORT, '--reason', 'stolen', ...known(), '--apply')
+    expect([code, registrations()]).toEqual([1, text])
+    expect(out).toMatch(/done {2}policy: .*\n {2}refused {2}registrations: take it out of .* by hand/)
   })
 
   it('is done once', async () => {

@@ -45,7 +45,16 @@ describe('added', () => {
         path: ['r', 'ids'],
         value: 'c',
         want: 'r: { serials: [a], ids: ["c"] }\n'
-      }
+      },
+      {
+        name: 'not into the comment before the closing bracket',
+        text: 'all: [ a, # ]\n  b # the last\n]\n',
+        path: ['all'],
+        value: 'c',
+        want: 'all: [ a, # ]\n  b, "c" # the last\n]\n'
+      },
+      { name: 'behind no second comma', text: 'all: [ a, ]\n', path: ['all'], value: 'c', want: 'all: [ a, "c", ]\n' },
+      { name: 'into an empty one with a comment', text: 'all: [ # none\n]\n', path: ['all'], value: 'c', want: 'all: ["c" # none\n]\n' }
     ]
   it.each(rows)('$name', ({ text, path, value, want }) => {
     const got = added(text, path, value)
@@ -63,6 +72,7 @@ describe('taken', () => {
       want: 'all:\n  - id: b # why\nmore: 1\n'
     },
     { name: 'the last', text: 'all:\n  - id: b\n  - id: a\n', want: 'all:\n  - id: b\n' },
+    { name: 'all there are', text: 'all:\n  - id: a\nmore: 1\n', want: 'all: []\nmore: 1\n' },
     { name: 'none', text: 'all:\n  - id: ab\n', want: 'all:\n  - id: ab\n' }
   ]
   it.each(rows)('$name', ({ text, want }) => expect(taken(text, 'all', 'id', 'a')).toBe(want))
