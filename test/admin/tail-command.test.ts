@@ -12,6 +12,9 @@ import { type Authority, bundlesOf, issueSvid, makeAuthority } from '../support/
 import { consoleDesk, decidedBy } from '../support/console-desk.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
 
+// Conditions are waited for, on whatever machine.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
+
 const DOMAIN = 'spiffe://demo.vecauthz.test'
 const A = `${DOMAIN}/acme/support`
 const B = `${DOMAIN}/globex/trials`
@@ -205,7 +208,7 @@ describe('vecauthz tail', () => {
       }
     })
     const routes = desk.routes.map((one) => (one.path === '/v1/tail' ? counted(one) : one))
-    const port = await open({ connectionMs: 2_000, desk: { ...desk, routes } })
+    const port = await open({ connectionMs: 5_000, desk: { ...desk, routes } })
     const its = await tail('ops', [port], '--json')
     const made: string[] = []
     await vi.waitFor(() => {

@@ -12,6 +12,9 @@ import type { OwnIdentity } from '../../src/audit/send-tls.ts'
 import { openWorkerSink } from '../../src/audit/worker-sink.ts'
 import { type Authority, bundlesOf, issueSvid, makeAuthority, type Svid } from '../support/ca.ts'
 
+// Conditions are waited for, on whatever machine.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
+
 const DOMAIN = 'spiffe://audit.test'
 const COLLECTOR = `${DOMAIN}/collector`
 const WAIT = { timeout: 30_000, interval: 20 }

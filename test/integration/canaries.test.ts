@@ -326,7 +326,7 @@ describe('canaries', () => {
     // Some are refused at every stage, so that every stage had something to say about them.
     expect(new Set(reasons).size).toBeGreaterThan(4)
     expect(canaries.length).toBeGreaterThan(800)
-  })
+  }, 120_000)
 
   it('go to the admin port as well, in paths, bodies and headers that it cannot take', async () => {
     // Whoever asks may read back what it said; nobody else may.
@@ -350,17 +350,17 @@ describe('canaries', () => {
     // The last record is written before the server is made to fail.
     const last = await told('/collections', undefined, {}, 'GET')
     await expect
-      .poll(() => readFileSync(join(root, 'audit.jsonl'), 'utf8').includes(last['decision_id'] ?? '?'), { timeout: 20_000 })
+      .poll(() => readFileSync(join(root, 'audit.jsonl'), 'utf8').includes(last['decision_id'] ?? '?'), { timeout: 60_000 })
       .toBe(true)
-    await expect.poll(async () => (await collectorOf).ids().has(last['decision_id'] ?? '?'), { timeout: 20_000 }).toBe(true)
+    await expect.poll(async () => (await collectorOf).ids().has(last['decision_id'] ?? '?'), { timeout: 60_000 }).toBe(true)
     await page('/v1/openapi.json', add('openapi'))
     const routes = Object.entries((JSON.parse(surfaces['openapi'] ?? '') as { paths: Record<string, object> }).paths)
     const gets = routes.flatMap(([path, its]) => ('get' in its && path !== '/v1/tail' ? [path] : []))
     expect(gets.length).toBeGreaterThan(10)
     for (const path of [...gets, '/', '/console.js']) await page(path.replace(/\{[^}]+\}/, encodeURIComponent(SUPPORT)), add(path))
-    await expect.poll(() => surfaces['tail command']?.includes(last['decision_id'] ?? '?'), { timeout: 30_000 }).toBe(true)
-    await expect.poll(() => surfaces['tail']?.includes(last['decision_id'] ?? '?'), { timeout: 20_000 }).toBe(true)
-    await expect.poll(async () => (await receiverOf).taken.length, { timeout: 20_000 }).toBeGreaterThan(0)
+    await expect.poll(() => surfaces['tail command']?.includes(last['decision_id'] ?? '?'), { timeout: 60_000 }).toBe(true)
+    await expect.poll(() => surfaces['tail']?.includes(last['decision_id'] ?? '?'), { timeout: 60_000 }).toBe(true)
+    await expect.poll(async () => (await receiverOf).taken.length, { timeout: 60_000 }).toBeGreaterThan(0)
     // Spans name their decision, whatever they are written as.
     await expect
       .poll(
@@ -369,7 +369,7 @@ describe('canaries', () => {
             .lines()
             .join('')
             .includes(last['decision_id'] ?? '?'),
-        { timeout: 30_000 }
+        { timeout: 60_000 }
       )
       .toBe(true)
     surfaces['traces'] = (await spansOf).lines().join('\n')
@@ -377,7 +377,7 @@ describe('canaries', () => {
     server.child.kill('SIGUSR2')
     await ended
     await tail
-    await expect.poll(() => surfaces['notices of the tail command'], { timeout: 30_000 }).toContain('is lost')
+    await expect.poll(() => surfaces['notices of the tail command'], { timeout: 60_000 }).toContain('is lost')
     tailCommand.kill('SIGINT')
     surfaces['log and crash output'] = server.log()
     // Another process, which ends as it should: what a sink does not take, it leaves on the disk.
@@ -419,7 +419,7 @@ describe('canaries', () => {
     )
     expect(found).toEqual([])
     expect(names.filter((name) => /PRIVATE KEY/.test(surfaces[name] ?? ''))).toEqual([])
-  })
+  }, 240_000)
 
   it('a leak that is made on purpose is found, in each form', () => {
     const [word = ''] = canaries
