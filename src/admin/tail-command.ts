@@ -13,7 +13,8 @@ Usage: vecauthz tail --admin HOST:PORT [--admin HOST:PORT …] --workload-api AD
 
 One line for each decision: when, who, what, for which tenant, and why not. Follows every server that is named, each process of it: the
 write lane has an admin port of its own. A connection that ends is made again; what was decided meanwhile is shown then, and what the
-server no longer has is counted: the audit record has all of it. Ctrl-C ends it. For operators and approvers.
+server no longer has is counted: the audit record has all of it. Of several servers, one that is down is tried again. Ctrl-C ends it.
+For operators and approvers.
 
   --workload ID           only of this SPIFFE ID, or a pattern of the policy: spiffe://example.org/acme/**
   --tenant NAME           only for this tenant
@@ -47,17 +48,20 @@ export function tailCommand(args: readonly string[], edges: AdminEdges, stopped:
     const ending = new AbortController()
     void stopped().then(() => ending.abort())
     const { now } = edges
+    // One server that is down hides no other one; that none can be had is said at once.
+    const missing = new Set<number>()
     const following = targets.map((target, at) => {
+      const mayWait = () => missing.add(at).size < targets.length
       const show = shower(places.length > 1, String(places[at]), options.has('json'), edges)
       const identity = () => identityOf(options, edges)
       const decided = (one: Told) => void (isWanted(one) && show.decision(one))
-      return followServer({ target, identity, now, stopped: ending.signal, decided, notice: show.notice })
+      return followServer({ target, identity, now, stopped: ending.signal, mayWait, decided, notice: show.notice })
     })
     try {
       await Promise.all(following)
       return 0
     } finally {
-      // One that cannot be had ends the others as well.
+      // A fault of one ends the others as well.
       ending.abort()
       await Promise.allSettled(following)
     }

@@ -25,6 +25,8 @@ export interface Following {
   readonly identity: () => Promise<AdminIdentity>
   readonly now: () => number
   readonly stopped: AbortSignal
+  /** The first connection cannot be had: whether it is tried again all the same, for others are followed. */
+  readonly mayWait: () => boolean
   readonly decided: (one: Told) => void
   readonly notice: (notice: Notice) => void
 }
@@ -45,7 +47,7 @@ interface Place {
   isLost: boolean
 }
 
-/** Resolves when `stopped` is aborted. Throws `Unreadable` where the first connection cannot be had. */
+/** Resolves when `stopped` is aborted. Throws `Unreadable` where the first connection cannot be had, and nobody may wait for it. */
 export async function followServer(its: Following): Promise<void> {
   const { target, stopped, now, notice } = its
   const place: Place = { run: undefined, last: 0, leftOut: 0, leftOutAt: now(), isLost: false }
@@ -69,7 +71,7 @@ export async function followServer(its: Following): Promise<void> {
     await queue
     if (stopped.aborted) break
     if (fault !== undefined) {
-      if (!isUnreadable(fault) || place.run === undefined) throw fault
+      if (!isUnreadable(fault) || (place.run === undefined && !its.mayWait())) throw fault
       if (!place.isLost) notice({ event: 'lost', says: fault.unreadable })
       place.isLost = true
     }
@@ -96,7 +98,7 @@ function tell(one: Told, place: Place, { decided }: Following): void {
 async function joined(hello: Told, place: Place, its: Following): Promise<void> {
   const [run, last] = [String(hello['run']), Number(hello['last'])]
   if (place.run === undefined) {
-    Object.assign(place, { run, last })
+    Object.assign(place, { run, last, isLost: false })
     return its.notice({ event: 'joined' })
   }
   const isAnew = place.run !== run

@@ -284,6 +284,30 @@ describe('vecauthz tail', () => {
     await its.end()
   })
 
+  it('of several servers one that is down hides no other, and is followed once it is there; that none is there is said at once', async () => {
+    const [one, two] = [await open(), await open()]
+    await close(two)
+    const { said, edges } = edgesOf()
+    const stop = Promise.withResolvers<void>()
+    const places = ['--admin', `127.0.0.1:${one.port}`, '--admin', `127.0.0.1:${two.port}`]
+    const code = tailCommand([...places, ...filesOf('ops')], edges, () => stop.promise)
+    await vi.waitFor(() => expect(said.err).toContain(`127.0.0.1:${one.port}: decisions from now on`), WAIT)
+    await vi.waitFor(() => expect(said.err).toContain(`127.0.0.1:${two.port}: the connection is lost`), WAIT)
+    const here = decidedBy(A)
+    desk.seen.decided(here)
+    await vi.waitFor(() => expect(said.out).toContain(here.decisionId), WAIT)
+    const other = consoleDesk()
+    await open({ port: two.port, desk: other })
+    await vi.waitFor(() => expect(said.err).toContain(`127.0.0.1:${two.port}: decisions from now on`), WAIT)
+    const there = decidedBy(B)
+    other.seen.decided(there)
+    await vi.waitFor(() => expect(said.out).toContain(there.decisionId), WAIT)
+    stop.resolve()
+    expect(await code).toBe(0)
+    for (const port of ports.slice()) await close(port)
+    expect(await refused([...places, ...filesOf('ops')])).toMatchObject({ code: 2, err: expect.stringContaining('cannot be reached') })
+  })
+
   it('says at once what cannot work', async () => {
     const { port } = await open()
     const at = ['--admin', `127.0.0.1:${port}`]
