@@ -39,10 +39,27 @@ export function validations(common: Place): readonly Place[] {
   return [inline, around].filter((one) => one !== undefined)
 }
 
-export function bundleSecret(common: Place): Place | undefined {
+function secretOf(common: Place): Place | undefined {
   const combined = at(common, 'combined_validation_context')
   const direct = at(common, 'validation_context_sds_secret_config')
   return direct ?? (combined === undefined ? undefined : at(combined, 'validation_context_sds_secret_config'))
+}
+
+/** What SDS gives. */
+export function bundleSecret(common: Place): Place | undefined {
+  const found = secretOf(common)
+  return found !== undefined && has(found, 'sds_config') ? found : undefined
+}
+
+/** Without `sds_config` it is a secret of the file itself, and says whatever is written there, also that strangers are believed. */
+export function believesTheFile(common: Place): boolean {
+  const found = secretOf(common)
+  return found !== undefined && !has(found, 'sds_config')
+}
+
+export function hasOwnBySds(common: Place): boolean {
+  const secrets = listOf(common, 'tls_certificate_sds_secret_configs')
+  return secrets.length > 0 && secrets.every((one) => has(one, 'sds_config'))
 }
 
 /** What a SPIRE agent calls bundles: one for each trust domain, each held to its own names. */
@@ -133,6 +150,7 @@ export const PEER: readonly Check[] = [
       const believes = validations(common).some((one) =>
         ['trusted_ca', 'custom_validator_config', 'verify_certificate_spki', 'verify_certificate_hash'].some((key) => has(one, key))
       )
+      if (believesTheFile(common)) return bundlesInstead(context, common, 'a secret of the file itself says whom to believe')
       if (believes || bundleSecret(common) !== undefined) return []
       return bundlesInstead(context, common, 'there is no authority to check them against')
     })
@@ -157,7 +175,7 @@ export const PEER: readonly Check[] = [
     why: 'A certificate from a file that is read once ends, and so does the service; its key lies on a disk for as long.',
     hops: GATEWAY,
     look: tls((context, common) => {
-      if (listOf(common, 'tls_certificate_sds_secret_configs').length > 0) return []
+      if (hasOwnBySds(common)) return []
       const says = 'its certificate is written into the configuration'
       const others = ['tls_certificates', 'tls_certificate_provider_instance'].filter((key) => has(common, key))
       // Envoy does not start with both.

@@ -129,11 +129,11 @@ function authzOf(policy: Manifest, provider: Manifest | undefined, asked: Manife
 
 function clusterOf(asked: Manifest, rule: Manifest | undefined, services: readonly Manifest[]): Manifest {
   const named = services.find(({ metadata: at }) => String(asked['service']).startsWith(`${at?.name}.${at?.namespace}.`))
-  const sds = [{ name: 'default' }]
+  const sds = [{ name: 'default', sds_config: {} }]
   const names = (rule?.['tls']?.subjectAltNames ?? []).map((exact: string) => ({ san_type: 'URI', matcher: { exact } }))
   const context = {
     default_validation_context: { match_typed_subject_alt_names: names },
-    validation_context_sds_secret_config: { name: 'ROOTCA' }
+    validation_context_sds_secret_config: { name: 'ROOTCA', sds_config: {} }
   }
   const common = partly({
     tls_certificate_sds_secret_configs: sds,

@@ -1,5 +1,15 @@
 /** How a cluster is spoken to: who it is, that it knows us, and over which TLS. Of every transport socket that an endpoint may get. */
-import { BUNDLES_BY_SDS, bundleSecret, careless, SVID_BY_SDS, sanMatchers, TLS13, validations } from './checks-peer.ts'
+import {
+  BUNDLES_BY_SDS,
+  believesTheFile,
+  bundleSecret,
+  careless,
+  hasOwnBySds,
+  SVID_BY_SDS,
+  sanMatchers,
+  TLS13,
+  validations
+} from './checks-peer.ts'
 import { cannotTell, type Finding, fail, put, remove } from './finding.ts'
 import { upstreamTls } from './survey.ts'
 import { at, has, isMessage, listOf, type Place, text, unclear } from './values.ts'
@@ -52,10 +62,9 @@ function provenBy(holder: Place, alpn: string): readonly Finding[] {
     // Envoy does not start with both.
     for (const key of inThePlaceOf.filter((one) => has(own, one))) found.push(fail(own, `${key} stands in its place`, remove(own, key)))
   }
-  if (listOf(own, 'tls_certificate_sds_secret_configs').length === 0)
-    say('it is not told who asks', { tls_certificate_sds_secret_configs: [SVID_BY_SDS] }, ['tls_certificates'])
-  const believes =
-    bundleSecret(own) !== undefined || validations(own).some((one) => has(one, 'trusted_ca') || has(one, 'custom_validator_config'))
+  if (!hasOwnBySds(own)) say('it is not told who asks', { tls_certificate_sds_secret_configs: [SVID_BY_SDS] }, ['tls_certificates'])
+  const vouched = validations(own).some((one) => has(one, 'trusted_ca') || has(one, 'custom_validator_config'))
+  const believes = !believesTheFile(own) && (bundleSecret(own) !== undefined || vouched)
   const { combined_validation_context } = common
   const others = ['validation_context', 'validation_context_sds_secret_config']
   if (!believes) say('whoever answers is believed', { combined_validation_context }, others)

@@ -63,6 +63,13 @@ const ROWS: readonly Row[] = [
   },
   { name: 'a certificate that nobody checks', check: 'certificate-checked', change: ({ tls }) => bundleless(tls()['common_tls_context']) },
   {
+    name: 'authorities in a secret of the file itself, which may say anything',
+    check: 'certificate-checked',
+    change: ({ tls }) => {
+      tls()['common_tls_context'].validation_context_sds_secret_config = { name: 'ALL' }
+    }
+  },
+  {
     name: 'names signed by strangers',
     check: 'untrusted-refused',
     change: ({ tls }) => {
@@ -877,6 +884,13 @@ const ROWS: readonly Row[] = [
       delete context.combined_validation_context
       const names = [{ san_type: 'URI', matcher: { prefix: 'spiffe://demo.vecauthz.test/' } }]
       context.validation_context = { trusted_ca: { filename: 'ca.pem' }, match_typed_subject_alt_names: names }
+    }
+  },
+  {
+    name: 'verdicts of whoever a secret of the file itself believes',
+    check: 'authz-proven',
+    change: ({ upstream }) => {
+      upstream('vecauthz')['common_tls_context'].combined_validation_context.validation_context_sds_secret_config = { name: 'ALL' }
     }
   },
   {
