@@ -122,6 +122,7 @@ function patternOf({ spiffe_id }: WorkloadDocument) {
 /** For the SPIRE controller manager: one ClusterSPIFFEID for each workload whose path says namespace and service account. */
 export function clusterSpiffeIds(policy: PolicyDocument): { readonly documents: readonly object[]; readonly others: readonly string[] } {
   const isRevoked = revokedIn(policy)
+  const owners = new Map(policy.tenants.flatMap(({ id, namespaces = [] }) => namespaces.map((name) => [name, id])))
   const listed = policy.workloads.filter(({ spiffe_id }) => !isRevoked(spiffe_id))
   const read = listed.map(({ spiffe_id }) => {
     const parsed = compileIdPattern(spiffe_id)
@@ -130,18 +131,27 @@ export function clusterSpiffeIds(policy: PolicyDocument): { readonly documents: 
     return { spiffe_id, path, namespace, account }
   })
   const documents = read.flatMap(({ path, namespace, account }) => {
-    if (namespace === undefined || account === undefined || namespace === '*') return []
+    if (namespace === undefined || account === undefined || isOpen(path, account)) return []
     const template = path.replace(/\/sa\/[^/]+$/, account === '*' ? '/sa/{{ .PodSpec.ServiceAccountName }}' : `/sa/${account}`)
     const name = `vecauthz-${namespace}-${account === '*' ? 'any' : account}`.toLowerCase()
     const selectors = account === '*' ? {} : { workloadSelectorTemplates: [`k8s:ns:${namespace}`, `k8s:sa:${account}`] }
+    const owner = owners.get(namespace)
+    // Of a tenant's namespace the label counts as well: whoever makes one of that name, while there is none, has nothing of it.
+    const owned = owner === undefined ? {} : { 'vecauthz.dev/tenant': owner }
     const spec = {
       spiffeIDTemplate: `spiffe://{{ .TrustDomain }}${template}`,
-      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace, ...owned } },
+      ...(owner === undefined ? {} : { podSelector: { matchLabels: owned } }),
       ...selectors,
       hint: HINT
     }
     return [{ apiVersion: 'spire.spiffe.io/v1alpha1', kind: 'ClusterSPIFFEID', metadata: { name }, spec }]
   })
-  const others = read.filter(({ namespace }) => namespace === undefined || namespace === '*').map(({ spiffe_id }) => spiffe_id)
-  return { documents, others }
+  const others = read.filter(({ path, namespace, account }) => namespace === undefined || isOpen(path, account ?? ''))
+  return { documents, others: others.map(({ spiffe_id }) => spiffe_id) }
+}
+
+/** A pattern for more than the account, which nothing of a pod could fill in. */
+function isOpen(path: string, account: string): boolean {
+  return path.slice(0, path.length - account.length).includes('*') || (account.includes('*') && account !== '*')
 }

@@ -214,6 +214,25 @@ describe('ClusterSPIFFEIDs', () => {
     ])
   })
 
+  it("for a tenant's namespace with its label, which one that somebody makes under its name does not have", () => {
+    const workloads = [{ spiffe_id: id('/ns/rag-acme/sa/support'), tenants: ['acme'] }] as Workload[]
+    const tenants = shipped.tenants.map((one) => (one.id === 'acme' ? { ...one, namespaces: ['rag-acme'] } : one))
+    const matchLabels = { 'vecauthz.dev/tenant': 'acme' }
+    expect(clusterSpiffeIds({ ...shipped, tenants, workloads }).documents).toMatchObject([
+      {
+        spec: {
+          namespaceSelector: { matchLabels: { ...matchLabels, 'kubernetes.io/metadata.name': 'rag-acme' } },
+          podSelector: { matchLabels }
+        }
+      }
+    ])
+  })
+
+  it('for no pattern that nothing of a pod fills in', () => {
+    const open = ['/ns/acme/*/sa/support', '/*/ns/acme/sa/x', '/ns/acme/tenant/*/sa/*']
+    expect(of(...open)).toEqual({ documents: [], others: open.map(id) })
+  })
+
   it('for nobody whose namespace is not said', () => {
     expect(of('/acme/support', '/ns/*/sa/x')).toEqual({ documents: [], others: [id('/acme/support'), id('/ns/*/sa/x')] })
   })
