@@ -101,7 +101,8 @@ function saidBy(verb: string, body: AdminAnswer['body']): readonly string[] {
     return Object.entries(what).map(([kind, value]) => `ended: ${nameOf(kind, value)} is refused by the policy only, if at all`)
   }
   if (verb === 'add') {
-    const where = body['kept'] === 'everywhere' ? 'everywhere' : 'at this server; its store does not answer, and is told again'
+    const where =
+      body['kept'] === 'everywhere' ? 'by every process that shares its store' : 'by this one; its store does not answer, and is told again'
     return [`revoked: ${nameOf(body['kind'], body['value'])} is refused from now on, ${where}`]
   }
   const rows = Array.isArray(body['revocations']) ? (body['revocations'] as readonly AdminAnswer['body'][]) : []
