@@ -17,6 +17,7 @@ import { connectScene } from './scenario.ts'
 import { watchWitness } from './witness.ts'
 
 const ROUND_MS = 250
+const CALM_MS_MAX = 60_000
 
 /**
  * All steps but those that take seconds, for after each kill: of approvals, which start a program for each word that a person says, and the
@@ -151,6 +152,7 @@ const dropBy = {
 /** … holds after them: each yes once, each quarantine until it is released. */
 export async function runAfter(say: Say): Promise<number> {
   const scene = await connectScene(() => undefined, { keep: true })
+  await calm(scene)
   for (const [name, dropped] of Object.entries(dropBy)) {
     const [first, second] = [await dropped(scene), await dropped(scene)]
     say(`drop through the ${name}: ${first.status}, then ${second.status} ${second.reason}`)
@@ -163,6 +165,17 @@ export async function runAfter(say: Say): Promise<number> {
   ])
   say(`released: ${await quarantined(scene)}`)
   return 0
+}
+
+/** Waits until good calls pass both ways: an Envoy learns within seconds that a server is there again, and perhaps elsewhere. */
+async function calm(scene: PairScene): Promise<void> {
+  const until = performance.now() + CALM_MS_MAX
+  for (;;) {
+    const statuses = await Promise.all([supportSearch(scene), callFrom(scene, 'indexer', searchIn(scene, 'acme'))].map(statusOf))
+    if (statuses.every((status) => status === 200)) return
+    if (performance.now() > until) throw new Error(`good calls do not pass: ${statuses.join(', ')}`)
+    await sleep(ROUND_MS)
+  }
 }
 
 /** The index server that the agents' calls come to, and the gateway's. */
