@@ -5,7 +5,7 @@ import { GATEWAY_SERVER } from './identities.ts'
 import type { ServerProcess, Stack } from './stack.ts'
 
 const MAIN = join(import.meta.dirname, '../src/main.ts')
-const COMMAND_MS_MAX = 20_000
+const COMMAND_MS_MAX = 60_000
 
 export interface Said {
   /** 0 done, 1 the server says no, 2 cannot say. */
