@@ -6,7 +6,8 @@ import { linesOf } from '../admin/replay.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
 import { createUsage, type UsageBook } from '../usage/usage.ts'
 import type { UsageLimits } from '../usage/usage-counts.ts'
-import { type Link, readUse } from './record-use.ts'
+import { createLinks } from './links.ts'
+import { readUse } from './record-use.ts'
 
 /** Where a part of it comes from. */
 export interface Source {
@@ -40,7 +41,7 @@ export async function observedInFiles(files: readonly string[]): Promise<Observe
   const usage = createUsage(LIMITS)
   const sources: Source[] = []
   const gaps: string[] = []
-  const chains = new Map<string, { least: number; most: number; count: number }>()
+  const links = createLinks()
   const days = new Set<number>()
   let unchained = 0
   for (const file of files) {
@@ -56,7 +57,7 @@ export async function observedInFiles(files: readonly string[]): Promise<Observe
         if (faults.length < FAULTS_SHOWN) faults.push(`${oneLine(file)}:${at}: ${read.says}.`)
         continue
       }
-      if (read.link !== undefined) noteLink(chains, read.link)
+      if (read.link !== undefined) links.note(read.link)
       else unchained++
       if (read.kind === 'other') continue
       its.decisions++
@@ -71,10 +72,8 @@ export async function observedInFiles(files: readonly string[]): Promise<Observe
   }
   const [from, to] = [sources.map((one) => one.from), sources.map((one) => one.to)].map((all) => all.filter((one) => one !== undefined))
   if (from === undefined || to === undefined || from.length === 0) return unreadable('There is no decision in these files.')
-  for (const [chain, { least, most, count }] of chains) {
-    const missing = most - least + 1 - count
-    if (missing > 0) gaps.push(`${missing} lines are missing between the first and the last one of chain ${chain}`)
-  }
+  for (const { chain, lines } of links.missing())
+    gaps.push(`${lines} lines are missing between the first and the last one of chain ${oneLine(chain)}`)
   const period = { from: Math.min(...from), to: Math.max(...to) }
   const notes = [...(unchained === 0 ? [] : ['records are not chained: whether lines are missing cannot be seen'])]
   const all = Math.floor(period.to / DAY_MS) - Math.floor(period.from / DAY_MS) + 1
@@ -82,18 +81,6 @@ export async function observedInFiles(files: readonly string[]): Promise<Observe
   const [first, ...rest] = sources
   const said = first === undefined ? sources : [{ ...first, notes: [...first.notes, ...notes] }, ...rest]
   return { kind: 'records', usage, ...period, sources: said, gaps: [...gaps, ...gapsOf(usage)] }
-}
-
-function noteLink(chains: Map<string, { least: number; most: number; count: number }>, { run, stream, seq }: Link): void {
-  const chain = `${run} ${stream}`
-  const known = chains.get(chain)
-  if (known === undefined) {
-    chains.set(chain, { least: seq, most: seq, count: 1 })
-    return
-  }
-  known.least = Math.min(known.least, seq)
-  known.most = Math.max(known.most, seq)
-  known.count++
 }
 
 /** Each is asked for all that it has kept. Throws `Unreadable`. @param revision of the policy that it is held against */

@@ -1,5 +1,6 @@
 /** What is to be taken out of a policy, as a difference of the files that it is written in. */
 import { isAbsolute, relative } from 'node:path'
+import { oneLine } from '../admin/approvals-lines.ts'
 import { faulty } from '../admin/check-terminal.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
 import { mergePolicies, readPolicyTexts, revisionOf } from '../config/policy-files.ts'
@@ -36,13 +37,15 @@ export function policyPatch(path: string, revision: string, plan: Plan): PolicyP
     })
     going.push(...some.map(({ removal }) => removal))
     const edits = removals(some.map(({ at }) => at.path))
-    return { file, text: applied(text, edits), diff: unifiedDiff(namesOf(file), text, edits) }
+    return { file, text: applied(text, edits), diff: edits.length === 0 ? '' : unifiedDiff(namesOf(file), text, edits) }
   })
   return { removals: plan.removals.filter((one) => going.includes(one)), left, texts: files, patch: files.map(({ diff }) => diff).join('') }
 }
 
 /** As `git apply` and `patch -p1` take them, from here; else in full, for `patch -p0`. */
 function namesOf(file: string): { old: string; new: string } {
+  // A line of its own in a name would be one of the patch, and name another file.
+  if (/[\p{Cc}"\\]/u.test(file)) return unreadable(`The name ${oneLine(file)} cannot stand in a patch: give the file a plainer one.`)
   const here = relative('.', file)
   return here.startsWith('..') || isAbsolute(here) ? { old: file, new: file } : { old: `a/${here}`, new: `b/${here}` }
 }

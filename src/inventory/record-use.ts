@@ -17,7 +17,7 @@ const schema = z.object({
   shape: z.object({ top_k: z.number().nullable() }).optional(),
   client_credentials: z.array(z.string()).default([]),
   policy_revision: z.string(),
-  chain: z.object({ run: z.string(), stream: z.string(), seq: z.number() }).optional()
+  chain: z.object({ run: z.string(), stream: z.string(), seq: z.int().min(0) }).optional()
 })
 type Written = z.infer<typeof schema>
 

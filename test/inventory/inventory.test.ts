@@ -157,6 +157,20 @@ describe('what cannot be told', () => {
         )
       },
       '1 lines are missing'
+    ],
+    [
+      'a chain has a hole, and as many lines twice as are missing',
+      {
+        more: [1, 1, 1, 1, 2, 31, 32, 1_024, 1_023, 1_024].map((seq) =>
+          JSON.stringify({ ts: '2026-10-01T00:00:00.000Z', kind: 'standing', chain: { run: '00', stream: 'agents', seq, prev: '' } })
+        )
+      },
+      '1018 lines are missing'
+    ],
+    [
+      'a place in a chain is none',
+      { more: ['{"ts":"2026-10-01T00:00:00.000Z","kind":"standing","chain":{"run":"00","stream":"agents","seq":1.5}}'] },
+      '1 lines of'
     ]
   ])(
     'is said where %s: nothing is called unused, and nothing is taken out',
@@ -288,6 +302,20 @@ describe('the patch', () => {
     expect(out).not.toContain('empty list')
     expect(out.match(/^--- .*$/gm)).toEqual([expect.stringMatching(/10-people\.yaml$/), expect.stringMatching(/20-rules\.yaml$/)])
   })
+})
+
+it('a file whose name would be lines of the patch is in none', async () => {
+  const folder = folderOf()
+  folders.push(folder)
+  mkdirSync(join(folder.path, 'policy'))
+  const file = '10-x\n+++ b@etc@cron.yaml'
+  writeFileSync(join(folder.path, 'policy', file), POLICY)
+  folder.file('vecauthz.yaml', readFileSync(join(folder.path, 'vecauthz.yaml'), 'utf8').replace('policy: policy.yaml', 'policy: policy'))
+  const revision = hashOf([{ file, text: POLICY }])
+  const audit = folder.file('audit.jsonl', USED.map((one) => recordLine({ revision, ...one })).join('\n'))
+  const { code, out, err } = await folder.run('inventory', '--audit', audit, '--config', folder.path, '--prune')
+  expect([code, out]).toEqual([2, ''])
+  expect(err).toContain('10-x\\u000a+++ b@etc@cron.yaml cannot stand in a patch')
 })
 
 it('a file of a folder whose list would be empty keeps one item, and that is said', async () => {
