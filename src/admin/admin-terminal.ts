@@ -3,7 +3,7 @@ import { parseSpiffeId } from '../core/spiffe-id.ts'
 import { readCertificate } from '../identity/x509-certificate.ts'
 import { readLeaf } from '../identity/x509-leaf.ts'
 import type { AdminAnswer, AdminIdentity, AdminTarget } from './admin-client.ts'
-import { oneLine } from './approvals-lines.ts'
+import { jsonLine, oneLine } from './approvals-lines.ts'
 import { type Output, type Parsed, readBytes } from './check-terminal.ts'
 import { readPemCertificates } from './svid-verify-pem.ts'
 import { unreadable } from './svid-verify-question.ts'
@@ -91,7 +91,7 @@ export function told(
   { print, complain }: AdminEdges
 ): number {
   const code = status < 300 ? 0 : status < 500 ? 1 : 2
-  if (json) print(`${JSON.stringify(body)}\n`)
+  if (json) print(`${jsonLine(body)}\n`)
   else if (code !== 0) complain(`vecauthz: ${oneLine(String(body['detail'] ?? `status ${status}`))}\n`)
   else print(`${lines().join('\n')}\n`)
   return code

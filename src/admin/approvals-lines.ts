@@ -5,6 +5,11 @@ export function oneLine(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
+/** JSON in one line, as `oneLine` has it: beyond ASCII all is within its strings, and U+009B moves a cursor like ESC [ does. */
+export function jsonLine(value: unknown): string {
+  return oneLine(JSON.stringify(value))
+}
+
 export function entryLines(entry: Readonly<Record<string, unknown>>): readonly string[] {
   const say = (name: string) => (entry[name] === undefined ? '' : oneLine(String(entry[name])))
   const targets = Array.isArray(entry['targets']) ? entry['targets'].map((one) => oneLine(String(one))) : []

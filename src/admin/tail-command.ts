@@ -2,7 +2,7 @@
 import { DENIALS } from '../core/deny-reason.ts'
 import { compileIdPattern, type IdPattern, matchesId, parseSpiffeId } from '../core/spiffe-id.ts'
 import { type AdminEdges, CONNECTION, CONNECTION_OPTIONS, identityOf, only, targetAt } from './admin-terminal.ts'
-import { oneLine } from './approvals-lines.ts'
+import { jsonLine, oneLine } from './approvals-lines.ts'
 import { type Parsed, parsed, running } from './check-terminal.ts'
 import { unreadable } from './svid-verify-question.ts'
 import { followServer, type Notice, type Told } from './tail-follow.ts'
@@ -101,9 +101,9 @@ function isOf(patterns: readonly IdPattern[], workload: unknown): boolean {
 function shower(isOneOfMany: boolean, server: string, json: boolean, { print, complain }: AdminEdges) {
   const prefix = isOneOfMany ? `${server} ` : ''
   return {
-    decision: (one: Told) => print(json ? `${JSON.stringify({ server, ...one })}\n` : `${prefix}${decisionLine(one)}\n`),
+    decision: (one: Told) => print(json ? `${jsonLine({ server, ...one })}\n` : `${prefix}${decisionLine(one)}\n`),
     notice(one: Notice) {
-      if (json) print(`${JSON.stringify({ server, ...one })}\n`)
+      if (json) print(`${jsonLine({ server, ...one })}\n`)
       else complain(`vecauthz: ${server}: ${noticeLine(one)}\n`)
     }
   }

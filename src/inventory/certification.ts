@@ -89,9 +89,9 @@ export function timeOf(at: number): string {
   return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
-/** What a spreadsheet would take for a formula is shown as text (CWE-1236). */
+/** What a spreadsheet would take for a formula is shown as text (CWE-1236): blanks before it are cut off by some, and its signs have wide twins. */
 function csvCell(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  const safe = /^[\s\p{Cc}]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u.test(text) ? `'${text}` : text
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 

@@ -1,7 +1,7 @@
 /** `vecauthz inventory`: who there is, what each may do and what of that it uses; and what can be taken away. */
 import { dirname, isAbsolute, join } from 'node:path'
 import { type AdminEdges, CONNECTION_OPTIONS, identityOf, targetOf } from '../admin/admin-terminal.ts'
-import { oneLine } from '../admin/approvals-lines.ts'
+import { jsonLine, oneLine } from '../admin/approvals-lines.ts'
 import { type Configured, configured, type Edges, type Written } from '../admin/check-edges.ts'
 import { type Parsed, parsed, running } from '../admin/check-terminal.ts'
 import { isUnreadable, unreadable } from '../admin/svid-verify-question.ts'
@@ -135,7 +135,7 @@ function print(its: Certified, options: Parsed, edges: InventoryEdges): void {
   const report = options.one('report')
   if (report === 'md') edges.print(certificationMarkdown(its))
   else if (report === 'csv') edges.print(certificationCsv(its))
-  else if (options.has('json')) edges.print(`${JSON.stringify(jsonOf(its))}\n`)
+  else if (options.has('json')) edges.print(`${jsonLine(jsonOf(its))}\n`)
   else edges.print(proseOf(its))
 }
 
@@ -156,7 +156,7 @@ async function prune(
   const { written, settings } = config
   if (period.because.length > 0) {
     const says = `Nothing can be called unused: ${period.because.join('; ')}.`
-    if (options.has('json')) edges.print(`${JSON.stringify({ verdict: 'cannot tell', says: period.because })}\n`)
+    if (options.has('json')) edges.print(`${jsonLine({ verdict: 'cannot tell', says: period.because })}\n`)
     else edges.complain(`vecauthz: ${oneLine(says)}\n`)
     return 2
   }
@@ -174,7 +174,7 @@ async function prune(
   if (options.has('json')) {
     const removed = plan.removals.map(({ what, because }) => ({ what, because }))
     const revisions = { policy_revision: written.policy.revision, policy_revision_after: after.policy.revision }
-    edges.print(`${JSON.stringify({ ...revisions, missing_revisions: ages.missing, removed, left: plan.left, patch: plan.patch })}\n`)
+    edges.print(`${jsonLine({ ...revisions, missing_revisions: ages.missing, removed, left: plan.left, patch: plan.patch })}\n`)
   } else edges.print(said(plan, its, ages))
   return 0
 }

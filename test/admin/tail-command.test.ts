@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type AdminPort, startAdminPort } from '../../src/admin/admin-port.ts'
 import type { AdminRoute } from '../../src/admin/admin-route.ts'
+import { jsonLine } from '../../src/admin/approvals-lines.ts'
 import { revokeCommand } from '../../src/admin/revoke-command.ts'
 import { decisionLine, tailCommand } from '../../src/admin/tail-command.ts'
 import { operatorActLine } from '../../src/audit/act-record.ts'
@@ -149,6 +150,12 @@ describe('vecauthz tail', () => {
       id: 'd'
     })
     expect(line).toMatch(/^[\x20-\x7e]+$/)
+  })
+
+  it('nor in JSON, which says the same', () => {
+    const hostile = { 'x\u009b2J': 'a\u001b[2J\u009b31m\u202e\u007f naïve 😀' }
+    expect(jsonLine(hostile)).toMatch(/^[\x20-\x7e]+$/)
+    expect(JSON.parse(jsonLine(hostile))).toEqual(hostile)
   })
 
   it.each([

@@ -357,6 +357,12 @@ describe('the report', () => {
     expect(out).toContain('# period,2026-08-03T12:00:00Z to 2026-11-01T12:00:00Z (90 days)\r\n')
   })
 
+  it.each(['\u3000=1+1', ' @SUM(1)', '\uff1d1+1'])('a formula behind blanks, or with a wide sign, is text: %j', async (formula) => {
+    const policy = POLICY.replace('owner: desk', `owner: "${formula}"`)
+    const { out } = await open(USED, { policy, revision: revisionOf(policy) }).run('--report', 'csv')
+    expect(out).toContain(`,'${formula},`)
+  })
+
   it('as Markdown: the same, with what a name could break written out', async () => {
     const policy = POLICY.replace('owner: desk', 'owner: "a | b <script>"')
     const { out } = await open(USED, { policy, revision: revisionOf(policy) }).run('--report', 'md')
