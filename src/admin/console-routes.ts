@@ -29,7 +29,8 @@ export interface ConsoleDesk {
 }
 
 const WORKLOADS_SHOWN_MAX = 500
-const acknowledgement = z.strictObject({ as: z.enum(['seen', 'false-positive']), reason })
+/** `count`: that of the alert which was looked at. */
+const acknowledgement = z.strictObject({ as: z.enum(['seen', 'false-positive']), reason, count: z.int().min(1) })
 
 export function consoleRoutes(desk: ConsoleDesk): readonly AdminRoute[] {
   const look = (path: string, says: string, handle: (visit: Visit<unknown>) => Reply | Promise<Reply>) =>
@@ -65,7 +66,7 @@ export function consoleRoutes(desk: ConsoleDesk): readonly AdminRoute[] {
       who: 'operator',
       body: acknowledgement,
       act: 'alert.acknowledge',
-      says: 'Says what an alert was. A false positive releases what it holds, and names what could be made normal.',
+      says: 'Says what an alert was. A false positive releases what it holds. `count` is that of the alert as it was looked at: raised once more meanwhile, it is to be looked at again.',
       handle: (visit) => acknowledge(desk, visit)
     })
   ]
@@ -167,11 +168,13 @@ function usedJson({ tenant, database, namespace, kind, name = `(${kind})`, actio
 
 async function acknowledge(
   { inbox, risk, keepAlerts }: ConsoleDesk,
-  { id: by, parts: [about = ''], body: { as, reason: why }, now }: Visit<z.infer<typeof acknowledgement>>
+  { id: by, parts: [about = ''], body: { as, reason: why, count }, now }: Visit<z.infer<typeof acknowledgement>>
 ): Promise<Reply> {
   const open = inbox.get(about)
   if (open === undefined) return problem(404, 'Not found', 'There is no alert of that id.')
   if (open.acknowledged !== undefined) return problem(409, 'Not possible', `${open.acknowledged.by} has done that already.`)
+  // What came meanwhile may be worse than what was looked at.
+  if (open.count !== count) return problem(409, 'Not possible', 'It was raised once more since you looked: look at it again.')
   let released: string | undefined
   if (as === 'false-positive' && open.scope !== undefined && risk !== undefined) {
     const acted = await risk.release(open.scope, { by: by.text, reason: why, now })

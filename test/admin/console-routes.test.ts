@@ -83,9 +83,12 @@ describe('what people are shown', () => {
     const { alerts } = (await ask('GET', '/v1/alerts')).body as { alerts: { id: string; count: number }[] }
     expect(alerts).toMatchObject([{ subject: A, count: 2 }])
     const path = `/v1/alerts/${alerts[0]?.id}/acknowledge`
-    expect(await ask('POST', path, { as: 'seen', reason: 'looked' })).toMatchObject({ status: 200, facts: { subject: A } })
-    expect((await ask('POST', path, { as: 'seen', reason: 'again' })).status).toBe(409)
-    expect((await ask('POST', '/v1/alerts/none/acknowledge', { as: 'seen', reason: 'x' })).status).toBe(404)
+    // Somebody looked when it had been raised once.
+    expect(await ask('POST', path, { as: 'false-positive', reason: 'looked', count: 1 })).toMatchObject({ status: 409 })
+    expect(inbox.list()[0]?.acknowledged).toBeUndefined()
+    expect(await ask('POST', path, { as: 'seen', reason: 'looked', count: 2 })).toMatchObject({ status: 200, facts: { subject: A } })
+    expect((await ask('POST', path, { as: 'seen', reason: 'again', count: 2 })).status).toBe(409)
+    expect((await ask('POST', '/v1/alerts/none/acknowledge', { as: 'seen', reason: 'x', count: 1 })).status).toBe(404)
     inbox.add(facts, 3)
     expect(inbox.list().filter(({ acknowledged }) => acknowledged === undefined)).toHaveLength(1)
   })

@@ -291,7 +291,9 @@ export function inbox({ alerts }, { approvals }, { standings }, act) {
 
 function alertRow(one, act) {
   const say = (as, title, says) =>
-    ask({ title, says, verb: 'Yes' }, (reason) => act(`/v1/alerts/${encodeURIComponent(one.id)}/acknowledge`, { as, reason }))
+    ask({ title, says, verb: 'Yes' }, (reason) =>
+      act(`/v1/alerts/${encodeURIComponent(one.id)}/acknowledge`, { as, reason, count: one.count })
+    )
   const seen = () => say('seen', 'Acknowledge', `${one.subject}: ${one.says}`)
   const wrong = () =>
     say('false-positive', 'A false positive', `${one.subject} is released, and what it did can be made normal on its page.`)
