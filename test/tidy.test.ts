@@ -252,6 +252,12 @@ describe('the house', () => {
     expect(exporting).toEqual([])
   })
 
+  it('what commands print as JSON is ASCII (jsonLine): strings that others chose move no cursor', () => {
+    const files = list(join(ROOT, 'src')).filter((file) => file.endsWith('.ts'))
+    const raw = /\bprint\([^\n]*JSON\.stringify/
+    expect(files.filter((file) => raw.test(readFileSync(file, 'utf8'))).map((file) => relative(ROOT, file))).toEqual([])
+  })
+
   it('no unfinished business, no loosened types', () => {
     const folders = ['src', 'test', 'demo', 'bench', 'setup', 'envoy', 'docs'].map((name) => join(ROOT, name)).filter(existsSync)
     const all = folders.flatMap(list).filter((file) => file !== import.meta.filename)

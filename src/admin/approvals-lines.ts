@@ -5,9 +5,9 @@ export function oneLine(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** JSON in one line, as `oneLine` has it: beyond ASCII all is within its strings, and U+009B moves a cursor like ESC [ does. */
-export function jsonLine(value: unknown): string {
-  return oneLine(JSON.stringify(value))
+/** JSON in ASCII: what is beyond it is within strings, and U+009B moves a cursor like ESC [ does. @param indent 0: in one line */
+export function jsonLine(value: unknown, indent = 0): string {
+  return JSON.stringify(value, undefined, indent).split('\n').map(oneLine).join('\n')
 }
 
 export function entryLines(entry: Readonly<Record<string, unknown>>): readonly string[] {

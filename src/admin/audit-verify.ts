@@ -6,6 +6,7 @@ import { parseSpiffeId } from '../core/spiffe-id.ts'
 import type { TrustBundles } from '../core/trust.ts'
 import { verifyAnchor } from '../identity/audit-anchor.ts'
 import { shown } from '../identity/json.ts'
+import { jsonLine } from './approvals-lines.ts'
 import { type Output, parsed, running } from './check-terminal.ts'
 import { readPemCertificates } from './svid-verify-pem.ts'
 import { unreadable } from './svid-verify-question.ts'
@@ -55,7 +56,7 @@ async function verify(args: readonly string[], output: Output): Promise<number> 
   for (const file of await oldestFirst(words)) await readLines(file, check)
   const { findings, chains, repeated } = check.end()
   const all = [...bad, ...findings]
-  if (has('json')) output.print(`${JSON.stringify({ verdict: all.length === 0 ? 'good' : 'bad', findings: all, chains, repeated })}\n`)
+  if (has('json')) output.print(`${jsonLine({ verdict: all.length === 0 ? 'good' : 'bad', findings: all, chains, repeated })}\n`)
   else output.print(inWords(all, chains, repeated, anchors.length))
   return all.length === 0 ? 0 : 1
 }

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { type Fault, printFault } from '../config/read-yaml.ts'
 import { shown } from '../identity/json.ts'
+import { jsonLine } from './approvals-lines.ts'
 import { isUnreadable, unreadable } from './svid-verify-question.ts'
 
 export interface Output {
@@ -26,7 +27,7 @@ export async function running(args: readonly string[], help: string, output: Out
   } catch (cause) {
     if (!isUnreadable(cause)) throw cause
     const sentences = cause.unreadable.split('\n')
-    if (args.includes('--json')) output.print(`${JSON.stringify({ verdict: 'unreadable', says: sentences })}\n`)
+    if (args.includes('--json')) output.print(`${jsonLine({ verdict: 'unreadable', says: sentences })}\n`)
     else for (const sentence of sentences) output.complain(`vecauthz: ${sentence}\n`)
     return 2
   }

@@ -1,6 +1,7 @@
 /** `vecauthz check`: what the server would decide about a call, without a server. */
 
 import { printFault } from '../config/read-yaml.ts'
+import { jsonLine } from './approvals-lines.ts'
 import { type Assumed, decisionJson, exitCode, type Judge } from './check-decision.ts'
 import { configured, type Edges } from './check-edges.ts'
 import { FACT_HELP, FACT_OPTIONS, factsOf } from './check-facts.ts'
@@ -41,7 +42,7 @@ export function checkCommand(args: readonly string[], edges: Edges): Promise<num
     const judge = edges.judge(config.settings, config.written.policy, factsOf(options, config, edges.now()))
     if (requests !== undefined) return checkLines(requests, judge, assumed, edges)
     const judged = await judge(messageIn(request ?? ''), assumed)
-    edges.print(`${JSON.stringify(decisionJson(judged), undefined, options.has('json') ? undefined : 2)}\n`)
+    edges.print(`${jsonLine(decisionJson(judged), options.has('json') ? 0 : 2)}\n`)
     return exitCode(judged)
   })
 }
@@ -70,7 +71,7 @@ async function checkLines(file: string, judge: Judge, assumed: Assumed | undefin
     const read = readRequestJson(file, text, at + 1)
     const judged = read.ok ? await judge(read.value, assumed) : undefined
     const answer = read.ok ? {} : { verdict: 'unreadable', says: read.faults.map(printFault) }
-    edges.print(`${JSON.stringify({ line: at + 1, ...(judged === undefined ? answer : decisionJson(judged)) })}\n`)
+    edges.print(`${jsonLine({ line: at + 1, ...(judged === undefined ? answer : decisionJson(judged)) })}\n`)
     worst = Math.max(worst, judged === undefined ? 2 : exitCode(judged))
   }
   return count === 0 ? unreadable(`There is no request in ${file}.`) : worst

@@ -1,5 +1,6 @@
 /** `vecauthz test`: does the policy say what its authors mean it to say? */
 import { CheckRequest } from '@envoyproxy/protos/auth'
+import { jsonLine } from './approvals-lines.ts'
 import { type Configured, configured, type Edges } from './check-edges.ts'
 import { type Parsed, parsed, running } from './check-terminal.ts'
 import { rulesOf } from './explain-rules.ts'
@@ -112,7 +113,7 @@ function print(results: readonly Result[], { written }: Configured, options: Par
   }))
   const missed = rules.filter(({ hits }) => hits === 0)
   if (options.has('json')) {
-    edges.print(`${JSON.stringify({ cases: results, passed: results.length - failed.length, failed: failed.length, rules })}\n`)
+    edges.print(`${jsonLine({ cases: results, passed: results.length - failed.length, failed: failed.length, rules })}\n`)
     return
   }
   for (const { file, line, name, expected, actual, because, rule } of failed) {

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { parseSpiffeId } from '../core/spiffe-id.ts'
 import { type AdminAnswer, type AdminIdentity, type AdminTarget, askAdmin } from './admin-client.ts'
 import { type AdminEdges, type Asked, CONNECTION_OPTIONS, identityOf, only, targetOf, told } from './admin-terminal.ts'
-import { oneLine } from './approvals-lines.ts'
+import { jsonLine, oneLine } from './approvals-lines.ts'
 import { type Parsed, parsed, readBytes, running } from './check-terminal.ts'
 import { RISK_HELP } from './risk-help.ts'
 import { baselineLines, standingLines } from './risk-lines.ts'
@@ -141,7 +141,7 @@ function keepExport({ body }: AdminAnswer, options: Parsed, { print }: AdminEdge
       code === 'EEXIST' ? `There is a file ${oneLine(file)} already.` : `The file ${oneLine(file)} cannot be written (${code}).`
     )
   }
-  print(options.has('json') ? `${JSON.stringify({ file, characters: text.length })}\n` : `exported: ${oneLine(file)}\n`)
+  print(options.has('json') ? `${jsonLine({ file, characters: text.length })}\n` : `exported: ${oneLine(file)}\n`)
   return 0
 }
 

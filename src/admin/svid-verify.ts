@@ -1,5 +1,6 @@
 /** `vecauthz svid verify`: what the rulebooks say about one SVID, bundle or ID, or about many of them. */
 import { parseArgs } from 'node:util'
+import { jsonLine } from './approvals-lines.ts'
 import { type Answer, answer } from './svid-verify-answer.ts'
 import { answerLines, readText, readTokenFile, TEXTS, unreadableAnswer } from './svid-verify-lines.ts'
 import { type Given, isUnreadable, NAMES, type Name, questionOf, unreadable } from './svid-verify-question.ts'
@@ -61,7 +62,7 @@ export async function svidCommand(args: readonly string[], terminal: Terminal): 
     return await verify(rest, terminal)
   } catch (cause) {
     if (!isUnreadable(cause)) throw cause
-    if (json) terminal.print(`${JSON.stringify(unreadableAnswer(cause))}\n`)
+    if (json) terminal.print(`${jsonLine(unreadableAnswer(cause))}\n`)
     else terminal.complain(`vecauthz: ${cause.unreadable}\n`)
     return 2
   }
@@ -83,10 +84,10 @@ async function verify(args: readonly string[], { input, print, complain, now }: 
   const texts = readFiles(given)
   if (!lines) {
     const verdict = answer(questionOf(texts, now()), new Map())
-    print(json ? `${JSON.stringify(verdict)}\n` : inWords(verdict))
+    print(json ? `${jsonLine(verdict)}\n` : inWords(verdict))
     return verdict.ok ? 0 : 1
   }
-  const counts = await answerLines(input, texts, now, (verdict) => print(`${JSON.stringify(verdict)}\n`))
+  const counts = await answerLines(input, texts, now, (verdict) => print(`${jsonLine(verdict)}\n`))
   if (counts.yes + counts.no + counts.unreadable === 0) complain('vecauthz: There was no line on standard input.\n')
   if (counts.unreadable > 0 || counts.yes + counts.no === 0) return 2
   return counts.no > 0 ? 1 : 0

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { AdminIdentity } from '../admin/admin-client.ts'
 import { identityOf } from '../admin/admin-terminal.ts'
-import { oneLine } from '../admin/approvals-lines.ts'
+import { jsonLine, oneLine } from '../admin/approvals-lines.ts'
 import type { Output, Parsed } from '../admin/check-terminal.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
 import { BODY_BYTES_MAX } from '../core/limits.ts'
@@ -81,7 +81,7 @@ export async function attackCommand(options: Parsed, edges: AttackEdges): Promis
   }
   const report = await attack(given, randomUUID).finally(() => witness?.close())
   const outcome = outcomeOf(report)
-  edges.print(options.has('json') ? `${JSON.stringify({ outcome, ...report })}\n` : `${lines(report).join('\n')}\n`)
+  edges.print(options.has('json') ? `${jsonLine({ outcome, ...report })}\n` : `${lines(report).join('\n')}\n`)
   return { held: 0, 'got-through': 1, 'cannot-tell': 2 }[outcome]
 }
 

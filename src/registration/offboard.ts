@@ -1,7 +1,7 @@
 /** `vecauthz offboard`: a workload is refused at once, and nothing of it is left. */
 import { askAdmin } from '../admin/admin-client.ts'
 import { type AdminEdges, CONNECTION_OPTIONS, identityOf, targetOf } from '../admin/admin-terminal.ts'
-import { oneLine } from '../admin/approvals-lines.ts'
+import { jsonLine, oneLine } from '../admin/approvals-lines.ts'
 import { configured } from '../admin/check-edges.ts'
 import { type Parsed, parsed, readBytes, running } from '../admin/check-terminal.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
@@ -68,7 +68,7 @@ export function offboardCommand(args: readonly string[], edges: OffboardEdges): 
       ...inRegistrations(id, options),
       ...(await atSpire(id, options, edges))
     ]
-    edges.print(options.has('json') ? `${JSON.stringify({ workload: id, steps })}\n` : `${lines(id, steps, options).join('\n')}\n`)
+    edges.print(options.has('json') ? `${jsonLine({ workload: id, steps })}\n` : `${lines(id, steps, options).join('\n')}\n`)
     return steps.some(({ refused }) => refused === true) ? 1 : 0
   })
 }

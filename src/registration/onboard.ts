@@ -1,6 +1,6 @@
 /** `vecauthz onboard`: everything that lets one workload in, and what it may do then. Nothing is changed unless told. */
 import { stringify } from 'yaml'
-import { oneLine } from '../admin/approvals-lines.ts'
+import { jsonLine, oneLine } from '../admin/approvals-lines.ts'
 import { configured, type Edges, type Written } from '../admin/check-edges.ts'
 import { faulty, type Parsed, parsed, readBytes, running } from '../admin/check-terminal.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
@@ -59,7 +59,7 @@ export function onboardCommand(args: readonly string[], edges: RegistrationEdges
     }
     const may = mayDo(document, workload)
     const said = { workload, entry: registered.entry, may_do: may }
-    edges.print(options.has('json') ? `${JSON.stringify(said)}\n` : `${lines(said, options.has('apply'), change.file).join('\n')}\n`)
+    edges.print(options.has('json') ? `${jsonLine(said)}\n` : `${lines(said, options.has('apply'), change.file).join('\n')}\n`)
     if (options.has('apply')) for (const one of [change, ...registered.changes]) rewrite(one.file, one.text)
     return 0
   })

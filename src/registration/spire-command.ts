@@ -1,6 +1,6 @@
 /** `vecauthz spire entries`: who is who to SPIRE, from the policy and the registrations. */
 import { stringify } from 'yaml'
-import { oneLine } from '../admin/approvals-lines.ts'
+import { jsonLine, oneLine } from '../admin/approvals-lines.ts'
 import { configured, type Edges } from '../admin/check-edges.ts'
 import { faulty, type Parsed, parsed, readBytes, running } from '../admin/check-terminal.ts'
 import { unreadable } from '../admin/svid-verify-question.ts'
@@ -61,13 +61,13 @@ export function registrationsOf(file: string): Registrations {
 function told(entries: readonly Entry[], options: Parsed, edges: Edges): void {
   const file = options.one('existing')
   if (file === undefined) {
-    edges.print(`${JSON.stringify({ entries }, null, 2)}\n`)
+    edges.print(`${jsonLine({ entries }, 2)}\n`)
     return
   }
   const present =
     readShown(readBytes(file).toString('utf8')) ?? unreadable(`${oneLine(file)} is no answer of spire-server entry show -output json.`)
   const difference = differenceOf(entries, present)
-  edges.print(options.has('json') ? `${JSON.stringify(difference)}\n` : `${JSON.stringify({ entries: difference.create }, null, 2)}\n`)
+  edges.print(options.has('json') ? `${jsonLine(difference)}\n` : `${jsonLine({ entries: difference.create }, 2)}\n`)
   for (const line of differenceLines(difference)) edges.complain(`${line}\n`)
 }
 
