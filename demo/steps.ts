@@ -1,5 +1,7 @@
 /** The demo's steps, in the order they are shown. */
+
 import { Agent } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BODY_BYTES_MAX } from '../src/core/limits.ts'
 import { type Answer, type Ask, call, callHttp2, keptOpen } from './client.ts'
 import { DATABASE, OTHER_ENVOY, PAYROLL, STRANGER, SUPPORT, TRIALS } from './identities.ts'
@@ -238,7 +240,7 @@ async function expireOnOpenConnection({ stack }: Scene): Promise<Answer> {
     const before = await call(stack.door, who, ask)
     if (before.status !== 200) throw new Error(`the SVID was refused while it was good: ${before.status} ${before.body}`)
     stack.recorder.clear()
-    await new Promise((resolve) => setTimeout(resolve, 3_100))
+    await sleep(3_100)
     return await call(stack.door, who, ask)
   } finally {
     agent.destroy()
@@ -251,21 +253,31 @@ async function askAsOtherEnvoy({ stack }: Scene): Promise<Answer> {
   return await call({ ...stack.door, port: stack.server.port }, { cert, key }, { target: '/', agent })
 }
 
-/** The first calls of a burst pass; the answer shown is the first that does not. */
-async function burst({ stack }: Scene): Promise<Answer> {
-  const who = stack.credentials(PAYROLL)
-  const target = collectionPath('initech', stack.collections['initech'] ?? '', 'query')
+/** An empty budget of 12 is full again after this time, at 2 a second. */
+const FULL_AGAIN_MS = 6_500
+
+/** The first calls of a burst pass; the answer shown is the first that does not. Where these steps were gone through just before, the budget fills up first. */
+async function burst(scene: Scene): Promise<Answer> {
   const agent = keptOpen()
   try {
-    const answers: Answer[] = []
-    for (let at = 0; at < 40 && answers.at(-1)?.status !== 429; at++) {
-      stack.recorder.clear()
-      answers.push(await call(stack.door, who, { target, body: searchBody('initech'), agent }))
-    }
-    const passed = answers.filter((one) => one.status === 200).length
+    const first = await untilRefused(scene, agent)
+    if (first.passed >= 12) return first.answer
+    await sleep(FULL_AGAIN_MS)
+    const { passed, answer } = await untilRefused(scene, agent)
     if (passed < 12) throw new Error(`only ${passed} calls of the burst of 12 passed`)
-    return answers.at(-1) as Answer
+    return answer
   } finally {
     agent.destroy()
   }
+}
+
+async function untilRefused({ stack }: Scene, agent: Agent): Promise<{ readonly passed: number; readonly answer: Answer }> {
+  const who = stack.credentials(PAYROLL)
+  const target = collectionPath('initech', stack.collections['initech'] ?? '', 'query')
+  const answers: Answer[] = []
+  for (let at = 0; at < 40 && answers.at(-1)?.status !== 429; at++) {
+    stack.recorder.clear()
+    answers.push(await call(stack.door, who, { target, body: searchBody('initech'), agent }))
+  }
+  return { passed: answers.filter((one) => one.status === 200).length, answer: answers.at(-1) as Answer }
 }
