@@ -198,7 +198,8 @@ describe('compose, on images made offline', () => {
       expect(HostConfig, Name).toMatchObject({
         ReadonlyRootfs: true,
         CapDrop: ['ALL'],
-        SecurityOpt: ['no-new-privileges:true'],
+        // The engine adds the second to what is in the host's process namespace.
+        SecurityOpt: ['no-new-privileges:true', ...(Name.includes('spire-agent') ? ['label=disable'] : [])],
         Privileged: false
       })
       if (!Name.includes('chroma')) expect(Config.User, Name).toMatch(/^[1-9]/)
