@@ -19,6 +19,7 @@ import type { Policy } from '../../src/policy/policy.ts'
 import { createApprovalDesk } from '../../src/state/approval-desk.ts'
 import { createApprovals } from '../../src/state/approvals.ts'
 import { createMemoryStore } from '../../src/state/store-memory.ts'
+import { edgesOf } from '../support/admin-edges.ts'
 import { type Authority, bundlesOf, issueSvid, makeAuthority, type Svid } from '../support/ca.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
 
@@ -116,18 +117,8 @@ async function askedFor(digest: string, change: Partial<ApprovalNeed> = {}): Pro
 }
 
 async function run(who: string, command: string, ...args: readonly string[]) {
-  const said = { out: '', err: '' }
+  const { said, edges } = edgesOf()
   const files = ['--svid', join(folder, `${who}.pem`), '--key', join(folder, `${who}.key`), '--bundle', join(folder, 'ca.pem')]
-  const edges = {
-    print: (text: string) => {
-      said.out += text
-    },
-    complain: (text: string) => {
-      said.err += text
-    },
-    now: Date.now,
-    identityFrom: () => Promise.reject({ unreadable: 'no agent here' })
-  }
   const code = await approvalsCommand(command, [...args, '--admin', `127.0.0.1:${port.port}`, ...files], edges)
   return { code, ...said }
 }

@@ -22,6 +22,7 @@ import { createSignIns } from '../../src/state/sign-ins.ts'
 import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
 import { createMemoryStore } from '../../src/state/store-memory.ts'
 import { callsOf, worldOf } from '../risk/drift-material.ts'
+import { edgesOf } from '../support/admin-edges.ts'
 import { bundlesOf, issueSvid, makeAuthority } from '../support/ca.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
 
@@ -117,18 +118,8 @@ beforeEach(() => {
 })
 
 async function run(who: string, command: string, ...args: readonly string[]) {
-  const said = { out: '', err: '' }
+  const { said, edges } = edgesOf()
   const files = ['--svid', join(folder, `${who}.pem`), '--key', join(folder, `${who}.key`), '--bundle', join(folder, 'ca.pem')]
-  const edges = {
-    print: (text: string) => {
-      said.out += text
-    },
-    complain: (text: string) => {
-      said.err += text
-    },
-    now: Date.now,
-    identityFrom: () => Promise.reject({ unreadable: 'no agent here' })
-  }
   const code = await riskCommand(command, [...args, '--admin', `127.0.0.1:${port.port}`, ...files], edges)
   return { code, ...said }
 }

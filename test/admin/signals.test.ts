@@ -26,6 +26,7 @@ import { createApprovals } from '../../src/state/approvals.ts'
 import { createSignIns } from '../../src/state/sign-ins.ts'
 import { createStandings, type SharedStandings } from '../../src/state/standings.ts'
 import { createMemoryStore } from '../../src/state/store-memory.ts'
+import { edgesOf } from '../support/admin-edges.ts'
 import { bundlesOf, issueSvid, makeAuthority, type Svid } from '../support/ca.ts'
 import { es256, jwkOf, keySet, other } from '../support/jwt.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
@@ -147,18 +148,8 @@ beforeEach(async () => {
 })
 
 async function run(who: string, command: string, ...args: readonly string[]) {
-  const said = { out: '', err: '' }
+  const { said, edges } = edgesOf()
   const files = ['--svid', join(folder, `${who}.pem`), '--key', join(folder, `${who}.key`), '--bundle', join(folder, 'ca.pem')]
-  const edges = {
-    print: (text: string) => {
-      said.out += text
-    },
-    complain: (text: string) => {
-      said.err += text
-    },
-    now: Date.now,
-    identityFrom: () => Promise.reject({ unreadable: 'no agent here' })
-  }
   const [does, where] = [command === 'approve' ? approvalsCommand : riskCommand, ['--admin', `127.0.0.1:${port.port}`, ...files]]
   return { code: await does(command, [...args, ...where], edges), ...said }
 }

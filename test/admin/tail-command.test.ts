@@ -9,6 +9,7 @@ import { jsonLine } from '../../src/admin/approvals-lines.ts'
 import { revokeCommand } from '../../src/admin/revoke-command.ts'
 import { decisionLine, tailCommand } from '../../src/admin/tail-command.ts'
 import { operatorActLine } from '../../src/audit/act-record.ts'
+import { edgesOf } from '../support/admin-edges.ts'
 import { type Authority, bundlesOf, issueSvid, makeAuthority } from '../support/ca.ts'
 import { consoleDesk, decidedBy } from '../support/console-desk.ts'
 import { POLICY, policyOf } from '../support/policy.ts'
@@ -85,21 +86,6 @@ const filesOf = (who: string) => [
   '--bundle',
   join(folder, 'ca.pem')
 ]
-
-function edgesOf() {
-  const said = { out: '', err: '' }
-  const edges = {
-    print: (text: string) => {
-      said.out += text
-    },
-    complain: (text: string) => {
-      said.err += text
-    },
-    now: Date.now,
-    identityFrom: () => Promise.reject({ unreadable: 'no agent here' })
-  }
-  return { said, edges }
-}
 
 /** A tail that has begun. */
 async function tail(who: string, where: readonly AdminPort[], ...args: readonly string[]) {
